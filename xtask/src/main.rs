@@ -1,2 +1,37 @@
-//! xtask
-fn main() {}
+//! The project's own chores, as a program instead of shell scripts: `cargo xtask <chore>`.
+//!
+//! Each chore is a module with one entry function; this file only names them. What a chore needs (a parser of `.proto`
+//! files, a load generator) is a dependency of this crate alone, so that building the product never compiles it.
+
+mod codegen;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of the Quorate repository.
+#[derive(Parser)]
+#[command(name = "xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Generate the Rust code of the etcd API from system/wire/proto into system/wire/src/gen.
+    Codegen(codegen::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().chore {
+        Chore::Codegen(arguments) => codegen::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

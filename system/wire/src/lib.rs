@@ -1,1 +1,10 @@
-//! quorate-wire
+//! Bytes on the network.
+//!
+//! Everything that two processes must agree on, and nothing that decides: the etcd v3 API as generated messages, clients
+//! and servers ([`etcd`]), the codec that they share ([`codec`]), and a Watch server that takes encoded events
+//! ([`watch_raw`]).
+//!
+//! tonic and prost are named here and in the crates that serve or call; the protocols know neither.
+
+pub mod codec;
+pub mod etcd;
