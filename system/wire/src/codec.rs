@@ -9,6 +9,7 @@
 
 use std::marker::PhantomData;
 
+use bytes::BufMut;
 use prost::Message;
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -20,7 +21,7 @@ pub const CALL_BUFFER: usize = 1024;
 pub const YIELD_THRESHOLD: usize = 64 * 1024;
 
 /// The buffer settings of every codec of this crate.
-pub(crate) fn buffer_settings() -> BufferSettings {
+fn buffer_settings() -> BufferSettings {
     BufferSettings::new(CALL_BUFFER, YIELD_THRESHOLD)
 }
 
@@ -77,16 +78,71 @@ impl<E: Message> Encoder for MessageEncoder<E> {
     }
 }
 
+/// An answer that is put together from pieces instead of being one message: [`crate::watch_raw`], [`crate::range_raw`].
+pub trait Piecewise {
+    /// Bytes that [`Piecewise::encode_into`] will write.
+    fn encoded_len(&self) -> usize;
+
+    /// Appends the pieces; together they are one protobuf message.
+    fn encode_into(&self, buffer: &mut impl BufMut);
+}
+
+/// A server's codec for calls whose request is a message and whose answer is [`Piecewise`].
+#[derive(Debug, Clone)]
+pub struct PiecewiseCodec<E, D> {
+    types: PhantomData<(E, D)>,
+}
+
+impl<E, D> Default for PiecewiseCodec<E, D> {
+    fn default() -> Self {
+        Self { types: PhantomData }
+    }
+}
+
+impl<E, D> Codec for PiecewiseCodec<E, D>
+where
+    E: Piecewise + Send + 'static,
+    D: Message + Default + Send + 'static,
+{
+    type Encode = E;
+    type Decode = D;
+    type Encoder = PiecewiseEncoder<E>;
+    type Decoder = MessageDecoder<D>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        PiecewiseEncoder { item: PhantomData }
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        MessageDecoder { item: PhantomData }
+    }
+}
+
+/// Writes the pieces of one answer, after reserving their exact length.
+#[derive(Debug, Clone)]
+pub struct PiecewiseEncoder<E> {
+    item: PhantomData<E>,
+}
+
+impl<E: Piecewise> Encoder for PiecewiseEncoder<E> {
+    type Item = E;
+    type Error = Status;
+
+    fn encode(&mut self, item: E, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.reserve(item.encoded_len());
+        item.encode_into(buffer);
+        Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffer_settings()
+    }
+}
+
 /// Reads one message; a message that is no protobuf of the expected type fails the call with `Internal`.
 #[derive(Debug, Clone)]
 pub struct MessageDecoder<D> {
     item: PhantomData<D>,
-}
-
-impl<D> Default for MessageDecoder<D> {
-    fn default() -> Self {
-        Self { item: PhantomData }
-    }
 }
 
 impl<D: Message + Default> Decoder for MessageDecoder<D> {
