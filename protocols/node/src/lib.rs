@@ -1,1 +1,19 @@
-//! quorate-node
+//! What a server thinks, without the server.
+//!
+//! A [`Node`] is a router over consensus groups; each group ([`Strong`] so far) wraps its consensus
+//! with what clients need of a member: forwarding, retries that cannot apply twice, shared read
+//! indices, leases counted down by the leader, log compaction. All of it is one [`Protocol`] value,
+//! so the host drives it with a real disk and network, and the simulator with bad ones.
+//!
+//! Deliberately absent: applying (that is `store::Applier`, beside this and behind a queue),
+//! encoding (payloads are opaque here, but for the actions that the leader itself asks for), and
+//! any knowledge of connections: peers are [`NodeId`]s.
+//!
+//! [`Protocol`]: quorate_base::Protocol
+//! [`NodeId`]: quorate_base::NodeId
+
+#![forbid(unsafe_code)]
+
+mod message;
+
+pub use message::{Ask, Config, Event, GroupId, LeaseChange, Message, Request, Tagged};

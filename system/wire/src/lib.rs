@@ -1,13 +1,20 @@
 //! Bytes on the network.
 //!
-//! Everything that two processes must agree on, and nothing that decides: the etcd v3 API as generated messages, clients
+//! Everything that two processes must agree on, and nothing that decides: what goes through the log ([`command`]), what
+//! members say to each other ([`hello`], [`peer`]), the etcd v3 API as generated messages, clients
 //! and servers ([`etcd`]), the codec that they share ([`codec`]), and servers of Watch and Range that take events and pairs
 //! already encoded ([`raw`], [`watch_raw`], [`range_raw`]).
 //!
 //! tonic and prost are named here and in the crates that serve or call; the protocols know neither.
 
+pub mod binary;
 pub mod codec;
+pub mod command;
 pub mod etcd;
+pub mod hello;
+pub mod peer;
+#[cfg(test)]
+mod peer_tests;
 pub mod range_raw;
 pub mod raw;
 pub mod watch_raw;
