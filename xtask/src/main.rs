@@ -3,6 +3,8 @@
 //! Each chore is a module with one entry function; this file only names them. What a chore needs (a parser of `.proto`
 //! files, a load generator) is a dependency of this crate alone, so that building the product never compiles it.
 
+#[cfg(feature = "bench")]
+mod bench;
 mod codegen;
 
 use std::process::ExitCode;
@@ -21,11 +23,16 @@ struct Arguments {
 enum Chore {
     /// Generate the Rust code of the etcd API from system/wire/proto into system/wire/src/gen.
     Codegen(codegen::Arguments),
+    /// Measure Quorate against another system.
+    #[cfg(feature = "bench")]
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Codegen(arguments) => codegen::run(&arguments),
+        #[cfg(feature = "bench")]
+        Chore::Bench(arguments) => bench::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

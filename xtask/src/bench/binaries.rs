@@ -181,10 +181,8 @@ fn existing(path: &Path, origin: &str) -> Result<PathBuf> {
 /// Runs a command with its output on standard error, so that the report alone is on standard output.
 fn run_visibly(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let status = command
-        .stdout(std::io::stderr())
-        .status()
-        .map_err(io_failure(format!("run {program}")))?;
+    let status =
+        command.stdout(std::io::stderr()).status().map_err(io_failure(format!("run {program}")))?;
     if status.success() {
         return Ok(());
     }

@@ -33,7 +33,9 @@ pub enum Failure {
         reason: String,
     },
     /// Something did not happen in time.
-    #[error("{system}: {waited_for} did not happen within {seconds} s; the members' logs are in {logs}")]
+    #[error(
+        "{system}: {waited_for} did not happen within {seconds} s; the members' logs are in {logs}"
+    )]
     TooLate {
         /// Whose cluster.
         system: String,

@@ -34,6 +34,7 @@ mod progress;
 mod report;
 mod run;
 mod syncs;
+mod testbed;
 mod writes;
 
 use std::error::Error;
