@@ -1,0 +1,153 @@
+//! The calls of the API, one method each.
+//!
+//! Each is the same three lines around the generated client, so a macro writes them; what differs is named in one row: a
+//! read or a write, and the messages.
+
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status, Streaming};
+
+use quorate_wire::etcd::etcdserverpb as pb;
+use quorate_wire::etcd::etcdserverpb::cluster_client::ClusterClient;
+use quorate_wire::etcd::etcdserverpb::kv_client::KvClient;
+use quorate_wire::etcd::etcdserverpb::lease_client::LeaseClient;
+use quorate_wire::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
+use quorate_wire::etcd::etcdserverpb::watch_client::WatchClient;
+
+use crate::call::Kind;
+use crate::options::Options;
+use crate::{Client, Error};
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $kind:ident $service:ident.$method:ident as $name:ident: $ask:ident -> $answer:ident;)*) => {
+        impl Client {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// Any [`Error`]; see [`Error::outcome`] for what it says about the request.
+                pub async fn $name(&self, request: pb::$ask) -> Result<pb::$answer, Error> {
+                    let options = &self.shared.options;
+                    self.unary(Kind::$kind, request, |channel, request| {
+                        let mut client = $service(channel, options);
+                        async move { client.$method(request).await }
+                    })
+                    .await
+                }
+            )*
+        }
+    };
+}
+
+calls! {
+    /// Reads the keys of an interval.
+    Read kv.range as range: RangeRequest -> RangeResponse;
+    /// Writes one key.
+    Write kv.put as put: PutRequest -> PutResponse;
+    /// Deletes the keys of an interval.
+    Write kv.delete_range as delete_range: DeleteRangeRequest -> DeleteRangeResponse;
+    /// Compares, then runs one of two lists of operations. A transaction of reads alone is treated as a write too: it is
+    /// not repeated.
+    Write kv.txn as txn: TxnRequest -> TxnResponse;
+    /// Forgets the history up to a revision.
+    Write kv.compact as compact: CompactionRequest -> CompactionResponse;
+    /// Makes a lease.
+    Write lease.lease_grant as lease_grant: LeaseGrantRequest -> LeaseGrantResponse;
+    /// Ends a lease and deletes its keys.
+    Write lease.lease_revoke as lease_revoke: LeaseRevokeRequest -> LeaseRevokeResponse;
+    /// Tells how long a lease has to live.
+    Read lease.lease_time_to_live as lease_time_to_live: LeaseTimeToLiveRequest -> LeaseTimeToLiveResponse;
+    /// Lists the leases.
+    Read lease.lease_leases as leases: LeaseLeasesRequest -> LeaseLeasesResponse;
+    /// Lists the members.
+    Read cluster.member_list as member_list: MemberListRequest -> MemberListResponse;
+    /// Adds a member.
+    Write cluster.member_add as member_add: MemberAddRequest -> MemberAddResponse;
+    /// Removes a member.
+    Write cluster.member_remove as member_remove: MemberRemoveRequest -> MemberRemoveResponse;
+    /// Changes a member's addresses.
+    Write cluster.member_update as member_update: MemberUpdateRequest -> MemberUpdateResponse;
+    /// Makes a learner a voter.
+    Write cluster.member_promote as member_promote: MemberPromoteRequest -> MemberPromoteResponse;
+    /// Lists, raises or lowers alarms.
+    Write maintenance.alarm as alarm: AlarmRequest -> AlarmResponse;
+    /// Tells how the member is that happens to be asked; see [`Client::only`].
+    Read maintenance.status as status: StatusRequest -> StatusResponse;
+    /// Gives unused space of the asked member's store back; see [`Client::only`].
+    Write maintenance.defragment as defragment: DefragmentRequest -> DefragmentResponse;
+    /// Hashes the keys of the asked member; see [`Client::only`].
+    Read maintenance.hash_kv as hash_kv: HashKvRequest -> HashKvResponse;
+    /// Hands leadership to another member.
+    Write maintenance.move_leader as move_leader: MoveLeaderRequest -> MoveLeaderResponse;
+}
+
+impl Client {
+    /// Streams a copy of the asked member's store; see [`Client::only`]. The timeout of the settings covers the start of
+    /// the stream, not its end.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn snapshot(&self) -> Result<Streaming<pb::SnapshotResponse>, Error> {
+        let options = &self.shared.options;
+        self.unary(Kind::Read, pb::SnapshotRequest {}, |channel, request| {
+            let mut client = maintenance(channel, options);
+            async move { client.snapshot(request).await }
+        })
+        .await
+    }
+
+    /// Renews a lease once: `Ok(None)` if it is gone.
+    ///
+    /// # Errors
+    /// Any [`Error`]; renewing is harmless, so it is repeated like a read.
+    pub async fn keep_alive_once(
+        &self,
+        id: i64,
+    ) -> Result<Option<pb::LeaseKeepAliveResponse>, Error> {
+        let options = &self.shared.options;
+        let answer = self.unary(Kind::Read, id, |channel, request: Request<i64>| {
+            let client = lease(channel, options);
+            keep_alive_once(client, request)
+        });
+        Ok(answer.await?.filter(|answer| answer.ttl > 0))
+    }
+}
+
+async fn keep_alive_once(
+    mut client: LeaseClient<Channel>,
+    request: Request<i64>,
+) -> Result<Response<Option<pb::LeaseKeepAliveResponse>>, Status> {
+    let request = request.map(|id| tokio_stream::once(pb::LeaseKeepAliveRequest { id }));
+    let mut answers = client.lease_keep_alive(request).await?.into_inner();
+    Ok(Response::new(answers.message().await?))
+}
+
+/// The generated clients, with the limits of the settings.
+pub(crate) fn kv(channel: Channel, options: &Options) -> KvClient<Channel> {
+    KvClient::new(channel)
+        .max_encoding_message_size(options.max_request_bytes)
+        .max_decoding_message_size(options.max_answer_bytes)
+}
+
+pub(crate) fn lease(channel: Channel, options: &Options) -> LeaseClient<Channel> {
+    LeaseClient::new(channel)
+        .max_encoding_message_size(options.max_request_bytes)
+        .max_decoding_message_size(options.max_answer_bytes)
+}
+
+pub(crate) fn watch(channel: Channel, options: &Options) -> WatchClient<Channel> {
+    WatchClient::new(channel)
+        .max_encoding_message_size(options.max_request_bytes)
+        .max_decoding_message_size(options.max_answer_bytes)
+}
+
+fn cluster(channel: Channel, options: &Options) -> ClusterClient<Channel> {
+    ClusterClient::new(channel)
+        .max_encoding_message_size(options.max_request_bytes)
+        .max_decoding_message_size(options.max_answer_bytes)
+}
+
+fn maintenance(channel: Channel, options: &Options) -> MaintenanceClient<Channel> {
+    MaintenanceClient::new(channel)
+        .max_encoding_message_size(options.max_request_bytes)
+        .max_decoding_message_size(options.max_answer_bytes)
+}

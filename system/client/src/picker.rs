@@ -1,0 +1,138 @@
+//! Which endpoint to ask next.
+//!
+//! One channel per endpoint, asked in turn. An endpoint that could not be reached is passed over for a while, so that one
+//! dead member of three does not cost every third call a refused connection; when no other is left it is tried all the
+//! same. (tonic's own balanced channel keeps calling a dead endpoint, which is why this exists.)
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tonic::transport::{Channel, Endpoint};
+
+use crate::error::Error;
+use crate::options::Options;
+
+/// How long an endpoint is passed over after it could not be reached.
+const PASS_OVER: Duration = Duration::from_millis(500);
+
+/// One endpoint and its channel, which connects when it is first used and again when the connection breaks.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// The endpoint as the caller wrote it.
+    pub(crate) name: String,
+    pub(crate) channel: Channel,
+    unreachable_since: Mutex<Option<Instant>>,
+}
+
+impl Slot {
+    /// Notes whether the endpoint could be reached.
+    pub(crate) fn mark(&self, reached: bool) {
+        let mut since = self.unreachable_since.lock().expect("nothing panics with the lock held");
+        *since = if reached { None } else { Some(Instant::now()) };
+    }
+
+    fn is_passed_over(&self, now: Instant) -> bool {
+        let since = self.unreachable_since.lock().expect("nothing panics with the lock held");
+        since.is_some_and(|since| now.saturating_duration_since(since) < PASS_OVER)
+    }
+}
+
+/// All endpoints of a client.
+#[derive(Debug)]
+pub(crate) struct Picker {
+    slots: Vec<Slot>,
+    next: AtomicUsize,
+}
+
+impl Picker {
+    /// Prepares a channel per endpoint; nothing is connected yet.
+    pub(crate) fn new(options: &Options) -> Result<Self, Error> {
+        if options.endpoints.is_empty() {
+            return Err(Error::Settings("no endpoints given".to_owned()));
+        }
+        let mut slots = Vec::with_capacity(options.endpoints.len());
+        for name in &options.endpoints {
+            let channel = endpoint(name, options)?.connect_lazy();
+            let unreachable_since = Mutex::new(None);
+            slots.push(Slot { name: name.clone(), channel, unreachable_since });
+        }
+        Ok(Self { slots, next: AtomicUsize::new(0) })
+    }
+
+    /// The endpoint to ask, not counting those in `tried`: the next in turn that is not passed over, else the next in
+    /// turn. `None` when all were tried.
+    pub(crate) fn pick(&self, tried: &[usize]) -> Option<(usize, &Slot)> {
+        let now = Instant::now();
+        let start = self.next.fetch_add(1, Ordering::Relaxed);
+        let in_turn = || {
+            let indices = (0..self.slots.len()).map(|step| start.wrapping_add(step));
+            indices.map(|index| index % self.slots.len()).filter(|index| !tried.contains(index))
+        };
+        let reachable = in_turn().find(|index| !self.slots[*index].is_passed_over(now));
+        let index = reachable.or_else(|| in_turn().next())?;
+        Some((index, &self.slots[index]))
+    }
+}
+
+/// Reads an endpoint: `host:port`, with or without `http://` in front.
+fn endpoint(name: &str, options: &Options) -> Result<Endpoint, Error> {
+    if name.starts_with("https://") || name.starts_with("unixs://") {
+        let reason = "TLS is not supported yet, use an http:// endpoint";
+        return Err(Error::Settings(format!("endpoint {name}: {reason}")));
+    }
+    let uri = if name.contains("://") { name.to_owned() } else { format!("http://{name}") };
+    let endpoint = Endpoint::from_shared(uri)
+        .map_err(|error| Error::Settings(format!("endpoint {name:?}: {error}")))?;
+    Ok(endpoint
+        .connect_timeout(options.dial_timeout)
+        .tcp_nodelay(true)
+        // A server may close a connection that pings more often than this; etcd's own client never does.
+        .http2_keep_alive_interval(options.keepalive_time.max(Duration::from_secs(10)))
+        .keep_alive_timeout(options.keepalive_timeout)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picker(count: usize) -> Picker {
+        let endpoints = (0..count).map(|index| format!("127.0.0.1:{}", index + 1)).collect();
+        Picker::new(&Options { endpoints, ..Options::default() }).expect("endpoints are fine")
+    }
+
+    #[tokio::test]
+    async fn endpoints_take_turns() {
+        let picker = picker(3);
+        let picked: Vec<_> = (0..6).map(|_| picker.pick(&[]).expect("one").0).collect();
+        assert_eq!(picked, [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[tokio::test]
+    async fn an_unreachable_endpoint_is_passed_over_until_it_is_the_last() {
+        let picker = picker(2);
+        picker.pick(&[1]).expect("the first").1.mark(false);
+        for _ in 0..4 {
+            assert_eq!(picker.pick(&[]).expect("the other").0, 1);
+        }
+        assert_eq!(picker.pick(&[1]).expect("nothing else is left").0, 0);
+        assert!(picker.pick(&[0, 1]).is_none());
+        picker.pick(&[1]).expect("the first").1.mark(true);
+        let picked: Vec<_> = (0..2).map(|_| picker.pick(&[]).expect("one").0).collect();
+        assert!(picked.contains(&0), "it is back: {picked:?}");
+    }
+
+    #[test]
+    fn endpoints_that_cannot_work_are_refused() {
+        for (name, reason) in [("https://h:1", "TLS"), ("http://a b", "invalid")] {
+            let error = endpoint(name, &Options::default()).expect_err(name);
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+        assert_eq!(
+            endpoint("h:1", &Options::default()).expect("fine").uri().to_string(),
+            "http://h:1/"
+        );
+    }
+}
