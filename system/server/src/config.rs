@@ -1,0 +1,67 @@
+//! What one member is told at its start. Parsing flags, environment and files is the command
+//! line's work; here every value has its type and its unit.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A member of the initial cluster.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemberConfig {
+    /// Its name.
+    pub name: String,
+    /// Where peers reach it, e.g. `http://10.0.0.1:2380`. At least one.
+    pub peer_urls: Vec<String>,
+}
+
+/// Everything a member is told. There is no default: whoever starts a member decides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// This member's name; it must occur in `initial_cluster`.
+    pub name: String,
+    /// Where everything lies.
+    pub data_dir: PathBuf,
+    /// Where clients connect: `http://host:port`. At least one.
+    pub listen_client_urls: Vec<String>,
+    /// What clients are told to connect to.
+    pub advertise_client_urls: Vec<String>,
+    /// Where peers connect.
+    pub listen_peer_urls: Vec<String>,
+    /// All members, this one included.
+    pub initial_cluster: Vec<MemberConfig>,
+    /// Tells clusters apart that have the same addresses.
+    pub initial_cluster_token: String,
+    /// Connect to a peer at another address than its URL, `(name, host:port)`: for fault injection.
+    pub peer_routes: Vec<(String, String)>,
+    /// Time between a leader's beacons.
+    pub heartbeat_interval: Duration,
+    /// Least time without a leader before an election.
+    pub election_timeout: Duration,
+    /// Log entries kept for slow followers behind a durable state.
+    pub snapshot_catchup_entries: u64,
+    /// Logical bytes after which puts are refused; 0 is the default of 2 GiB, negative is none.
+    pub quota_backend_bytes: i64,
+    /// Most operations in a transaction.
+    pub max_txn_ops: usize,
+    /// Most bytes of a request.
+    pub max_request_bytes: usize,
+    /// Most streams (calls under way) of one client connection.
+    pub max_concurrent_streams: u32,
+    /// Most watchers of one watch stream.
+    pub max_watchers_per_stream: usize,
+    /// Most watchers of this member.
+    pub max_watchers: usize,
+    /// Most bytes of one watch answer before the cursor waits for its reader.
+    pub watch_buffer_bytes: usize,
+    /// Time between progress notices of an idle watcher.
+    pub watch_progress_notify_interval: Duration,
+    /// Versions pruned in one step of a compaction.
+    pub compaction_batch_limit: usize,
+    /// HTTP/2 pings to clients.
+    pub grpc_keepalive_interval: Duration,
+    /// How long a client may take to answer one.
+    pub grpc_keepalive_timeout: Duration,
+    /// Threads that serve clients.
+    pub client_threads: usize,
+    /// Do not sync the log. Acknowledged writes can be lost; for tests of that very thing.
+    pub unsafe_no_fsync: bool,
+}
