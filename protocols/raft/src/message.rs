@@ -86,6 +86,29 @@ pub enum Message {
     TimeoutNow { term: u64 },
 }
 
+impl Message {
+    /// The term that the message carries: its sender's, except that a pre-vote and its grant name
+    /// the term that the election would have.
+    pub fn term(&self) -> u64 {
+        match self {
+            Message::PreVote { term, .. }
+            | Message::PreVoteReply { term, .. }
+            | Message::Vote { term, .. }
+            | Message::VoteReply { term, .. }
+            | Message::Append { term, .. }
+            | Message::Appended { term, .. }
+            | Message::AppendRefused { term, .. }
+            | Message::Heartbeat { term, .. }
+            | Message::HeartbeatReply { term, .. }
+            | Message::ReadIndex { term, .. }
+            | Message::ReadIndexReply { term, .. }
+            | Message::SnapshotChunk { term, .. }
+            | Message::SnapshotAck { term, .. }
+            | Message::TimeoutNow { term } => *term,
+        }
+    }
+}
+
 /// What the local host asks of its Raft group.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Request {

@@ -1,0 +1,373 @@
+//! A cluster of Raft members, their disks, state machines and the wires between them, on one thread
+//! and with one clock. Nothing happens unless somebody asks for it.
+
+use crate::app::{App, Arrived};
+use crate::disk::{Disk, Platter};
+use crate::oracle::Oracle;
+use crate::show;
+use bytes::Bytes;
+use quorate_base::{Batch, Dice, Input, Instant, NodeId, Turn};
+use quorate_raft::{Config, Event, Membership, Message, Raft, Request, Restored, Role};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A message on the wire.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Letter {
+    /// Who sent it.
+    pub from: NodeId,
+    /// Who shall get it.
+    pub to: NodeId,
+    /// What it says.
+    pub message: Message,
+}
+
+/// One member: what runs, what it runs on, and what it was told.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Nothing while it is down.
+    pub turn: Option<Turn<Raft>>,
+    /// Its disk.
+    pub disk: Disk,
+    /// Its state machine.
+    pub app: App,
+    /// The newest answers to reads, by token; `None` when dropped.
+    pub reads: BTreeMap<u64, Option<u64>>,
+    /// Payloads that were handed back.
+    pub refused: Vec<Bytes>,
+    lives: u64,
+}
+
+/// See the module's essay.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The clock of all members.
+    pub now: Instant,
+    /// All members, running or not.
+    pub machines: BTreeMap<NodeId, Machine>,
+    /// What is on the wires, oldest first.
+    pub wire: Vec<Letter>,
+    /// Directed links that lose everything.
+    pub cut: BTreeSet<(NodeId, NodeId)>,
+    /// The judges.
+    pub oracle: Oracle,
+    /// What happened, for people.
+    pub trace: Vec<String>,
+    /// Promises leave before their writes are durable: a host that the judges must catch.
+    pub broken_host: bool,
+    config: Config,
+    dice: Dice,
+}
+
+impl World {
+    /// `voters` members with empty disks, all running. `config.id` is ignored.
+    pub fn new(voters: u64, config: Config, seed: u64) -> World {
+        let membership = Membership { voters: (1..=voters).map(NodeId).collect() };
+        let mut world = World {
+            now: Instant(0),
+            machines: BTreeMap::new(),
+            wire: Vec::new(),
+            cut: BTreeSet::new(),
+            oracle: Oracle::default(),
+            trace: Vec::new(),
+            broken_host: false,
+            config,
+            dice: Dice::new(seed),
+        };
+        for id in membership.voters.clone() {
+            let platter = Platter::new(membership.clone());
+            world.add(id, platter);
+        }
+        world
+    }
+
+    /// Adds a machine with this disk and starts it.
+    pub fn add(&mut self, id: NodeId, platter: Platter) {
+        let machine = Machine {
+            turn: None,
+            disk: Disk::new(platter),
+            app: App::default(),
+            reads: BTreeMap::new(),
+            refused: Vec::new(),
+            lives: 0,
+        };
+        self.machines.insert(id, machine);
+        self.restart(id);
+    }
+
+    /// The machine, which must exist.
+    pub fn machine(&mut self, id: NodeId) -> &mut Machine {
+        self.machines.get_mut(&id).unwrap_or_else(|| panic!("{id} does not exist"))
+    }
+
+    /// The protocol of a running member.
+    pub fn raft(&self, id: NodeId) -> Option<&Raft> {
+        self.machines.get(&id)?.turn.as_ref().map(Turn::protocol)
+    }
+
+    /// Members that run.
+    pub fn running(&self) -> Vec<NodeId> {
+        let up = self.machines.iter().filter(|(_, machine)| machine.turn.is_some());
+        up.map(|(id, _)| *id).collect()
+    }
+
+    /// The running leader of the newest term.
+    pub fn leader(&self) -> Option<NodeId> {
+        let leaders = self.machines.keys().filter_map(|id| self.raft(*id));
+        leaders.filter(|raft| raft.is_leader()).max_by_key(|raft| raft.term()).map(Raft::id)
+    }
+
+    fn note(&mut self, line: String) {
+        self.trace.push(line);
+    }
+
+    /// Feeds inputs to a running member and does what it says.
+    pub fn feed(&mut self, id: NodeId, inputs: Vec<Input<Raft>>) {
+        for input in &inputs {
+            if let Input::Request(Request::Read { token }) = input {
+                self.oracle.see_read(id, *token);
+            }
+        }
+        let now = self.now;
+        let broken = self.broken_host;
+        let Some(turn) = &mut self.machine(id).turn else { return };
+        let batch = turn.absorb(now, inputs);
+        self.perform(id, batch);
+        if broken {
+            // The broken host says "durable" the moment it is asked to write.
+            let turn = self.machine(id).turn.as_mut().expect("it runs");
+            let issued = turn.issued();
+            if issued > turn.durable() {
+                self.feed(id, vec![Input::Durable(issued)]);
+            }
+        }
+        self.serve(id);
+    }
+
+    fn perform(&mut self, id: NodeId, batch: Batch<Raft>) {
+        let raft = self.raft(id).expect("it just ran").clone();
+        self.oracle.see_member(&raft);
+        for (ticket, write) in batch.writes {
+            self.oracle.see_write(&raft, &write);
+            self.note(format!("{id} writes #{} {}", ticket.0, show::write(&write)));
+            self.machine(id).disk.pending.push_back((ticket, write));
+        }
+        for (to, message) in batch.sends {
+            self.oracle.see_send(id, to, &message);
+            let lost = self.cut.contains(&(id, to));
+            let fate = if lost { " (lost)" } else { "" };
+            self.note(format!("{id} → {to} {}{fate}", show::message(&message)));
+            if !lost {
+                self.wire.push(Letter { from: id, to, message });
+            }
+        }
+        for event in batch.events {
+            self.note(format!("{id} {}", show::event(&event)));
+            self.on_event(id, event);
+        }
+    }
+
+    fn on_event(&mut self, id: NodeId, event: Event) {
+        match event {
+            Event::Committed(entries) => {
+                let disks: Vec<(Platter, usize)> = self
+                    .machines
+                    .values()
+                    .map(|machine| (machine.disk.platter.clone(), machine.app.saved))
+                    .collect();
+                self.oracle.see_committed(id, &entries, |entry| {
+                    let holds =
+                        disks.iter().filter(|(disk, saved)| Oracle::holds(disk, *saved, entry));
+                    holds.count() > disks.len() / 2
+                });
+                self.machine(id).app.queue.extend(entries);
+            }
+            Event::ReadReady { token, index } => {
+                self.oracle.see_read_ready(id, token, index);
+                self.machine(id).reads.insert(token, Some(index));
+            }
+            Event::ReadDropped(tokens) => {
+                let reads = &mut self.machine(id).reads;
+                reads.extend(tokens.into_iter().map(|token| (token, None)));
+            }
+            Event::NotLeader(payload) => self.machine(id).refused.push(payload),
+            Event::ReadLog { to, from, max_bytes } => {
+                let entries = self.machine(id).disk.platter.read(from, max_bytes);
+                self.feed(id, vec![Input::Request(Request::LogRead { to, entries })]);
+            }
+            Event::ChunkNeeded { to, after } => {
+                let app = &self.machine(id).app;
+                // The pinned state is the newest; positions of an append-only list stay valid.
+                let index = app.applied();
+                let (next, data, done) = app.chunk(index, &after);
+                let chunk = Request::Chunk { to, index, after, next, data, done };
+                self.feed(id, vec![Input::Request(chunk)]);
+            }
+            Event::InstallChunk { meta, after, next, data, done } => {
+                let chunk = Arrived { meta, after, next, data, done };
+                self.machine(id).app.arrived.push_back(chunk);
+            }
+            Event::Status { .. } | Event::ChunksDone { .. } => {}
+        }
+    }
+
+    /// Lets the machine's own parts work: its disk and its state machine, unless they are held.
+    fn serve(&mut self, id: NodeId) {
+        let machine = self.machine(id);
+        if !machine.disk.held && !machine.disk.pending.is_empty() {
+            let all = machine.disk.pending.len();
+            self.sync(id, all);
+        }
+        let machine = self.machine(id);
+        if machine.turn.is_none() {
+            return;
+        }
+        if machine.app.apply() {
+            let index = machine.app.applied();
+            self.feed(id, vec![Input::Request(Request::Applied { index })]);
+        }
+        if let Some(answer) = self.machine(id).app.store() {
+            self.feed(id, vec![Input::Request(answer)]);
+        }
+    }
+
+    /// Makes the oldest `count` writes of a member durable and tells it.
+    pub fn sync(&mut self, id: NodeId, count: usize) {
+        let reached = self.machine(id).disk.sync(count);
+        let known = self.machine(id).turn.as_ref().map(Turn::durable);
+        if let (Some(ticket), Some(known)) = (reached, known)
+            && ticket > known
+        {
+            self.note(format!("{id} durable #{}", ticket.0));
+            self.feed(id, vec![Input::Durable(ticket)]);
+        }
+    }
+
+    /// Lets the state machine go on, or stop.
+    pub fn hold_app(&mut self, id: NodeId, held: bool) {
+        self.machine(id).app.held = held;
+        self.serve(id);
+    }
+
+    /// Lets the disk go on, or stop.
+    pub fn hold_disk(&mut self, id: NodeId, held: bool) {
+        self.machine(id).disk.held = held;
+        self.serve(id);
+    }
+
+    /// Delivers one letter. It is lost on a cut link or when nobody runs there.
+    pub fn deliver(&mut self, letter: Letter) {
+        let Letter { from, to, message } = letter;
+        let lost = self.cut.contains(&(from, to)) || self.raft(to).is_none();
+        let fate = if lost { " (lost)" } else { "" };
+        self.note(format!("{to} ← {from} {}{fate}", show::message(&message)));
+        if !lost {
+            self.feed(to, vec![Input::Received { from, message }]);
+        }
+    }
+
+    /// The power of a member fails; `survivors` of its pending writes had reached the platter.
+    pub fn crash(&mut self, id: NodeId, survivors: usize) {
+        let machine = self.machine(id);
+        machine.turn = None;
+        machine.disk.crash(survivors);
+        machine.disk.held = false;
+        machine.app.crash();
+        self.note(format!("{id} crashed"));
+    }
+
+    /// A member starts from what its disk and its saved state hold.
+    pub fn restart(&mut self, id: NodeId) {
+        let now = self.now;
+        let config = Config { id, ..self.config.clone() };
+        let label = self.machine(id).lives;
+        let dice = self.dice.fork(id.0 << 32 | label);
+        let machine = self.machine(id);
+        machine.lives += 1;
+        let disk = &mut machine.disk.platter;
+        // The host's duty: a state that was switched to just before the crash may be ahead of the
+        // log, which then restarts after it.
+        let state = machine.app.last();
+        if disk.base.index < state.index && disk.term_at(state.index) != Some(state.term) {
+            disk.restart_after(state, disk.membership.clone());
+        }
+        let applied = machine.app.applied();
+        let entries = disk.entries.iter().filter(|entry| entry.index > applied).cloned().collect();
+        let restored = Restored {
+            term: disk.term.max(disk.last().term),
+            vote: disk.vote,
+            commit: disk.commit,
+            applied,
+            base: disk.base,
+            membership: disk.membership.clone(),
+            term_starts: disk.term_starts(),
+            last_index: disk.last().index,
+            entries,
+        };
+        machine.turn = Some(Turn::new(Raft::new(config, restored, dice, now)));
+        if label > 0 {
+            self.note(format!("{id} restarted"));
+        }
+    }
+
+    /// The saved state covers everything applied; the log may forget up to `index`.
+    pub fn compact(&mut self, id: NodeId, index: u64) {
+        let app = &mut self.machine(id).app;
+        app.saved = app.state.len();
+        self.feed(id, vec![Input::Request(Request::Compact { index })]);
+    }
+
+    /// The next moment at which some running member wants to be woken.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let turns = self.machines.values().filter_map(|machine| machine.turn.as_ref());
+        turns.filter_map(Turn::next_timeout).min()
+    }
+
+    /// Wakes whoever is due.
+    pub fn fire_due(&mut self) {
+        let now = self.now;
+        for id in self.running() {
+            let turn = self.machine(id).turn.as_ref();
+            if turn.and_then(Turn::next_timeout).is_some_and(|at| at <= now) {
+                self.feed(id, vec![Input::Timeout]);
+            }
+        }
+    }
+
+    /// Lets time pass until `until`, waking members in order; delivers everything meanwhile if
+    /// `deliver` says so.
+    pub fn advance(&mut self, until: Instant, deliver: bool) {
+        loop {
+            if deliver {
+                self.settle_wire();
+            }
+            match self.next_timeout() {
+                Some(at) if at <= until => {
+                    self.now = self.now.max(at);
+                    self.fire_due();
+                }
+                Some(_) | None => break,
+            }
+        }
+        self.now = until;
+        if deliver {
+            self.settle_wire();
+        }
+    }
+
+    /// Delivers until the wires are empty. Bounded: a storm of messages is a failure.
+    pub fn settle_wire(&mut self) {
+        for _ in 0..100_000 {
+            if self.wire.is_empty() {
+                return;
+            }
+            let letter = self.wire.remove(0);
+            self.deliver(letter);
+        }
+        panic!("messages never end");
+    }
+
+    /// The role of a member; `None` while it is down.
+    pub fn role(&self, id: NodeId) -> Option<Role> {
+        self.raft(id).map(Raft::role)
+    }
+}

@@ -1,0 +1,209 @@
+//! What a leader knows about one follower, and how fast it may talk to it.
+//!
+//! Three ways of sending, as in etcd: **probe** (one append, then wait: the leader does not know
+//! where the logs agree), **replicate** (pipelined, at most a window of appends unacknowledged) and
+//! **snapshot** (the entries that the follower needs are gone; chunks of state, one at a time).
+//!
+//! Invariants: `matched < next`; `matched` never goes back (trap 23); in the window, indexes ascend
+//! and lie above `matched`.
+
+use crate::snapshot::Stream;
+use quorate_base::Instant;
+use std::collections::VecDeque;
+
+/// Beats (heartbeat intervals) without progress after which an answering follower is taken to have
+/// missed what was sent: at least one whole interval has passed since.
+const PATIENCE_BEATS: u32 = 2;
+
+/// How a leader sends to one follower.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Flow {
+    /// One append at a time until one is accepted.
+    Probe {
+        /// One is under way.
+        sent: bool,
+    },
+    /// Many appends at a time.
+    Replicate,
+    /// Chunks of state.
+    Snapshot(Stream),
+}
+
+/// See the module's essay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Progress {
+    /// Everything up to here is durable there and equal to the leader's log.
+    pub(crate) matched: u64,
+    /// The next entry to send.
+    pub(crate) next: u64,
+    pub(crate) flow: Flow,
+    /// Last index of each unacknowledged append, ascending.
+    window: VecDeque<u64>,
+    /// The greatest index that any message of this term led this follower to.
+    led_to: u64,
+    /// `(index, round)`: the read round that was current when this index was first sent. An
+    /// acknowledgement of the index was therefore given after that round began (trap 37: an
+    /// index sent a second time proves nothing new, so only the first sending is remembered).
+    proofs: VecDeque<(u64, u64)>,
+    /// The newest read round at which this follower is known to have followed.
+    pub(crate) round: u64,
+    /// A read of the log on disk is under way for this index.
+    pub(crate) reading: Option<u64>,
+    /// The newest commit index that an append told it.
+    pub(crate) commit_told: u64,
+    /// When it last spoke in this term.
+    pub(crate) heard_at: Instant,
+    /// Beats since something was sent without an acknowledgement.
+    stalled: u32,
+    /// Losses in a row: snapshot chunks are large and their installation may take long, so they are sent again ever
+    /// more rarely.
+    losses: u32,
+}
+
+impl Progress {
+    /// A follower about which a new leader knows nothing: it tries the end of its own log.
+    pub(crate) fn new(next: u64, now: Instant) -> Progress {
+        Progress {
+            matched: 0,
+            next,
+            flow: Flow::Probe { sent: false },
+            window: VecDeque::new(),
+            led_to: 0,
+            proofs: VecDeque::new(),
+            round: 0,
+            reading: None,
+            commit_told: 0,
+            heard_at: now,
+            stalled: 0,
+            losses: 0,
+        }
+    }
+
+    /// An append up to `last` leaves while `round` is the current read round.
+    pub(crate) fn sent(&mut self, last: u64, has_entries: bool, round: u64) {
+        match &mut self.flow {
+            Flow::Probe { sent } => {
+                *sent = true;
+                self.stalled = 0;
+            }
+            Flow::Replicate if has_entries => {
+                if self.window.is_empty() {
+                    self.stalled = 0;
+                }
+                self.window.push_back(last);
+                self.next = last + 1;
+            }
+            Flow::Replicate | Flow::Snapshot(_) => {}
+        }
+        self.led(last, round);
+    }
+
+    /// Some message that leads the follower to `index` leaves while `round` is current.
+    pub(crate) fn led(&mut self, index: u64, round: u64) {
+        if index > self.led_to {
+            self.led_to = index;
+            self.proofs.push_back((index, round));
+        }
+    }
+
+    /// True when no more appends may leave before one is acknowledged.
+    pub(crate) fn is_full(&self, max_inflight: usize) -> bool {
+        self.window.len() >= max_inflight.max(1)
+    }
+
+    /// The follower holds everything up to `matched`. Says whether that is news.
+    pub(crate) fn acknowledge(&mut self, matched: u64) -> bool {
+        let news = matched > self.matched;
+        self.matched = self.matched.max(matched);
+        while self.window.front().is_some_and(|last| *last <= self.matched) {
+            self.window.pop_front();
+        }
+        while self.proofs.front().is_some_and(|(index, _)| *index <= matched) {
+            let (_, round) = self.proofs.pop_front().expect("front was just looked at");
+            self.round = self.round.max(round);
+        }
+        if let Flow::Probe { .. } = self.flow
+            && self.matched + 1 >= self.next
+        {
+            self.flow = Flow::Replicate;
+        }
+        self.next = self.next.max(self.matched + 1);
+        if news {
+            self.stalled = 0;
+            self.losses = 0;
+        }
+        news
+    }
+
+    /// Starts again from `next`, one append at a time.
+    pub(crate) fn probe(&mut self, next: u64) {
+        self.next = next.max(self.matched + 1);
+        self.flow = Flow::Probe { sent: false };
+        self.window.clear();
+        self.reading = None;
+        self.stalled = 0;
+    }
+
+    /// Starts sending state instead of entries.
+    pub(crate) fn stream(&mut self, stream: Stream) {
+        self.flow = Flow::Snapshot(stream);
+        self.window.clear();
+        self.reading = None;
+        self.stalled = 0;
+        self.losses = 0;
+    }
+
+    /// True when an answer to a refused append at `prev` is not a late one (trap 27).
+    pub(crate) fn may_refuse(&self, prev: u64) -> bool {
+        match &self.flow {
+            Flow::Probe { .. } => prev > self.matched && prev + 1 == self.next,
+            Flow::Replicate => prev > self.matched && prev < self.next,
+            Flow::Snapshot(_) => false,
+        }
+    }
+
+    /// A beat passes.
+    pub(crate) fn beat(&mut self) {
+        let waits = match &self.flow {
+            Flow::Probe { sent } => *sent,
+            Flow::Replicate => !self.window.is_empty(),
+            Flow::Snapshot(stream) => stream.awaits_follower(),
+        };
+        self.stalled = if waits { self.stalled.saturating_add(1) } else { 0 };
+    }
+
+    /// The follower answers beacons. Says whether what was sent must be taken for lost; the count
+    /// starts again.
+    pub(crate) fn lost(&mut self) -> bool {
+        let patience = match &self.flow {
+            Flow::Probe { .. } | Flow::Replicate => PATIENCE_BEATS,
+            Flow::Snapshot(_) => PATIENCE_BEATS << self.losses.min(6),
+        };
+        if self.stalled < patience {
+            return false;
+        }
+        self.stalled = 0;
+        self.losses = self.losses.saturating_add(1);
+        true
+    }
+
+    /// A chunk was acknowledged: the stream moves.
+    pub(crate) fn chunk_moved(&mut self) {
+        self.stalled = 0;
+        self.losses = 0;
+    }
+
+    /// Appends under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.window.len()
+    }
+
+    /// What must hold after every step.
+    pub(crate) fn check(&self, last_index: u64, max_inflight: usize) {
+        assert!(self.matched < self.next, "{self:?}");
+        assert!(self.next <= last_index + 1, "sent more than there is: {self:?}");
+        assert!(self.window.len() <= max_inflight.max(1), "flight is unbounded: {self:?}");
+        assert!(self.window.front().is_none_or(|last| *last > self.matched), "{self:?}");
+        assert!(self.window.back().is_none_or(|last| *last < self.next), "{self:?}");
+    }
+}
