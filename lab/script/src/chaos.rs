@@ -32,6 +32,13 @@ pub struct Outcome {
     pub trace: Vec<String>,
 }
 
+impl Outcome {
+    /// How often something happened whose line contains `word`.
+    pub fn count(&self, word: &str) -> usize {
+        self.trace.iter().filter(|line| line.contains(word)).count()
+    }
+}
+
 impl Chaos {
     /// Runs one seed.
     pub fn run(&self, seed: u64) -> Outcome {
@@ -104,8 +111,9 @@ impl Chaos {
                 }
             }
             Act::App => {
+                // Held less often than released: a state machine that stands still fills the memory.
                 let held = world.machine(node).app.held;
-                world.hold_app(node, !held);
+                world.hold_app(node, !held && dice.below(2) == 0);
             }
             Act::Crash => crash(world, dice, node, self.broken_host),
             Act::Restart => {

@@ -168,7 +168,7 @@ impl Raft {
                 peer.probe(next);
                 out.event(Event::ChunksDone { to: from });
             } else if stream.is_behind(peer.matched) {
-                *stream = Stream::open(from, out);
+                **stream = Stream::open(from, out);
             }
         }
         self.trim_log();

@@ -26,7 +26,7 @@ pub(crate) enum Flow {
     /// Many appends at a time.
     Replicate,
     /// Chunks of state.
-    Snapshot(Stream),
+    Snapshot(Box<Stream>),
 }
 
 /// See the module's essay.
@@ -55,8 +55,8 @@ pub(crate) struct Progress {
     pub(crate) heard_at: Instant,
     /// Beats since something was sent without an acknowledgement.
     stalled: u32,
-    /// Losses in a row: snapshot chunks are large and their installation may take long, so they are sent again ever
-    /// more rarely.
+    /// Losses in a row: snapshot chunks are large and their installation may take long, so they
+    /// are sent again ever more rarely.
     losses: u32,
 }
 
@@ -146,7 +146,7 @@ impl Progress {
 
     /// Starts sending state instead of entries.
     pub(crate) fn stream(&mut self, stream: Stream) {
-        self.flow = Flow::Snapshot(stream);
+        self.flow = Flow::Snapshot(Box::new(stream));
         self.window.clear();
         self.reading = None;
         self.stalled = 0;
