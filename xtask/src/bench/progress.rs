@@ -27,6 +27,11 @@ impl Progress {
         self.bar.set_message(what.into());
     }
 
+    /// Says more about the step that is under way.
+    pub fn detail(&self, what: impl Into<String>) {
+        self.bar.set_message(what.into());
+    }
+
     /// Prints finished lines of the report on standard output without tearing the spinner.
     pub fn print(&self, text: &str) {
         self.bar.suspend(|| println!("{text}"));

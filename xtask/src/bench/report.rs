@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -25,6 +26,12 @@ pub enum Figure {
     LatencyP999,
     /// Processor time of all members per operation.
     ServerTime,
+    /// The first member's share of it.
+    ServerTime1,
+    /// The second member's share of it.
+    ServerTime2,
+    /// The third member's share of it.
+    ServerTime3,
     /// Processor time of the load generator per operation.
     GeneratorTime,
     /// Calls of fsync and its kin by all members per operation.
@@ -66,6 +73,9 @@ impl Figure {
             Self::LatencyP99 => ("p99", "ms"),
             Self::LatencyP999 => ("p99.9", "ms"),
             Self::ServerTime => ("server CPU", "us/op"),
+            Self::ServerTime1 => ("n1", "us"),
+            Self::ServerTime2 => ("n2", "us"),
+            Self::ServerTime3 => ("n3", "us"),
             Self::GeneratorTime => ("generator", "us/op"),
             Self::SyncsPerOperation => ("syncs", "/op"),
             Self::Events => ("events", ""),
@@ -112,8 +122,15 @@ impl Figures {
         figures.set(Figure::LatencyP50, milliseconds(0.5));
         figures.set(Figure::LatencyP99, milliseconds(0.99));
         figures.set(Figure::LatencyP999, milliseconds(0.999));
-        figures.set(Figure::ServerTime, window.server_time.as_secs_f64() * 1e6 / operations);
-        figures.set(Figure::GeneratorTime, window.generator_time.as_secs_f64() * 1e6 / operations);
+        let per_operation = |time: Duration| time.as_secs_f64() * 1e6 / operations;
+        figures.set(Figure::ServerTime, per_operation(window.server_time()));
+        let members = [Figure::ServerTime1, Figure::ServerTime2, Figure::ServerTime3];
+        if window.server_times.len() == members.len() {
+            for (figure, time) in members.into_iter().zip(&window.server_times) {
+                figures.set(figure, per_operation(*time));
+            }
+        }
+        figures.set(Figure::GeneratorTime, per_operation(window.generator_time));
         figures
     }
 
@@ -257,7 +274,7 @@ impl LineReport {
             if unit.is_empty() { name.to_owned() } else { format!("{name} {unit}") }
         };
         let widths: Vec<usize> =
-            columns.iter().map(|figure| heading(*figure).len().max(9)).collect();
+            columns.iter().map(|figure| heading(*figure).len().max(7)).collect();
         let _ = write!(text, "  {:<9}", "");
         for (figure, width) in columns.iter().zip(&widths) {
             let _ = write!(text, "  {:>width$}", heading(*figure));

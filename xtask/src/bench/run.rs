@@ -178,6 +178,10 @@ impl Bench {
     /// Rounds A B A B, then syncs and what else is verified, one side after the other.
     async fn measure_line(&self, line: &Line, testbeds: &mut [Testbed]) -> Result<LineReport> {
         let mut report = LineReport { name: line.name, title: line.title, ..LineReport::default() };
+        let (planned, loaded) = (line.shape, line.shape(&self.effort));
+        if loaded != planned {
+            report.notes.push(format!("with {} keys only (--quick)", number(loaded.keys as f64)));
+        }
         let rounds = line.rounds(&self.effort);
         for round in 1..=rounds {
             for testbed in testbeds.iter_mut() {
@@ -187,12 +191,18 @@ impl Bench {
                     line.title,
                     side_name(side)
                 ));
+                Testbed::settle(&self.directory).await?;
                 let figures = line.measure(testbed, &self.effort).await?;
                 report.rounds.entry(side_name(side).into()).or_default().push(figures);
             }
         }
         for testbed in testbeds.iter_mut() {
             let side = side_name(testbed.cluster.system.side);
+            if line.clients > 0 {
+                let leader = testbed.cluster.leader().await?;
+                let leader = &testbed.cluster.members[leader].name;
+                report.notes.push(format!("{side}: the leader is {leader}"));
+            }
             self.progress.step(format!("{}: counting the syncs of {side}", line.title));
             let syncs = line.count_syncs(testbed).await?;
             if let Some(last) = report.rounds.get_mut(side).and_then(|rounds| rounds.last_mut()) {
@@ -267,13 +277,13 @@ fn matches(line: &Line, name: &str) -> bool {
 /// A fresh directory on a real disk.
 fn data_directory(arguments: &EtcdArguments) -> Result<TempDir> {
     /// What statfs calls a file system in memory.
-    const TMPFS: i64 = 0x0102_1994;
+    const TMPFS: rustix::fs::FsWord = 0x0102_1994;
     let default = || target_directory().join("bench-data");
     let parent = arguments.data_dir.clone().unwrap_or_else(default);
     std::fs::create_dir_all(&parent).map_err(file_failure("create", &parent))?;
     let statistics = rustix::fs::statfs(&parent)
         .map_err(|error| file_failure("look at", &parent)(error.into()))?;
-    if i64::from(statistics.f_type) == TMPFS {
+    if statistics.f_type == TMPFS {
         return Err(Failure::Setup(format!(
             "{} is in memory, where a sync costs nothing: name a directory on a disk with --data-dir",
             parent.display()

@@ -2,19 +2,26 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::binaries::System;
 use super::cluster::Cluster;
 use super::connection::Connection;
 use super::dataset::{Dice, Keys, Shape, Values};
-use super::failure::Result;
+use super::failure::{Result, file_failure};
 use super::load::{self, Extent};
 use super::progress::Progress;
 use super::writes::{Ledger, Preloader, Putter};
 
 /// Preloading transactions in flight.
 const PRELOADERS: usize = 16;
+
+/// How often the progress of preloading is shown.
+const SHOWN_EVERY: Duration = Duration::from_millis(500);
+
+/// Time for background work to end before a window.
+const REST: Duration = Duration::from_millis(300);
 
 /// Everything a line needs of one side.
 pub struct Testbed {
@@ -54,8 +61,7 @@ impl Testbed {
             deleted: Arc::default(),
             scratch: directory.to_path_buf(),
         };
-        progress.step(format!("loading {} keys into {}", shape.keys, system.name()));
-        testbed.preload().await?;
+        testbed.preload(progress).await?;
         Ok(testbed)
     }
 
@@ -78,7 +84,7 @@ impl Testbed {
         Ok((0..clients).map(putter).collect())
     }
 
-    async fn preload(&self) -> Result<()> {
+    async fn preload(&self, progress: &Progress) -> Result<()> {
         let connections = self.connect().await?;
         let next = Arc::new(AtomicUsize::new(0));
         let preloader = |client: usize| Preloader {
@@ -90,7 +96,30 @@ impl Testbed {
             next: Arc::clone(&next),
         };
         let preloaders = (0..PRELOADERS).map(preloader).collect();
-        load::run(preloaders, Extent::Drained, &self.cluster.pids()).await?;
+        let what = format!("loading keys into {}", self.cluster.system.name());
+        progress.step(&what);
+        let count = self.shape.keys;
+        let shown = async {
+            loop {
+                tokio::time::sleep(SHOWN_EVERY).await;
+                let loaded = next.load(Ordering::Relaxed).min(count);
+                progress.detail(format!("{what}: {loaded} of {count}"));
+            }
+        };
+        let pids = self.cluster.pids();
+        tokio::select! {
+            loaded = load::run(preloaders, Extent::Drained, &pids) => loaded.map(|_| ()),
+            () = shown => Ok(()),
+        }
+    }
+
+    /// Writes out what the members have left in the page cache, so that it does not reach the disk at the expense of
+    /// whoever is measured next, and lets background work end.
+    pub async fn settle(directory: &Path) -> Result<()> {
+        let handle = std::fs::File::open(directory).map_err(file_failure("open", directory))?;
+        rustix::fs::syncfs(&handle)
+            .map_err(|error| file_failure("write out", directory)(error.into()))?;
+        tokio::time::sleep(REST).await;
         Ok(())
     }
 }

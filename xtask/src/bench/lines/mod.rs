@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use super::dataset::Shape;
 use super::failure::Result;
-use super::load::{Extent, Window};
+use super::load::{self, Client, Extent, Step};
 use super::report::{Figure, Figures, Target, at_least, at_most};
 use super::syncs::Tracers;
 use super::testbed::Testbed;
+use super::writes::Putter;
 
 /// The keys of most lines.
 const SMALL: Shape = Shape { keys: 10_000, key_bytes: 16, value_bytes: 128 };
@@ -88,6 +89,13 @@ pub struct Effort {
     pub kills: u32,
 }
 
+impl Effort {
+    /// The extent of a closed loop.
+    fn extent(&self) -> Extent {
+        Extent::Timed { warm_up: self.warm_up, measured: self.measured }
+    }
+}
+
 impl Line {
     /// Whether each round starts again what the round before did, or one round is all there is: memory is a state, and
     /// the leader kills are repetitions already.
@@ -144,17 +152,18 @@ impl Line {
             | Work::Page
             | Work::KeepAlive
             | Work::Delete => {
-                let extent = Extent::Timed { warm_up: effort.warm_up, measured: effort.measured };
-                let window = self.closed_loop(testbed, extent).await?;
-                Ok(window.as_ref().map(Figures::of_window).unwrap_or_default())
+                let Some(clients) = self.clients(testbed).await? else {
+                    return Ok(Figures::default());
+                };
+                let window = load::run(clients, effort.extent(), &testbed.cluster.pids()).await?;
+                Ok(Figures::of_window(&window))
             }
         }
     }
 
     /// Measures the null server once.
     pub async fn measure_null(&self, effort: &Effort) -> Result<Figures> {
-        let extent = Extent::Timed { warm_up: effort.warm_up, measured: effort.measured };
-        let window = null::run(self.clients, extent).await?;
+        let window = null::run(self.clients, effort.extent()).await?;
         Ok(Figures::of_window(&window))
     }
 
@@ -162,58 +171,64 @@ impl Line {
     /// closed loop.
     pub async fn count_syncs(&self, testbed: &Testbed) -> Result<Figures> {
         let mut figures = Figures::default();
-        if !self.is_closed_loop() {
-            return Ok(figures);
-        }
+        // Made before strace looks on: granting a lease is a synced write, too, and not the one to count.
+        let Some(clients) = self.clients(testbed).await? else { return Ok(figures) };
         // At least so many operations that one sync more or less does not show.
         let operations = (16 * self.clients as u64).max(200);
-        let tracers = Tracers::attach(&testbed.cluster.pids(), &testbed.scratch).await?;
-        let window = self.closed_loop(testbed, Extent::Counted(operations)).await?;
+        let pids = testbed.cluster.pids();
+        let tracers = Tracers::attach(&pids, &testbed.scratch).await?;
+        let window = load::run(clients, Extent::Counted(operations), &pids).await?;
         let counts = tracers.detach().await?;
-        let performed = window.map_or(0, |window| window.operations).max(1);
         let durable: u64 = counts.iter().map(|count| count.durable).sum();
-        figures.set(Figure::SyncsPerOperation, durable as f64 / performed as f64);
+        let performed = (window.operations as f64).max(1.0);
+        figures.set(Figure::SyncsPerOperation, durable as f64 / performed);
         Ok(figures)
     }
 
-    fn is_closed_loop(&self) -> bool {
-        match self.work {
-            Work::Put
-            | Work::GetLinearizable
-            | Work::GetSerializable
-            | Work::Transact
-            | Work::Page
-            | Work::KeepAlive
-            | Work::Delete => true,
-            Work::Null | Work::Watch | Work::Memory | Work::Restart | Work::Failover => false,
-        }
-    }
-
-    /// Runs the line's closed loop for an extent; `None` if the line is none.
-    async fn closed_loop(&self, testbed: &Testbed, extent: Extent) -> Result<Option<Window>> {
-        use super::load::run;
-        let pids = testbed.cluster.pids();
-        let clients = self.clients;
-        let window = match self.work {
-            Work::Put => run(testbed.putters(clients).await?, extent, &pids).await?,
-            Work::GetLinearizable => {
-                run(kv::getters(testbed, clients, false).await?, extent, &pids).await?
-            }
-            Work::GetSerializable => {
-                run(kv::getters(testbed, clients, true).await?, extent, &pids).await?
-            }
-            Work::Transact => run(kv::transactors(testbed, clients).await?, extent, &pids).await?,
-            Work::Page => run(kv::pagers(testbed, clients).await?, extent, &pids).await?,
-            Work::Delete => run(kv::deleters(testbed, clients).await?, extent, &pids).await?,
-            Work::KeepAlive => {
-                run(keepalive::holders(testbed, clients).await?, extent, &pids).await?
-            }
+    /// The clients of the line's closed loop; `None` if it is none.
+    async fn clients(&self, testbed: &Testbed) -> Result<Option<Vec<Loader>>> {
+        let count = self.clients;
+        let clients = match self.work {
+            Work::Put => wrap(testbed.putters(count).await?, Loader::Put),
+            Work::GetLinearizable => wrap(kv::getters(testbed, count, false).await?, Loader::Get),
+            Work::GetSerializable => wrap(kv::getters(testbed, count, true).await?, Loader::Get),
+            Work::Transact => wrap(kv::transactors(testbed, count).await?, Loader::Transact),
+            Work::Page => wrap(kv::pagers(testbed, count).await?, Loader::Page),
+            Work::Delete => wrap(kv::deleters(testbed, count).await?, Loader::Delete),
+            Work::KeepAlive => wrap(keepalive::holders(testbed, count).await?, Loader::KeepAlive),
             Work::Null | Work::Watch | Work::Memory | Work::Restart | Work::Failover => {
                 return Ok(None);
             }
         };
-        Ok(Some(window))
+        Ok(Some(clients))
     }
+}
+
+/// A client of any closed loop.
+enum Loader {
+    Put(Putter),
+    Get(kv::Getter),
+    Transact(kv::Transactor),
+    Page(kv::Pager),
+    Delete(kv::Deleter),
+    KeepAlive(keepalive::Holder),
+}
+
+impl Client for Loader {
+    async fn perform(&mut self) -> std::result::Result<Step, tonic::Status> {
+        match self {
+            Self::Put(client) => client.perform().await,
+            Self::Get(client) => client.perform().await,
+            Self::Transact(client) => client.perform().await,
+            Self::Page(client) => client.perform().await,
+            Self::Delete(client) => client.perform().await,
+            Self::KeepAlive(client) => client.perform().await,
+        }
+    }
+}
+
+fn wrap<C>(clients: Vec<C>, variant: fn(C) -> Loader) -> Vec<Loader> {
+    clients.into_iter().map(variant).collect()
 }
 
 use Figure::{

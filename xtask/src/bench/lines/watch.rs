@@ -75,7 +75,7 @@ pub async fn measure(testbed: &Testbed, writers: usize, effort: &Effort) -> Resu
     figures.set(Figure::LagP50, milliseconds(0.5));
     figures.set(Figure::LagP99, milliseconds(0.99));
     let per_event = |time: Duration| time.as_secs_f64() * 1e6 / events.max(1.0);
-    figures.set(Figure::ServerTimePerEvent, per_event(window.server_time));
+    figures.set(Figure::ServerTimePerEvent, per_event(window.server_time()));
     figures.set(Figure::GeneratorTimePerEvent, per_event(window.generator_time));
     Ok(figures)
 }
