@@ -1,0 +1,175 @@
+//! A client that speaks to one member and hides nothing: one method per call, the answer as it
+//! came.
+//!
+//! No call retries and none waits longer than [`CALL_LIMIT`], so that a server that never answers
+//! fails one test instead of hanging the run.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Response, Status, Streaming};
+
+use super::api::cluster_client::ClusterClient;
+use super::api::kv_client::KvClient;
+use super::api::lease_client::LeaseClient;
+use super::api::maintenance_client::MaintenanceClient;
+use super::api::watch_client::WatchClient;
+use super::api::*;
+
+/// The longest that one call may take; for a stream, until its first answer.
+pub const CALL_LIMIT: Duration = Duration::from_secs(15);
+/// The largest answer that a client takes, in bytes: whatever a server sends.
+const ANSWER_LIMIT: usize = i32::MAX as usize;
+
+/// A connection to one member. Clones share it.
+#[derive(Clone)]
+pub struct Client {
+    channel: Channel,
+}
+
+impl Client {
+    /// Connects to `endpoint`, a URL with the scheme `http`.
+    pub async fn connect(endpoint: &str) -> Result<Client, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(endpoint.to_owned())?
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(CALL_LIMIT)
+            .tcp_nodelay(true);
+        Ok(Client { channel: endpoint.connect().await? })
+    }
+
+    /// The connection itself, for services that this client does not wrap.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    pub fn kv(&self) -> KvClient<Channel> {
+        KvClient::new(self.channel()).max_decoding_message_size(ANSWER_LIMIT)
+    }
+
+    pub fn lease(&self) -> LeaseClient<Channel> {
+        LeaseClient::new(self.channel())
+    }
+
+    pub fn maintenance(&self) -> MaintenanceClient<Channel> {
+        MaintenanceClient::new(self.channel())
+    }
+
+    pub fn watch(&self) -> WatchClient<Channel> {
+        WatchClient::new(self.channel()).max_decoding_message_size(ANSWER_LIMIT)
+    }
+
+    pub async fn range(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
+        self.kv().range(request).await.map(Response::into_inner)
+    }
+
+    pub async fn put(&self, request: PutRequest) -> Result<PutResponse, Status> {
+        self.kv().put(request).await.map(Response::into_inner)
+    }
+
+    pub async fn delete(&self, request: DeleteRangeRequest) -> Result<DeleteRangeResponse, Status> {
+        self.kv().delete_range(request).await.map(Response::into_inner)
+    }
+
+    pub async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, Status> {
+        self.kv().txn(request).await.map(Response::into_inner)
+    }
+
+    /// Compacts up to `revision`; with `physical`, returns only when the old versions are gone.
+    pub async fn compact(
+        &self,
+        revision: i64,
+        physical: bool,
+    ) -> Result<CompactionResponse, Status> {
+        self.kv().compact(CompactionRequest { revision, physical }).await.map(Response::into_inner)
+    }
+
+    /// Puts a pair and returns its revision.
+    pub async fn write(&self, key: &str, value: &str) -> i64 {
+        let answer = self.put(super::put(key, value)).await.expect("put");
+        answer.header.expect("a header").revision
+    }
+
+    /// The newest value of a key, if there is one.
+    pub async fn read(&self, key: &str) -> Option<KeyValue> {
+        let answer = self.range(super::get(key)).await.expect("range");
+        assert!(answer.kvs.len() <= 1, "one key, but {} pairs", answer.kvs.len());
+        answer.kvs.into_iter().next()
+    }
+
+    /// The revision of the store.
+    pub async fn revision(&self) -> i64 {
+        let answer = self.range(super::get("no such key")).await.expect("range");
+        answer.header.expect("a header").revision
+    }
+
+    /// Grants a lease of `ttl` seconds whose id the server chooses.
+    pub async fn grant(&self, ttl: i64) -> i64 {
+        self.grant_with(ttl, 0).await.expect("grant").id
+    }
+
+    pub async fn grant_with(&self, ttl: i64, id: i64) -> Result<LeaseGrantResponse, Status> {
+        self.lease().lease_grant(LeaseGrantRequest { ttl, id }).await.map(Response::into_inner)
+    }
+
+    pub async fn revoke(&self, id: i64) -> Result<LeaseRevokeResponse, Status> {
+        self.lease().lease_revoke(LeaseRevokeRequest { id }).await.map(Response::into_inner)
+    }
+
+    /// What is left of a lease, with its keys.
+    pub async fn time_to_live(&self, id: i64) -> Result<LeaseTimeToLiveResponse, Status> {
+        let request = LeaseTimeToLiveRequest { id, keys: true };
+        self.lease().lease_time_to_live(request).await.map(Response::into_inner)
+    }
+
+    pub async fn leases(&self) -> Result<Vec<i64>, Status> {
+        let answer = self.lease().lease_leases(LeaseLeasesRequest {}).await?.into_inner();
+        Ok(answer.leases.iter().map(|lease| lease.id).collect())
+    }
+
+    /// Renews a lease once, over a stream of its own.
+    pub async fn keep_alive(&self, id: i64) -> Result<LeaseKeepAliveResponse, Status> {
+        let (sender, mut answers) = self.keep_alive_stream(id).await?;
+        let answer = answers.message().await?;
+        drop(sender);
+        answer.ok_or_else(|| Status::internal("the stream ended without an answer"))
+    }
+
+    /// Opens a keep-alive stream whose first request is for lease `id`.
+    pub async fn keep_alive_stream(&self, id: i64) -> Result<KeepAlives, Status> {
+        // The request goes into the channel before the call: a server may hold back its headers
+        // until it has something to answer.
+        let (sender, receiver) = mpsc::channel(16);
+        sender.send(LeaseKeepAliveRequest { id }).await.expect("the receiver is at hand");
+        let answers = self.lease().lease_keep_alive(ReceiverStream::new(receiver)).await?;
+        Ok((sender, answers.into_inner()))
+    }
+
+    pub async fn status(&self) -> Result<StatusResponse, Status> {
+        self.maintenance().status(StatusRequest {}).await.map(Response::into_inner)
+    }
+
+    pub async fn members(&self, linearizable: bool) -> Result<MemberListResponse, Status> {
+        let mut cluster = ClusterClient::new(self.channel());
+        cluster.member_list(MemberListRequest { linearizable }).await.map(Response::into_inner)
+    }
+
+    /// The alarms of all members, after `action` on one kind of alarm of one member.
+    pub async fn alarm(
+        &self,
+        action: alarm_request::AlarmAction,
+        member_id: u64,
+        alarm: AlarmType,
+    ) -> Result<Vec<AlarmMember>, Status> {
+        let request = AlarmRequest { action: action as i32, member_id, alarm: alarm as i32 };
+        Ok(self.maintenance().alarm(request).await?.into_inner().alarms)
+    }
+
+    pub async fn hash_kv(&self, revision: i64) -> Result<HashKvResponse, Status> {
+        self.maintenance().hash_kv(HashKvRequest { revision }).await.map(Response::into_inner)
+    }
+}
+
+/// Both ends of a keep-alive stream.
+pub type KeepAlives = (mpsc::Sender<LeaseKeepAliveRequest>, Streaming<LeaseKeepAliveResponse>);

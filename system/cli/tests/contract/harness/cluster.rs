@@ -1,0 +1,294 @@
+//! Starts servers: one that most tests share, or one to three that belong to a single test.
+//!
+//! By default the servers are the `quorate` binary that cargo built for this test. With
+//! `QUORATE_CONTRACT_SERVER=etcd` and `QUORATE_ETCD_BIN=/path/to/etcd` they are real etcd, started
+//! with the very same flags: the tests are about the wire, and a test that real etcd fails is a
+//! wrong test.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use tokio::time::sleep;
+
+use super::api::RangeRequest;
+use super::client::Client;
+use super::process::Process;
+use super::requests::get;
+
+/// How long a cluster may take from exec to its first answers before the test fails.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// How many sets of ports are tried: between choosing a port and binding it, somebody else may take
+/// it.
+const PORT_TRIES: usize = 5;
+/// The pause between two looks at a server that is starting.
+const POLL: Duration = Duration::from_millis(10);
+
+/// Election timeout of the servers that one test owns, in milliseconds: short, because tests wait
+/// for elections, and because the least TTL of a lease is one and a half of it, rounded up to a
+/// second.
+pub const ELECTION_MS: u64 = 500;
+
+/// What the tests speak to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Quorate,
+    Etcd,
+}
+
+impl Kind {
+    /// Which server this run is about.
+    pub fn current() -> Kind {
+        match std::env::var("QUORATE_CONTRACT_SERVER").as_deref() {
+            Err(_) | Ok("quorate") => Kind::Quorate,
+            Ok("etcd") => Kind::Etcd,
+            Ok(other) => {
+                panic!("QUORATE_CONTRACT_SERVER is {other:?}, expected \"quorate\" or \"etcd\"")
+            }
+        }
+    }
+
+    fn program(self) -> PathBuf {
+        match self {
+            Kind::Quorate => option_env!("CARGO_BIN_EXE_quorate")
+                .expect("cargo names the binary of this package")
+                .into(),
+            Kind::Etcd => std::env::var_os("QUORATE_ETCD_BIN")
+                .expect("QUORATE_ETCD_BIN names an etcd binary")
+                .into(),
+        }
+    }
+}
+
+/// One member: its process, while it runs, and how to start it again.
+struct Member {
+    process: Option<Process>,
+    endpoint: String,
+    args: Vec<String>,
+    log: PathBuf,
+}
+
+/// A cluster of one or three members on loopback, killed and wiped when it goes out of scope.
+pub struct Cluster {
+    // The order matters: fields are dropped in order, and the processes must end before their files
+    // go.
+    members: Vec<Member>,
+    directory: TempDir,
+}
+
+impl Cluster {
+    /// One member of its own for a test that compacts, counts revisions or fills a quota.
+    pub async fn single(flags: &[&str]) -> Cluster {
+        Cluster::start(1, flags).await
+    }
+
+    /// Three members, a leader among them.
+    pub async fn three(flags: &[&str]) -> Cluster {
+        Cluster::start(3, flags).await
+    }
+
+    async fn start(size: usize, flags: &[&str]) -> Cluster {
+        for _ in 0..PORT_TRIES {
+            let mut cluster = Cluster::spawn(size, flags);
+            match cluster.until_ready().await {
+                Ok(()) => return cluster,
+                Err(log)
+                    if log.contains("address already in use")
+                        || log.contains("Address already in use") => {}
+                Err(log) => panic!("the server ended while it was starting; its log:\n{log}"),
+            }
+        }
+        panic!("no free ports in {PORT_TRIES} tries");
+    }
+
+    fn spawn(size: usize, flags: &[&str]) -> Cluster {
+        let directory = tempfile::Builder::new()
+            .prefix("contract-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .expect("create a data directory");
+        let ports = free_ports(2 * size);
+        let (client_ports, peer_ports) = ports.split_at(size);
+        let peers = (0..size)
+            .map(|i| format!("n{}=http://127.0.0.1:{}", i + 1, peer_ports[i]))
+            .collect::<Vec<_>>();
+        let members = (0..size)
+            .map(|i| {
+                let args = arguments(
+                    i,
+                    client_ports[i],
+                    peer_ports[i],
+                    &peers.join(","),
+                    directory.path(),
+                    flags,
+                );
+                let log = directory.path().join(format!("n{}.log", i + 1));
+                let process =
+                    Process::spawn(&Kind::current().program(), &args, &log, directory.path());
+                let endpoint = format!("http://127.0.0.1:{}", client_ports[i]);
+                Member { process: Some(process), endpoint, args, log }
+            })
+            .collect();
+        Cluster { members, directory }
+    }
+
+    /// Waits until every running member answers a serializable read and knows a leader. The error
+    /// is the log of a member that ended instead.
+    async fn until_ready(&mut self) -> Result<(), String> {
+        let begun = Instant::now();
+        for i in 0..self.members.len() {
+            while !self.is_ready(i).await {
+                let member = &mut self.members[i];
+                if member.process.as_mut().is_none_or(|p| p.has_exited()) {
+                    return Err(std::fs::read_to_string(&member.log).unwrap_or_default());
+                }
+                if begun.elapsed() > START_LIMIT {
+                    let log = std::fs::read_to_string(&member.log).unwrap_or_default();
+                    panic!("member {} is not ready after {START_LIMIT:?}; its log:\n{log}", i + 1);
+                }
+                sleep(POLL).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_ready(&self, i: usize) -> bool {
+        let Ok(client) = Client::connect(&self.members[i].endpoint).await else { return false };
+        let Ok(status) = client.status().await else { return false };
+        status.leader != 0
+            && client.range(RangeRequest { serializable: true, ..get("ready") }).await.is_ok()
+    }
+
+    /// A client of the first member.
+    pub async fn client(&self) -> Client {
+        self.client_of(0).await
+    }
+
+    /// A client of one member, counted from 0, that talks to no other.
+    pub async fn client_of(&self, i: usize) -> Client {
+        let endpoint = &self.members[i].endpoint;
+        Client::connect(endpoint)
+            .await
+            .unwrap_or_else(|e| panic!("cannot connect to {endpoint}: {e}"))
+    }
+
+    /// Which member leads, counted from 0: the one that all running members name.
+    pub async fn leader(&self) -> usize {
+        let begun = Instant::now();
+        while begun.elapsed() < START_LIMIT {
+            if let Some(leader) = self.agreed_leader().await {
+                return leader;
+            }
+            sleep(POLL).await;
+        }
+        panic!("no leader after {START_LIMIT:?}");
+    }
+
+    async fn agreed_leader(&self) -> Option<usize> {
+        let mut leader_id = None;
+        let mut found = None;
+        for (i, member) in self.members.iter().enumerate().filter(|(_, m)| m.process.is_some()) {
+            let client = Client::connect(&member.endpoint).await.ok()?;
+            let status = client.status().await.ok()?;
+            let named = status.leader;
+            if named == 0 || *leader_id.get_or_insert(named) != named {
+                return None;
+            }
+            if status.header?.member_id == named {
+                found = Some(i);
+            }
+        }
+        found
+    }
+
+    /// Some member that does not lead.
+    pub async fn follower(&self) -> usize {
+        (self.leader().await + 1) % self.members.len()
+    }
+
+    /// The client URL of one member.
+    pub fn endpoint(&self, i: usize) -> &str {
+        &self.members[i].endpoint
+    }
+
+    /// How many members there are, running or not.
+    pub fn size(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Kills one member without warning; its data stays.
+    pub fn kill(&mut self, i: usize) {
+        self.members[i].process = None;
+    }
+
+    /// Starts a killed member again and waits until the cluster is whole.
+    pub async fn restart(&mut self, i: usize) {
+        let member = &mut self.members[i];
+        assert!(member.process.is_none(), "member {} still runs", i + 1);
+        member.process = Some(Process::spawn(
+            &Kind::current().program(),
+            &member.args,
+            &member.log,
+            self.directory.path(),
+        ));
+        if let Err(log) = self.until_ready().await {
+            panic!("member {} did not come back; its log:\n{log}", i + 1);
+        }
+    }
+}
+
+/// A client of the server that most tests share: one member with default settings, started by the
+/// first test that asks. Tests keep apart by their keys, which start with their number.
+pub async fn shared() -> Client {
+    static SHARED: OnceCell<Cluster> = OnceCell::const_new();
+    let cluster = SHARED.get_or_init(|| Cluster::start(1, &["--election-timeout", "1000"])).await;
+    cluster.client().await
+}
+
+fn arguments(
+    i: usize,
+    client: u16,
+    peer: u16,
+    peers: &str,
+    directory: &Path,
+    flags: &[&str],
+) -> Vec<String> {
+    let name = format!("n{}", i + 1);
+    let client_url = format!("http://127.0.0.1:{client}");
+    let peer_url = format!("http://127.0.0.1:{peer}");
+    let data = directory.join(&name).display().to_string();
+    let mut args = match Kind::current() {
+        Kind::Quorate => vec!["serve".to_owned()],
+        Kind::Etcd => vec![],
+    };
+    let pairs = [
+        ("--name", name.as_str()),
+        ("--data-dir", &data),
+        ("--listen-client-urls", &client_url),
+        ("--advertise-client-urls", &client_url),
+        ("--listen-peer-urls", &peer_url),
+        ("--initial-advertise-peer-urls", &peer_url),
+        ("--initial-cluster", peers),
+        ("--initial-cluster-state", "new"),
+    ];
+    args.extend(pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]));
+    if !flags.contains(&"--election-timeout") {
+        let (heartbeat, election) = (ELECTION_MS / 10, ELECTION_MS);
+        args.extend([
+            format!("--heartbeat-interval={heartbeat}"),
+            format!("--election-timeout={election}"),
+        ]);
+    }
+    args.extend(flags.iter().map(|&flag| flag.to_owned()));
+    args
+}
+
+/// Ports that were free a moment ago, all different: they are held open until the last one is
+/// known.
+fn free_ports(count: usize) -> Vec<u16> {
+    let held = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").expect("bind a port"))
+        .collect::<Vec<_>>();
+    held.iter().map(|listener| listener.local_addr().expect("a bound port").port()).collect()
+}
