@@ -1,1 +1,34 @@
-//! quorate-storage
+//! Bytes on disk: the replicated log, the data directory that holds it, and the disk beneath.
+//!
+//! # The parts
+//!
+//! * [`Disk`] is what the storage asks of a disk, with the promises of POSIX and no more;
+//!   [`RealDisk`] keeps them with a directory, the laboratory's simulated disk breaks them.
+//! * [`Log`] is one append-only log for all consensus groups of a process: one write and one sync
+//!   for whatever arrived, recovery that tells a crash from corruption, segments that are
+//!   recycled. It is synchronous and has a single writer; [`LogReader`] reads from any thread.
+//! * [`DataDir`] is a member's directory: locked against a second process, and labelled with
+//!   cluster, member and format in [`Meta`].
+//!
+//! # What is deliberately absent
+//!
+//! No thread, no clock, no async: the host owns those. No knowledge of Raft: entries, votes and
+//! configurations are opaque numbers and bytes. No retry of anything: a disk that failed once is
+//! asked again only by a new process, through recovery.
+
+pub mod disk;
+pub mod engine;
+pub mod log;
+
+mod data_dir;
+mod meta;
+mod real_disk;
+
+pub use data_dir::{DataDir, DataDirError, random_incarnation};
+pub use disk::{Disk, DiskError, DiskOp};
+pub use log::{
+    Corruption, Cut, Entry, EntryId, GroupId, Log, LogEntries, LogError, LogOptions, LogReader,
+    LogStats, Maintenance, Pin, ReadError, Record, Recovered, RecoveredGroup, RecoveryReport,
+};
+pub use meta::{FORMAT, Meta, MetaError};
+pub use real_disk::{RealDisk, RealFile};
