@@ -34,15 +34,20 @@ pub enum Action {
     /// Compares, then does one of two lists of operations, all in one revision.
     Txn(Txn),
     /// Forgets versions that a newer one at or below `revision` replaced.
+    #[allow(missing_docs)]
     Compact { revision: i64 },
     /// Creates a lease; `id` was picked by the member that took the request and is positive.
+    #[allow(missing_docs)]
     LeaseGrant { id: i64, ttl: i64 },
     /// Ends a lease and deletes its keys. With `term`, only if the entry's own term is that one: a
     /// deposed leader's expiry has no effect (trap B7).
+    #[allow(missing_docs)]
     LeaseRevoke { id: i64, term: Option<u64> },
     /// Remembers how long leases have still to live, in seconds, if the entry's term is `term`.
+    #[allow(missing_docs)]
     LeaseCheckpoint { term: u64, remaining: Vec<(i64, i64)> },
     /// Raises or clears an alarm of a member.
+    #[allow(missing_docs)]
     Alarm { raise: bool, member: u64, kind: AlarmKind },
 }
 
@@ -268,8 +273,10 @@ pub enum StoreError {
     /// A lease with this id exists.
     LeaseExists,
     /// The revision was compacted away; the second number is the compacted revision.
+    #[allow(missing_docs)]
     Compacted { asked: i64, compacted: i64 },
     /// The revision does not exist yet; the second number is the current revision.
+    #[allow(missing_docs)]
     FutureRevision { asked: i64, current: i64 },
     /// The NOSPACE alarm is on.
     NoSpace,

@@ -1,0 +1,337 @@
+//! Takes committed entries in order and turns them into state.
+//!
+//! Every member applies the same entries and must come to the same state and the same answers, so
+//! nothing here depends on which member took a request, on how entries were batched, on the time,
+//! or on how far the sweep behind a compaction got. The applied index is published in the same
+//! engine batch as what it describes (trap: etcd#13766), so after a crash the log is applied again
+//! from exactly where the state stands.
+//!
+//! The changes themselves are in `change.rs`, leases in `lease.rs`, compaction in `compact.rs`.
+
+use crate::count::Counter;
+use crate::engine::{Engine, EngineError};
+use crate::layout::{self, META, Meta};
+use crate::lease::Leases;
+use crate::reader::{ReadError, Reader};
+use crate::session::Sessions;
+use crate::txn::{self, Path};
+use crate::view::View;
+use crate::{Action, Alarm, AlarmKind, Answer, Command, Event, StoreError, Txn, TxnOp};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// How an applier works; nothing here changes what it comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Whether [`Published::events`] is filled: false for a state that nobody watches.
+    pub collect_events: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { collect_events: true }
+    }
+}
+
+/// What one command did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// The store's revision after it: the one for the answer's header.
+    pub revision: i64,
+    /// The answer, or why the state refused; then nothing was changed.
+    pub result: Result<Answer, StoreError>,
+}
+
+/// What a batch came to.
+#[derive(Clone, Debug)]
+pub struct Published<V> {
+    /// The state after the batch, for readers.
+    pub view: View<V>,
+    /// Every change of the batch in order, whole revisions only.
+    pub events: Vec<Event>,
+}
+
+/// The replicated state, from the side that writes it.
+///
+/// After an [`EngineError`] it must not be used any more: the member stops and recovers from its
+/// engine and its log.
+#[derive(Debug)]
+pub struct Applier<E: Engine> {
+    pub(crate) engine: E,
+    pub(crate) meta: Meta,
+    pub(crate) counter: Counter,
+    pub(crate) leases: Leases,
+    pub(crate) events: Vec<Event>,
+    pub(crate) options: Options,
+    /// Keys and values are built here, so that a write allocates nothing of its own.
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+    sessions: Sessions,
+    alarms: Arc<BTreeSet<Alarm>>,
+}
+
+/// The changes of one command: they share a revision and are numbered in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Revision {
+    pub main: i64,
+    pub next_sub: u32,
+}
+
+impl<E: Engine> Applier<E> {
+    /// Opens the state that lies in an engine; an empty engine is a store nobody wrote to.
+    ///
+    /// # Errors
+    /// When the engine fails, or holds something that this layout version cannot have written.
+    pub fn open(engine: E, options: Options) -> Result<Applier<E>, EngineError> {
+        let meta = match engine.get(&[META])? {
+            Some(record) => Meta::read(&record)?,
+            None => match engine.range(&[], None).next() {
+                None => Meta::new(),
+                Some(_) => return Err(EngineError("there is data but no meta record".into())),
+            },
+        };
+        let counter = Counter::open(&engine)?;
+        let leases = Leases::open(&engine)?;
+        let sessions = Sessions::open(&engine)?;
+        let alarms = Arc::new(crate::alarm::load(&engine)?);
+        Ok(Applier {
+            engine,
+            meta,
+            counter,
+            leases,
+            events: Vec::new(),
+            options,
+            key: Vec::new(),
+            value: Vec::new(),
+            sessions,
+            alarms,
+        })
+    }
+
+    /// The index and term of the last entry applied; (0, 0) when there is none.
+    pub fn applied(&self) -> (u64, u64) {
+        (self.meta.applied_index, self.meta.applied_term)
+    }
+
+    /// The newest revision.
+    pub fn revision(&self) -> i64 {
+        self.meta.revision
+    }
+
+    /// The engine, to ask what it has synced.
+    pub fn engine(&self) -> &E {
+        &self.engine
+    }
+
+    /// The engine, to ask it for a sync. Writing to it would bypass the log.
+    pub fn engine_mut(&mut self) -> &mut E {
+        &mut self.engine
+    }
+
+    /// Gives the engine back; what was not published is in it but described by nothing.
+    pub fn into_engine(self) -> E {
+        self.engine
+    }
+
+    /// Applies the entry after the last one. `None` for an entry without a command (a new leader's
+    /// first) and for a copy of an operation that was applied before: there is nothing to answer.
+    ///
+    /// # Panics
+    /// When the index is not the next one, or the term goes back: the log is broken, and going on
+    /// would make it a broken state.
+    pub fn apply(
+        &mut self,
+        index: u64,
+        term: u64,
+        command: Option<&Command>,
+    ) -> Result<Option<Outcome>, EngineError> {
+        let (last_index, last_term) = self.applied();
+        assert_eq!(index, last_index + 1, "entries are applied in order, without gaps");
+        assert!(term >= last_term, "term {term} after {last_term} at index {index}");
+        self.meta.applied_index = index;
+        self.meta.applied_term = term;
+        let Some(command) = command else { return Ok(None) };
+        if !self.sessions.admit(command.id, index) {
+            return Ok(None);
+        }
+        let result = match self.perform(term, &command.action) {
+            Ok(answer) => Ok(answer),
+            Err(ReadError::Store(error)) => Err(error),
+            Err(ReadError::Engine(error)) => return Err(error),
+        };
+        Ok(Some(Outcome { revision: self.meta.revision, result }))
+    }
+
+    /// Ends a batch: writes where the state stands, publishes it all as one step, and returns it
+    /// for readers. Called on a fresh applier it gives the first view.
+    pub fn publish(&mut self) -> Result<Published<E::View>, EngineError> {
+        self.counter.store(&mut self.engine);
+        self.sessions.store(&mut self.engine);
+        self.value.clear();
+        self.meta.write(&mut self.value);
+        self.engine.put(&[META], &self.value);
+        let engine = self.engine.publish(self.meta.applied_index)?;
+        let counts = self.counter.index().clone();
+        let view = View::new(engine, self.meta, counts, self.alarms.clone());
+        Ok(Published { view, events: std::mem::take(&mut self.events) })
+    }
+
+    pub(crate) fn reader(&self, revision: i64) -> Reader<'_, E> {
+        Reader {
+            engine: &self.engine,
+            counts: self.counter.index(),
+            revision,
+            compacted: self.meta.compacted,
+        }
+    }
+
+    fn perform(&mut self, term: u64, action: &Action) -> Result<Answer, ReadError> {
+        self.check_alarms(action)?;
+        match action {
+            Action::Put(put) => {
+                let old = self.current(&put.key)?;
+                self.check_put(put, old.is_some())?;
+                let mut revision = self.next_revision();
+                let prev = self.put(&mut revision, put, old)?;
+                self.advance(revision);
+                Ok(Answer::Put { prev: prev.filter(|_| put.prev_kv) })
+            }
+            Action::Delete(delete) => {
+                let mut revision = self.next_revision();
+                let answer = self.delete(&mut revision, delete)?;
+                self.advance(revision);
+                Ok(answer)
+            }
+            Action::Txn(txn) => self.txn(txn),
+            Action::Compact { revision } => self.compact(*revision),
+            Action::LeaseGrant { id, ttl } => self.grant(*id, *ttl),
+            Action::LeaseRevoke { id, term: named } => {
+                // A deposed leader's expiry has no effect: the entry carries the term of the
+                // leader that put it into the log, the command the one that decided.
+                if named.is_none_or(|named| named == term) {
+                    self.revoke(*id)?;
+                }
+                Ok(Answer::LeaseRevoke)
+            }
+            Action::LeaseCheckpoint { term: named, remaining } => {
+                if *named == term {
+                    self.checkpoint(remaining);
+                }
+                Ok(Answer::LeaseCheckpoint)
+            }
+            Action::Alarm { raise, member, kind } => {
+                Ok(self.alarm(*raise, Alarm { member: *member, kind: *kind }))
+            }
+        }
+    }
+
+    pub(crate) fn next_revision(&self) -> Revision {
+        Revision { main: self.meta.revision + 1, next_sub: 0 }
+    }
+
+    /// The revision counts only if something changed in it (contract item 18).
+    pub(crate) fn advance(&mut self, revision: Revision) {
+        if revision.next_sub > 0 {
+            self.meta.revision = revision.main;
+        }
+    }
+
+    fn txn(&mut self, txn: &Txn) -> Result<Answer, ReadError> {
+        let reader = self.reader(self.meta.revision);
+        let mut path = Path::default();
+        txn::decide(&reader, txn, &mut path)?;
+        txn::check(&reader, txn, &mut path.clone(), &|put| {
+            let there = (put.ignore_value || put.ignore_lease) && self.current(&put.key)?.is_some();
+            Ok(self.check_put(put, there)?)
+        })?;
+        let mut revision = self.next_revision();
+        let answer = self.run_branch(&mut revision, txn, &mut path)?;
+        self.advance(revision);
+        Ok(answer)
+    }
+
+    fn run_branch(
+        &mut self,
+        revision: &mut Revision,
+        txn: &Txn,
+        path: &mut Path,
+    ) -> Result<Answer, ReadError> {
+        let succeeded = path.next();
+        let ops = txn::branch(txn, succeeded);
+        let mut answers = Vec::with_capacity(ops.len());
+        for op in ops {
+            answers.push(match op {
+                TxnOp::Range(range) => {
+                    // Its own writes are visible at once, as the revision they will have.
+                    let visible = self.meta.revision + i64::from(revision.next_sub > 0);
+                    Answer::Range(self.reader(visible).range(range)?)
+                }
+                TxnOp::Put(put) => {
+                    let old = self.current(&put.key)?;
+                    let prev = self.put(revision, put, old)?;
+                    Answer::Put { prev: prev.filter(|_| put.prev_kv) }
+                }
+                TxnOp::Delete(delete) => self.delete(revision, delete)?,
+                TxnOp::Txn(nested) => self.run_branch(revision, nested, path)?,
+            });
+        }
+        Ok(Answer::Txn { succeeded, answers })
+    }
+
+    /// Under NOSPACE nothing that takes space goes through; under CORRUPT nothing but alarms
+    /// (contract items 36 and 37).
+    fn check_alarms(&self, action: &Action) -> Result<(), StoreError> {
+        if self.alarms.is_empty() {
+            return Ok(());
+        }
+        let (corrupt, takes_space) = match action {
+            Action::Alarm { .. } => (false, false),
+            Action::Put(_) | Action::LeaseGrant { .. } => (true, true),
+            Action::Txn(txn) => (true, has_put(txn)),
+            Action::Delete(_)
+            | Action::Compact { .. }
+            | Action::LeaseRevoke { .. }
+            | Action::LeaseCheckpoint { .. } => (true, false),
+        };
+        let raised = |kind: AlarmKind| self.alarms.iter().any(|alarm| alarm.kind == kind);
+        if corrupt && raised(AlarmKind::Corrupt) {
+            return Err(StoreError::Corrupt);
+        }
+        if takes_space && raised(AlarmKind::NoSpace) {
+            return Err(StoreError::NoSpace);
+        }
+        Ok(())
+    }
+
+    fn alarm(&mut self, raise: bool, alarm: Alarm) -> Answer {
+        let alarms = Arc::make_mut(&mut self.alarms);
+        let known = if raise {
+            alarms.insert(alarm);
+            self.engine.put(&crate::alarm::key(alarm), &[]);
+            true
+        } else {
+            self.engine.delete(&crate::alarm::key(alarm));
+            alarms.remove(&alarm)
+        };
+        Answer::Alarm { alarms: if known { vec![alarm] } else { Vec::new() } }
+    }
+
+    pub(crate) fn current(&self, key: &[u8]) -> Result<Option<bytes::Bytes>, EngineError> {
+        // A short key is looked up from the stack.
+        let mut short = [0; 64];
+        if key.len() < short.len() {
+            short[0] = layout::CURRENT;
+            short[1..=key.len()].copy_from_slice(key);
+            return self.engine.get(&short[..=key.len()]);
+        }
+        self.engine.get(&layout::plain(layout::CURRENT, key))
+    }
+}
+
+fn has_put(txn: &Txn) -> bool {
+    txn.success.iter().chain(&txn.failure).any(|op| match op {
+        TxnOp::Put(_) => true,
+        TxnOp::Txn(nested) => has_put(nested),
+        TxnOp::Range(_) | TxnOp::Delete(_) => false,
+    })
+}

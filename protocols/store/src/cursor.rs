@@ -1,0 +1,289 @@
+//! A watcher: a place in the history of changes, owned by whoever reads it.
+//!
+//! A cursor says which revision it looks at next. Polling takes it through the ring of recent
+//! changes, or through the engine when it is behind that; either way it gets every change of its
+//! range once, in order, a revision never split over two batches (contract items 38 to 53). It
+//! remembers nothing else, so a slow or lost client resumes from a revision.
+//!
+//! What it promises:
+//! - Ordered, unique, reliable, atomic, resumable: from the next revision on, whatever it is served
+//!   from. A batch says the next revision; a cursor made there goes on without gap or overlap.
+//! - It never goes beyond the view's revision, so a header of that revision bounds what was sent.
+//! - A start in the future is silent until it is reached: nothing older is given and it does not
+//!   count as synced, so no progress is told about it (items 42 and 51, etcd#20221).
+//! - A start at the compacted revision gets what happened there; one before it gets
+//!   [`Polled::Compacted`] (item 43).
+
+use crate::engine::{EngineError, EngineRead};
+use crate::history;
+use crate::layout::{self, Change, HEADER, HISTORY, Header, Kind, Stamp};
+use crate::ring::{Entry, Ring};
+use crate::view::View;
+use crate::{Event, KeyRange, KeyValue};
+use bytes::Bytes;
+
+/// Revisions with events in one batch read from the engine (contract item 46).
+const REVISIONS_PER_BATCH: usize = 1_000;
+/// Changes looked at in one poll of the engine, so that a poll takes milliseconds even when
+/// nothing matches.
+const CHANGES_PER_POLL: usize = 20_000;
+
+/// What a watcher wants.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Watch {
+    /// Which keys.
+    pub range: KeyRange,
+    /// Leave puts out.
+    pub no_put: bool,
+    /// Leave deletes out.
+    pub no_delete: bool,
+    /// Read the pair before each change when the engine is read; what comes from the ring has it
+    /// anyway, and the host's encoding picks.
+    pub prev_kv: bool,
+}
+
+/// One event for the client.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delivery<T> {
+    /// Its revision.
+    pub revision: i64,
+    /// About its bytes on the wire.
+    pub size: usize,
+    /// The event as the host encoded it.
+    pub encoded: T,
+}
+
+/// A batch of whole revisions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Batch<T> {
+    /// The events in order; may be empty.
+    pub events: Vec<Delivery<T>>,
+    /// Everything below this revision was given or did not match.
+    pub next: i64,
+    /// True when nothing that the view holds is left, and the start has been reached.
+    pub synced: bool,
+}
+
+/// What a poll found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Polled<T> {
+    /// Go on; poll again at once unless it is synced.
+    Batch(Batch<T>),
+    /// What comes next is gone: the watcher is cancelled with this revision.
+    Compacted {
+        /// The compacted revision.
+        revision: i64,
+    },
+}
+
+/// A watcher's place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cursor {
+    watch: Watch,
+    next: i64,
+    /// False until the first poll, which checks the start against the compaction even when the
+    /// ring still has it.
+    started: bool,
+}
+
+impl Cursor {
+    /// A watcher from `start` on; 0 is what comes after `current`, the view's revision now.
+    ///
+    /// # Panics
+    /// When `start` is negative: the API refuses that (contract item 42).
+    pub fn new(watch: Watch, start: i64, current: i64) -> Cursor {
+        assert!(start >= 0, "a watch cannot start at {start}");
+        Cursor { watch, next: if start == 0 { current + 1 } else { start }, started: false }
+    }
+
+    /// What it watches.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The revision that it looks at next.
+    pub fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// True when it has seen everything up to `revision` and its start lies no further ahead.
+    pub fn is_synced(&self, revision: i64) -> bool {
+        self.next == revision + 1
+    }
+
+    /// Passes over revisions up to `revision`, known (from [`Interests`](crate::Interests)) to hold
+    /// nothing for it. Does nothing unless it was synced with the revision `from`.
+    pub fn skip(&mut self, from: i64, revision: i64) {
+        if self.is_synced(from) && revision >= from {
+            self.started = true;
+            self.next = revision + 1;
+        }
+    }
+
+    /// Goes on, with about `budget` bytes of events at most (at least one revision).
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn poll<V: EngineRead, T: Clone>(
+        &mut self,
+        view: &View<V>,
+        ring: &Ring<T>,
+        encode: &impl Fn(&Event) -> T,
+        budget: usize,
+    ) -> Result<Polled<T>, EngineError> {
+        let current = view.revision();
+        if self.next > current {
+            let synced = self.is_synced(current);
+            return Ok(Polled::Batch(Batch { events: Vec::new(), next: self.next, synced }));
+        }
+        let in_ring = ring.first() <= self.next && self.next <= ring.last();
+        if self.next < view.compacted() && !(self.started && in_ring) {
+            return Ok(Polled::Compacted { revision: view.compacted() });
+        }
+        self.started = true;
+        let events = if in_ring {
+            self.from_ring(ring, current.min(ring.last()), budget)
+        } else {
+            self.from_engine(view, encode, budget)?
+        };
+        let synced = self.is_synced(current);
+        Ok(Polled::Batch(Batch { events, next: self.next, synced }))
+    }
+
+    fn wants(&self, key: &[u8], delete: bool) -> bool {
+        let filtered = if delete { self.watch.no_delete } else { self.watch.no_put };
+        !filtered && self.watch.range.contains(key)
+    }
+
+    fn from_ring<T: Clone>(
+        &mut self,
+        ring: &Ring<T>,
+        last: i64,
+        budget: usize,
+    ) -> Vec<Delivery<T>> {
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        while self.next <= last && bytes < budget {
+            let revision = self.next;
+            for entry in ring.get(revision).expect("checked to be in the ring") {
+                if self.wants(&entry.key, entry.delete) {
+                    bytes += entry.size;
+                    let Entry { size, encoded, .. } = entry.clone();
+                    events.push(Delivery { revision, size, encoded });
+                }
+            }
+            self.next += 1;
+        }
+        events
+    }
+
+    fn from_engine<V: EngineRead, T>(
+        &mut self,
+        view: &View<V>,
+        encode: &impl Fn(&Event) -> T,
+        budget: usize,
+    ) -> Result<Vec<Delivery<T>>, EngineError> {
+        let (mut events, mut bytes, mut looked) = (Vec::new(), 0, 0);
+        let (mut revision, mut with_events) = (self.next, 0);
+        let mut last_with_events = 0;
+        for change in view.reader().changes(self.next, view.revision()) {
+            let change = change?;
+            if change.at.revision != revision {
+                // A whole revision is behind us: here it may stop.
+                revision = change.at.revision;
+                let full = bytes >= budget || with_events >= REVISIONS_PER_BATCH;
+                if full || looked >= CHANGES_PER_POLL {
+                    self.next = revision;
+                    return Ok(events);
+                }
+            }
+            looked += 1;
+            if !self.wants(&change.key, change.kind == Kind::Death) {
+                continue;
+            }
+            if let Some(event) = self.event(view, change)? {
+                let entry = Entry::new(&event, encode);
+                bytes += entry.size;
+                with_events += usize::from(last_with_events != revision);
+                last_with_events = revision;
+                events.push(Delivery { revision, size: entry.size, encoded: entry.encoded });
+            }
+        }
+        self.next = view.revision() + 1;
+        Ok(events)
+    }
+
+    /// Puts together what the log of changes only names. `None` for a put whose version is gone:
+    /// a later change of the same, compacted revision replaced it.
+    fn event<V: EngineRead>(
+        &self,
+        view: &View<V>,
+        change: Change,
+    ) -> Result<Option<Event>, EngineError> {
+        let Change { at, kind, key, .. } = change;
+        let delete = kind == Kind::Death;
+        let kv = if delete {
+            KeyValue { key, mod_revision: at.revision, ..KeyValue::default() }
+        } else {
+            match version_begun_at(view.engine(), &key, at)? {
+                Some(kv) => kv,
+                None => return Ok(None),
+            }
+        };
+        // The pair before a change at the compacted revision is gone, or about to be: it is left
+        // out whether or not the sweep has passed (contract item 48).
+        let wanted = self.watch.prev_kv && at.revision > view.compacted();
+        let prev = match kind {
+            Kind::Update | Kind::Death if wanted => version_ended_at(view.engine(), &kv.key, at)?,
+            Kind::Birth | Kind::Update | Kind::Death => None,
+        };
+        Ok(Some(Event { delete, kv, prev }))
+    }
+}
+
+fn pair(key: &Bytes, record: &Bytes) -> Result<KeyValue, EngineError> {
+    let header = Header::read(record)?;
+    Ok(KeyValue {
+        key: key.clone(),
+        value: record.slice(HEADER..),
+        create_revision: header.create,
+        mod_revision: header.begun.revision,
+        version: header.version,
+        lease: header.lease,
+    })
+}
+
+fn version_begun_at<V: EngineRead>(
+    engine: &V,
+    key: &Bytes,
+    at: Stamp,
+) -> Result<Option<KeyValue>, EngineError> {
+    if let Some(version) = history::one_newest(engine, key)?
+        && version.header.begun == at
+    {
+        return pair(key, &version.record).map(Some);
+    }
+    // It ended at a later stamp: the first of the key's history after its own.
+    let mut low = vec![HISTORY];
+    layout::escape(key, &mut low);
+    let mut high = low.clone();
+    Stamp { sub: at.sub + 1, ..at }.write(&mut low);
+    high.extend_from_slice(&[0xff; 12]);
+    match engine.range(&low, Some(&high)).next() {
+        None => Ok(None),
+        Some(found) => {
+            let (_, record) = found?;
+            Ok(Some(pair(key, &record)?).filter(|_| Header::read(&record).unwrap().begun == at))
+        }
+    }
+}
+
+fn version_ended_at<V: EngineRead>(
+    engine: &V,
+    key: &Bytes,
+    at: Stamp,
+) -> Result<Option<KeyValue>, EngineError> {
+    let mut exact = vec![HISTORY];
+    layout::escape(key, &mut exact);
+    at.write(&mut exact);
+    engine.get(&exact)?.map(|record| pair(key, &record)).transpose()
+}

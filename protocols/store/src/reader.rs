@@ -1,0 +1,315 @@
+//! Answers ranges and compares over any engine: a published view, or the writer's own state in the
+//! middle of a transaction (which must see its own earlier writes, contract item 28).
+
+use crate::count::CountIndex;
+use crate::engine::{EngineError, EngineRead};
+use crate::history::{self, AsOf, Version};
+use crate::layout::{self, Change, Kind, LOG};
+use crate::{
+    Compare, CompareResult, CompareTarget, KeyRange, KeyValue, Range, RangeAnswer, SortOrder,
+    SortTarget, StoreError,
+};
+use bytes::Bytes;
+use std::cmp::Ordering;
+use std::fmt;
+
+/// Why a read has no answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReadError {
+    /// The request cannot be answered; the state is fine.
+    Store(StoreError),
+    /// The engine failed; the member cannot go on.
+    Engine(EngineError),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Store(error) => write!(f, "{error}"),
+            ReadError::Engine(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> ReadError {
+        ReadError::Store(error)
+    }
+}
+
+impl From<EngineError> for ReadError {
+    fn from(error: EngineError) -> ReadError {
+        ReadError::Engine(error)
+    }
+}
+
+/// An engine with what one needs to know to read it.
+pub(crate) struct Reader<'a, R: EngineRead> {
+    pub engine: &'a R,
+    pub counts: &'a CountIndex,
+    /// The newest revision that is visible in the engine.
+    pub revision: i64,
+    pub compacted: i64,
+}
+
+/// The user keys of a range: first, and end if there is one.
+pub(crate) fn bounds(range: &KeyRange) -> (&[u8], Option<&[u8]>) {
+    (&range.key, if range.is_unbounded() { None } else { Some(&range.end) })
+}
+
+fn key_value(version: &Version) -> KeyValue {
+    let header = version.header;
+    KeyValue {
+        key: version.key.clone(),
+        value: version.value(),
+        create_revision: header.create,
+        mod_revision: header.begun.revision,
+        version: header.version,
+        lease: header.lease,
+    }
+}
+
+impl<'a, R: EngineRead> Reader<'a, R> {
+    /// Refuses revisions that do not exist yet, or any more; the compacted one itself is readable
+    /// (contract item 9).
+    pub fn check_revision(&self, asked: i64) -> Result<(), StoreError> {
+        if asked > self.revision {
+            return Err(StoreError::FutureRevision { asked, current: self.revision });
+        }
+        if asked > 0 && asked < self.compacted {
+            return Err(StoreError::Compacted { asked, compacted: self.compacted });
+        }
+        Ok(())
+    }
+
+    fn is_old(&self, revision: i64) -> bool {
+        revision > 0 && revision < self.revision
+    }
+
+    fn one(&self, key: &[u8], revision: i64) -> Result<Option<Version>, EngineError> {
+        if self.is_old(revision) {
+            history::one_as_of(self.engine, key, revision)
+        } else {
+            history::one_newest(self.engine, key)
+        }
+    }
+
+    /// Answers a range (contract items 1 to 11).
+    pub fn range(&self, ask: &Range) -> Result<RangeAnswer, ReadError> {
+        self.check_revision(ask.revision)?;
+        if ask.count_only {
+            let count = self.count(&ask.range, ask.revision)?;
+            return Ok(RangeAnswer { count, ..RangeAnswer::default() });
+        }
+        let mut answer = if ask.range.is_single() {
+            let found = self.one(&ask.range.key, ask.revision)?;
+            let count = i64::from(found.is_some());
+            let kvs = found.iter().map(key_value).filter(|kv| passes(ask, kv)).collect();
+            RangeAnswer { kvs, more: false, count }
+        } else {
+            self.collect(ask)?
+        };
+        sort(&mut answer.kvs, ask);
+        if ask.limit > 0 && answer.kvs.len() as i64 > ask.limit {
+            answer.kvs.truncate(ask.limit as usize);
+            answer.more = true;
+        }
+        if ask.keys_only {
+            for kv in &mut answer.kvs {
+                kv.value = Bytes::new();
+                // etcd 3.7 answers these from its index, which knows no leases, unless it needed
+                // the values for sorting (contract item 7).
+                if ask.target != SortTarget::Value {
+                    kv.lease = 0;
+                }
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Gathers what a range needs before sorting and cutting: everything, or one more than the
+    /// limit when what comes first is all that can be asked for.
+    fn collect(&self, ask: &Range) -> Result<RangeAnswer, ReadError> {
+        if ask.range.is_empty() {
+            return Ok(RangeAnswer::default());
+        }
+        let by_key = ask.target == SortTarget::Key;
+        // The limit cuts before the sort when the order is NONE, whatever the target, but not when
+        // a filter is set (etcd looks at the order first: contract item 4).
+        let enough = match ask.order {
+            SortOrder::None if by_key || !is_filtered(ask) => ask.limit,
+            SortOrder::Ascend | SortOrder::Descend if by_key => ask.limit,
+            SortOrder::None | SortOrder::Ascend | SortOrder::Descend => 0,
+        };
+        let enough = if enough > 0 { (enough as usize).saturating_add(1) } else { usize::MAX };
+        let (from, to) = bounds(&ask.range);
+        let backwards = by_key && ask.order == SortOrder::Descend;
+        let old = self.is_old(ask.revision);
+        let as_of = || AsOf::new(self.engine, from, to, ask.revision);
+        let newest = || history::newest(self.engine, from, to);
+        let versions: Box<dyn Iterator<Item = Result<Version, EngineError>>> =
+            match (old, backwards) {
+                // The past is merged forwards only; going back through it costs gathering it.
+                (true, true) => Box::new(as_of().collect::<Vec<_>>().into_iter().rev()),
+                (true, false) => Box::new(as_of()),
+                (false, true) => Box::new(newest().rev()),
+                (false, false) => newest(),
+            };
+        let (mut kvs, mut seen) = (Vec::new(), 0);
+        let mut all_seen = true;
+        for version in versions {
+            let version = version?;
+            seen += 1;
+            let kv = key_value(&version);
+            if passes(ask, &kv) {
+                kvs.push(kv);
+                if kvs.len() >= enough {
+                    all_seen = false;
+                    break;
+                }
+            }
+        }
+        let count = if all_seen { seen } else { self.count(&ask.range, ask.revision)? };
+        Ok(RangeAnswer { kvs, more: false, count })
+    }
+
+    /// How many keys the range holds at the revision.
+    pub fn count(&self, range: &KeyRange, revision: i64) -> Result<i64, EngineError> {
+        if range.is_single() {
+            return Ok(i64::from(self.one(&range.key, revision)?.is_some()));
+        }
+        if range.is_empty() {
+            return Ok(0);
+        }
+        let (from, to) = bounds(range);
+        if !self.is_old(revision) {
+            return Ok(self.counts.count(self.engine, from, to)? as i64);
+        }
+        // Either walk the keys, or start from now and take back what happened since.
+        let changes = (self.revision - revision) as u64;
+        if changes > self.counts.at_most(from, to) {
+            let mut count = 0;
+            for version in AsOf::new(self.engine, from, to, revision) {
+                version?;
+                count += 1;
+            }
+            return Ok(count);
+        }
+        let mut count = self.counts.count(self.engine, from, to)? as i64;
+        for change in self.changes(revision + 1, self.revision) {
+            let change = change?;
+            if range.contains(&change.key) {
+                match change.kind {
+                    Kind::Birth => count -= 1,
+                    Kind::Update => {}
+                    Kind::Death => count += 1,
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// Every change of the revisions `first..=last`, in order.
+    pub fn changes(
+        &self,
+        first: i64,
+        last: i64,
+    ) -> impl Iterator<Item = Result<Change, EngineError>> + use<'a, R> {
+        let low = layout::plain(LOG, &first.to_be_bytes());
+        let high = layout::plain(LOG, &last.saturating_add(1).to_be_bytes());
+        self.engine.range(&low, Some(&high)).map(|pair| {
+            let (key, value) = pair?;
+            Ok(Change::read(&key, &value)?)
+        })
+    }
+
+    /// Whether a compare holds (contract item 25).
+    pub fn holds(&self, compare: &Compare) -> Result<bool, EngineError> {
+        if compare.range.is_single() {
+            let found = self.one(&compare.range.key, 0)?;
+            return Ok(match found {
+                Some(version) => matches(compare, &version),
+                None => matches_missing(compare),
+            });
+        }
+        if compare.range.is_empty() {
+            return Ok(matches_missing(compare));
+        }
+        let (from, to) = bounds(&compare.range);
+        let mut any = false;
+        for version in history::newest(self.engine, from, to) {
+            any = true;
+            if !matches(compare, &version?) {
+                return Ok(false);
+            }
+        }
+        Ok(any || matches_missing(compare))
+    }
+}
+
+fn is_filtered(ask: &Range) -> bool {
+    let Range { min_mod_revision, max_mod_revision, .. } = ask;
+    let Range { min_create_revision, max_create_revision, .. } = ask;
+    [min_mod_revision, max_mod_revision, min_create_revision, max_create_revision]
+        .into_iter()
+        .any(|bound| *bound != 0)
+}
+
+fn passes(ask: &Range, kv: &KeyValue) -> bool {
+    let within =
+        |value: i64, min: i64, max: i64| (min == 0 || value >= min) && (max == 0 || value <= max);
+    within(kv.mod_revision, ask.min_mod_revision, ask.max_mod_revision)
+        && within(kv.create_revision, ask.min_create_revision, ask.max_create_revision)
+}
+
+/// Sorts stably, so equal ones stay ordered by key; a target without an order ascends.
+fn sort(kvs: &mut [KeyValue], ask: &Range) {
+    let descend = match ask.order {
+        SortOrder::None | SortOrder::Ascend => false,
+        SortOrder::Descend => true,
+    };
+    let directed = |order: Ordering| if descend { order.reverse() } else { order };
+    match ask.target {
+        SortTarget::Key => {} // They come in that order, or against it when it descends.
+        SortTarget::Version => kvs.sort_by(|a, b| directed(a.version.cmp(&b.version))),
+        SortTarget::Create => {
+            kvs.sort_by(|a, b| directed(a.create_revision.cmp(&b.create_revision)));
+        }
+        SortTarget::Mod => kvs.sort_by(|a, b| directed(a.mod_revision.cmp(&b.mod_revision))),
+        SortTarget::Value => kvs.sort_by(|a, b| directed(a.value.cmp(&b.value))),
+    }
+}
+
+fn related(order: Ordering, relation: CompareResult) -> bool {
+    match relation {
+        CompareResult::Equal => order == Ordering::Equal,
+        CompareResult::Greater => order == Ordering::Greater,
+        CompareResult::Less => order == Ordering::Less,
+        CompareResult::NotEqual => order != Ordering::Equal,
+    }
+}
+
+fn matches(compare: &Compare, version: &Version) -> bool {
+    let header = &version.header;
+    let order = match &compare.target {
+        CompareTarget::Version(operand) => header.version.cmp(operand),
+        CompareTarget::Create(operand) => header.create.cmp(operand),
+        CompareTarget::Mod(operand) => header.begun.revision.cmp(operand),
+        CompareTarget::Value(operand) => version.record[layout::HEADER..].cmp(operand),
+        CompareTarget::Lease(operand) => header.lease.cmp(operand),
+    };
+    related(order, compare.result)
+}
+
+/// A missing key compares as zero, but no relation holds for its value.
+fn matches_missing(compare: &Compare) -> bool {
+    match &compare.target {
+        CompareTarget::Value(_) => false,
+        CompareTarget::Version(operand)
+        | CompareTarget::Create(operand)
+        | CompareTarget::Mod(operand)
+        | CompareTarget::Lease(operand) => related(0.cmp(operand), compare.result),
+    }
+}
