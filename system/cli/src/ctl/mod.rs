@@ -1,0 +1,266 @@
+//! The commands of a client, with etcdctl's names, flags, output and exit codes.
+//!
+//! One file per command: its arguments, what it asks the cluster, and how it prints the answer. Shared are the flags of
+//! all commands ([`global`]), the five output formats ([`output`], [`json`], [`quote`], [`units`]), and the way to fail
+//! ([`failure`]). What standard output says is meant to be byte for byte what etcdctl says; standard error is meant for
+//! people, and says what to do next.
+//!
+//! Differences from etcdctl 3.7 on purpose: a flag wins over its environment variable (etcdctl refuses both at once);
+//! short commands keep to `--command-timeout` even where etcdctl waits for ever; conditions of a transaction that etcdctl
+//! answers with a Go panic are errors; and without `--endpoints` the cluster described in `quorate-data` is used.
+
+mod alarm;
+mod answers;
+mod compaction;
+mod compare;
+mod defrag;
+mod del;
+mod endpoint;
+mod endpoint_print;
+mod failure;
+mod get;
+mod global;
+mod info;
+mod json;
+mod lease;
+mod member;
+mod output;
+mod put;
+mod quote;
+mod snapshot;
+mod txn;
+mod units;
+mod watch;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use failure::{ERROR, Failure};
+use global::Global;
+
+#[derive(Debug, Parser)]
+#[command(name = "quorate", disable_version_flag = true, infer_subcommands = true)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Get(Box<get::Arguments>),
+    Put(put::Arguments),
+    Del(del::Arguments),
+    Txn(txn::Arguments),
+    Watch(Box<watch::Arguments>),
+    /// Grants, revokes, lists and renews leases
+    #[command(subcommand)]
+    Lease(lease::Command),
+    Compaction(compaction::Arguments),
+    /// Lists the members
+    #[command(subcommand)]
+    Member(member::Command),
+    /// Health, status and hash of each member
+    Endpoint(endpoint::Arguments),
+    /// Saves a copy of a member's store
+    #[command(subcommand)]
+    Snapshot(snapshot::Command),
+    /// Lists and disarms alarms
+    #[command(subcommand)]
+    Alarm(alarm::Command),
+    Defrag(defrag::Arguments),
+    /// Shows the flags that every command takes
+    Options,
+    Completion(info::Completion),
+    /// Prints the version
+    Version,
+}
+
+/// Runs the command that the arguments name.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let is_etcdctl = crate::is_etcdctl(&arguments);
+    let command = command_line(is_etcdctl);
+    let arguments = without_values_of_switches(command.clone(), arguments);
+    let matches = command.try_get_matches_from(arguments);
+    let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
+    match parsed {
+        Ok(arguments) => run(arguments, is_etcdctl),
+        Err(error) => report_usage(&error),
+    }
+}
+
+fn run(arguments: Arguments, is_etcdctl: bool) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::new(ERROR, format!("cannot start: {error}")).report(),
+    };
+    let result = runtime.block_on(dispatch(arguments.command, &arguments.global, is_etcdctl));
+    // A thread that still reads standard input must not keep the process.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn dispatch(command: Command, global: &Global, is_etcdctl: bool) -> Result<(), Failure> {
+    match command {
+        Command::Get(arguments) => get::run(*arguments, global).await,
+        Command::Put(arguments) => put::run(arguments, global).await,
+        Command::Del(arguments) => del::run(arguments, global).await,
+        Command::Txn(arguments) => txn::run(arguments, global).await,
+        Command::Watch(arguments) => watch::run(*arguments, global).await,
+        Command::Lease(command) => lease::run(command, global).await,
+        Command::Compaction(arguments) => compaction::run(arguments, global).await,
+        Command::Member(command) => member::run(command, global).await,
+        Command::Endpoint(arguments) => endpoint::run(arguments, global).await,
+        Command::Snapshot(command) => snapshot::run(command, global).await,
+        Command::Alarm(command) => alarm::run(command, global).await,
+        Command::Defrag(arguments) => defrag::run(arguments, global).await,
+        Command::Options => info::options(global, command_line(is_etcdctl)),
+        Command::Completion(arguments) => info::completion(&arguments, command_line(is_etcdctl)),
+        Command::Version => info::version(global, is_etcdctl),
+    }
+}
+
+/// The command line as clap knows it. Like pflag, an option takes the next word whatever it looks like (`--rev -1`).
+fn command_line(is_etcdctl: bool) -> clap::Command {
+    let command = take_any_value(Arguments::command());
+    if is_etcdctl {
+        command.name("etcdctl").about("A simple command line client for etcd3, by Quorate.")
+    } else {
+        command.override_help(include_str!("help.txt"))
+    }
+}
+
+fn take_any_value(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        let takes_a_word = !argument.is_positional()
+            && matches!(argument.get_action(), ArgAction::Set | ArgAction::Append)
+            && !argument.is_require_equals_set();
+        if takes_a_word { argument.allow_hyphen_values(true) } else { argument }
+    });
+    let names: Vec<String> =
+        command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, take_any_value))
+}
+
+/// Rewrites `--hex=true` to `--hex` and drops `--hex=false`: Go's switches take a value, clap's do not.
+fn without_values_of_switches(command: clap::Command, words: Vec<OsString>) -> Vec<OsString> {
+    let mut switches = Vec::new();
+    collect_switches(&command, &mut switches);
+    let separator = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let mut words = words;
+    let rest = words.split_off(separator);
+    let rewrite = |word: OsString| {
+        let parts = word.to_str().and_then(|word| word.strip_prefix("--")?.split_once('='));
+        match parts {
+            Some((name, value)) if switches.iter().any(|switch| switch == name) => match value {
+                "true" | "1" | "t" | "T" | "TRUE" | "True" => Some(format!("--{name}").into()),
+                "false" | "0" | "f" | "F" | "FALSE" | "False" => None,
+                _ => Some(word),
+            },
+            _ => Some(word),
+        }
+    };
+    words.into_iter().filter_map(rewrite).chain(rest).collect()
+}
+
+fn collect_switches(command: &clap::Command, switches: &mut Vec<String>) {
+    let flags = command.get_arguments();
+    let flags = flags.filter(|argument| matches!(argument.get_action(), ArgAction::SetTrue));
+    switches.extend(flags.filter_map(|argument| argument.get_long().map(str::to_owned)));
+    command.get_subcommands().for_each(|command| collect_switches(command, switches));
+}
+
+/// Help goes to standard output and is no error; a line that cannot be read is etcdctl's exit code 1, not clap's 2.
+fn report_usage(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            print!("{}", error.render());
+            ExitCode::SUCCESS
+        }
+        _ => {
+            let text = error.render().to_string();
+            eprint!("Error: {}", text.strip_prefix("error: ").unwrap_or(&text));
+            ExitCode::from(ERROR)
+        }
+    }
+}
+
+/// What clap has to say, without the usage below it.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &[&str]) -> Result<Arguments, clap::Error> {
+        let command = command_line(true);
+        let words = line.iter().map(OsString::from).collect();
+        let words = without_values_of_switches(command.clone(), words);
+        Arguments::from_arg_matches(&command.try_get_matches_from(words)?)
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command_line(true).debug_assert();
+        command_line(false).debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_where_they_like() {
+        for line in [
+            &["etcdctl", "--endpoints", "a:1", "-wjson", "get", "k"][..],
+            &["etcdctl", "get", "k", "--endpoints=a:1", "-w", "json"],
+            &["etcdctl", "get", "--write-out=json", "--hex=true", "k", "--endpoints", "a:1"],
+        ] {
+            let arguments = parse(line).expect("fine");
+            assert_eq!(arguments.global.endpoints().expect("given"), ["a:1"]);
+            assert_eq!(arguments.global.output().expect("exists").format, output::Format::Json);
+            assert!(matches!(arguments.command, Command::Get(_)));
+        }
+    }
+
+    #[test]
+    fn gos_ways_of_writing_flags_are_understood() {
+        assert!(parse(&["etcdctl", "get", "k", "--rev", "-1"]).is_ok());
+        assert!(parse(&["etcdctl", "memb", "list"]).is_ok(), "commands may be shortened");
+        let hex = |word: &str| parse(&["etcdctl", "get", "k", word]).expect("fine").global.output().expect("simple").hex;
+        assert!(hex("--hex") && hex("--hex=true") && hex("--hex=1"));
+        assert!(!hex("--hex=false"));
+        assert!(parse(&["etcdctl", "get", "k", "--hex=maybe"]).is_err());
+        let words = ["watch", "k", "--", "tool", "--hex=false"].map(OsString::from).to_vec();
+        assert_eq!(without_values_of_switches(command_line(true), words.clone()), words);
+    }
+
+    #[test]
+    fn what_is_no_command_or_flag_is_an_error() {
+        assert!(parse(&["etcdctl", "nosuch"]).is_err());
+        assert!(parse(&["etcdctl", "get", "--nosuch"]).is_err());
+        assert!(parse(&["etcdctl", "get", "k", "--rev", "x"]).is_err());
+        assert!(parse(&["etcdctl", "get", "k", "--command-timeout", "5"]).is_err());
+    }
+
+    #[test]
+    fn the_help_names_every_command() {
+        let help = include_str!("help.txt");
+        for command in Arguments::command().get_subcommands() {
+            assert!(help.contains(&format!("\n  {} ", command.get_name())), "{}", command.get_name());
+        }
+        for name in crate::local::NAMES {
+            assert!(help.contains(&format!("\n  {name} ")), "{name}");
+        }
+    }
+}
