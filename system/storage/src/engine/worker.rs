@@ -1,0 +1,327 @@
+//! The engine's two threads: one carries full memtables to disk, one merges tables.
+//!
+//! They are apart because a merge may take seconds and a flush must not wait for it: the writer's
+//! memory is bounded by the flushes. A flush writes one table, syncs it and its directory, and then
+//! switches the manifest with a synced rename; until that rename the table is an orphan, removed at
+//! the next open. So the directory always opens at the end of some flush, and a flush ends where a
+//! publish ended.
+//!
+//! Any error or panic here is kept and handed to the writer at its next publish: the member stops
+//! and recovers from its log. Nothing is retried, because after a failed fsync nobody knows what
+//! the disk holds.
+
+use super::memtable::Memtable;
+use super::tables::Tables;
+use super::{Options, StateError};
+use lsm_tree::compaction::Leveled;
+use lsm_tree::{AbstractTree, AnyTree, InternalValue, SeqNo, ValueType};
+use quorate_store::EngineError;
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Merges start when this many flushed tables lie side by side.
+const YOUNG_TABLES_BEFORE_MERGE: u8 = 4;
+
+/// Deletes below this many are not worth a merge of their own.
+const TOMBSTONES_WORTH_A_MERGE: u64 = 10_000;
+
+/// Trees up to this size are merged in one go when deletes weigh too much; larger ones in steps.
+const WHOLE_MERGE_BYTES: u64 = 256 << 20;
+
+/// How often dropped memtables and tables are looked for while readers may still hold some.
+const RETIRE_EVERY: Duration = Duration::from_millis(200);
+
+/// What the writer takes over from the threads.
+pub(crate) struct Installed {
+    pub tables: Arc<Tables>,
+    /// Memtables up to this id are in the tables.
+    pub flushed: u64,
+}
+
+struct Queue {
+    sealed: VecDeque<(Arc<Memtable>, u64)>,
+    merge_wanted: bool,
+    /// Whether each thread is at work, so that a test or a benchmark can wait for quiet.
+    flushing: bool,
+    merging: bool,
+}
+
+/// What the writer and the two threads share.
+pub(crate) struct Shared {
+    tree: AnyTree,
+    dir: Arc<Path>,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    /// Held for a few pointer copies only, so that the writer never waits on it.
+    installed: Mutex<Installed>,
+    /// Counts installations; lets the writer look without locking.
+    pub installs: AtomicU64,
+    /// One thread at a time turns the tree's state into an installed one, in order.
+    install_order: Mutex<()>,
+    /// Everything ever shared with readers, kept until no reader has it: freeing a memtable of a
+    /// hundred thousand nodes, or unlinking a table, is no work for a reader or for the writer.
+    retired: Mutex<Vec<Arc<dyn Send + Sync>>>,
+    pub synced: AtomicU64,
+    pub young_runs: AtomicU64,
+    failed: AtomicBool,
+    failure: Mutex<Option<EngineError>>,
+    stop: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code that can panic runs under these locks, except through a broken invariant, after which
+    // the failure has been recorded and the data is only read.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub fn new(tree: AnyTree, dir: Arc<Path>, synced: u64) -> Shared {
+        let tables = Arc::new(Tables::of(&tree));
+        Shared {
+            tree,
+            dir,
+            queue: Mutex::new(Queue {
+                sealed: VecDeque::new(),
+                merge_wanted: tables.young_runs > 1,
+                flushing: false,
+                merging: false,
+            }),
+            changed: Condvar::new(),
+            installs: AtomicU64::new(0),
+            install_order: Mutex::new(()),
+            retired: Mutex::new(vec![tables.clone()]),
+            synced: AtomicU64::new(synced),
+            young_runs: AtomicU64::new(tables.young_runs as u64),
+            installed: Mutex::new(Installed { tables, flushed: 0 }),
+            failed: AtomicBool::new(false),
+            failure: Mutex::new(None),
+            stop: AtomicBool::new(false),
+        }
+    }
+
+    /// Starts the two threads.
+    pub fn start(self: &Arc<Shared>, options: &Options) -> Vec<std::thread::JoinHandle<()>> {
+        let table_bytes = options.table_bytes;
+        let work: [(&str, Box<dyn FnOnce(&Shared) + Send>); 2] = [
+            ("state-flush", Box::new(Shared::flush_loop)),
+            ("state-merge", Box::new(move |shared| shared.merge_loop(table_bytes))),
+        ];
+        let spawn = |(name, run): (&str, Box<dyn FnOnce(&Shared) + Send>)| {
+            let shared = self.clone();
+            let thread = std::thread::Builder::new().name(name.into());
+            thread.spawn(move || {
+                let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| run(&shared)));
+                if outcome.is_err() {
+                    let why = format!("a background thread panicked in {}", shared.dir.display());
+                    shared.fail(EngineError(why));
+                }
+            })
+        };
+        work.into_iter().map(spawn).map(|t| t.expect("the system has threads left")).collect()
+    }
+
+    /// Hands a full memtable, whose newest published state is `mark`, to the flusher.
+    pub fn seal(&self, memtable: Arc<Memtable>, mark: u64) {
+        lock(&self.retired).push(memtable.clone());
+        lock(&self.queue).sealed.push_back((memtable, mark));
+        self.changed.notify_all();
+    }
+
+    /// The newest tables and which memtables they replace.
+    pub fn take_over(&self) -> (Arc<Tables>, u64) {
+        let installed = lock(&self.installed);
+        (installed.tables.clone(), installed.flushed)
+    }
+
+    /// What went wrong in the background, if anything did.
+    pub fn check(&self) -> Result<(), EngineError> {
+        if !self.failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let failure = lock(&self.failure).clone();
+        Err(failure.unwrap_or_else(|| EngineError("it failed before".into())))
+    }
+
+    fn fail(&self, error: EngineError) {
+        lock(&self.failure).get_or_insert(error);
+        self.failed.store(true, Ordering::Release);
+        self.changed.notify_all();
+    }
+
+    /// Waits until `done` holds, an error is known, or the time is over; says whether it holds.
+    pub fn wait(&self, limit: Duration, done: impl Fn(&Shared) -> bool) -> bool {
+        let deadline = Instant::now() + limit;
+        loop {
+            if done(self) {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.failed.load(Ordering::Acquire) {
+                return false;
+            }
+            // Woken at each change; the bound covers a change between the check and the wait.
+            let slice = left.min(Duration::from_millis(5));
+            drop(self.changed.wait_timeout(lock(&self.queue), slice));
+        }
+    }
+
+    /// Whether both threads have nothing to do.
+    pub fn is_quiet(&self) -> bool {
+        let queue = lock(&self.queue);
+        queue.sealed.is_empty() && !queue.merge_wanted && !queue.flushing && !queue.merging
+    }
+
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.changed.notify_all();
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire) || self.failed.load(Ordering::Acquire)
+    }
+
+    /// Makes the tree's present tables the ones that the writer takes over.
+    fn install(&self, flushed: Option<u64>) {
+        let _order = lock(&self.install_order);
+        let tables = Arc::new(Tables::of(&self.tree));
+        self.young_runs.store(tables.young_runs as u64, Ordering::Relaxed);
+        lock(&self.retired).push(tables.clone());
+        let mut installed = lock(&self.installed);
+        installed.tables = tables;
+        if let Some(flushed) = flushed {
+            installed.flushed = flushed;
+        }
+        drop(installed);
+        self.installs.fetch_add(1, Ordering::Release);
+    }
+
+    /// Frees what no reader holds any more.
+    fn free_retired(&self) {
+        let mut freed = Vec::new();
+        lock(&self.retired).retain(|part| {
+            let last = Arc::strong_count(part) == 1;
+            if last {
+                freed.push(part.clone());
+            }
+            !last
+        });
+        // Dropped here, after the lock.
+        drop(freed);
+    }
+
+    fn flush_loop(&self) {
+        while !self.stopped() {
+            let next = {
+                let mut queue = lock(&self.queue);
+                queue.flushing = false;
+                if queue.sealed.is_empty() {
+                    self.changed.notify_all();
+                    let waited = self.changed.wait_timeout(queue, RETIRE_EVERY);
+                    queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                let next = queue.sealed.pop_front();
+                queue.flushing = next.is_some();
+                next
+            };
+            if let Some((memtable, mark)) = next
+                && let Err(error) = self.flush(&memtable, mark)
+            {
+                let error = StateError::tables("write tables in", &self.dir, error);
+                self.fail(error.into());
+                return;
+            }
+            self.free_retired();
+        }
+    }
+
+    fn flush(&self, memtable: &Memtable, mark: u64) -> lsm_tree::Result<()> {
+        let newest = memtable.newest().map(|((key, value), seq)| {
+            let (kind, value) = match value {
+                Some(value) => (ValueType::Value, value),
+                None => (ValueType::Tombstone, bytes::Bytes::new()),
+            };
+            Ok(InternalValue::from_components(key, value, seq, kind))
+        });
+        if let Some((tables, _)) = self.tree.flush_to_tables(newest)? {
+            // The tree keeps no older version of itself: readers hold the tables they need.
+            self.tree.register_tables(&tables, None, None, &[], SeqNo::MAX)?;
+        }
+        self.install(Some(memtable.id));
+        self.synced.fetch_max(mark, Ordering::AcqRel);
+        lock(&self.queue).merge_wanted = true;
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    fn merge_loop(&self, table_bytes: u64) {
+        // A merge competes with the threads that answer clients: it yields to them. On
+        // Linux this touches the calling thread only.
+        // Where that is refused the merge still does its work.
+        let _ = rustix::process::setpriority_process(None, 10);
+        while !self.stopped() {
+            {
+                let mut queue = lock(&self.queue);
+                queue.merging = false;
+                if !queue.merge_wanted {
+                    self.changed.notify_all();
+                    let waited = self.changed.wait_timeout(queue, RETIRE_EVERY);
+                    queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                if !queue.merge_wanted {
+                    continue;
+                }
+                queue.merge_wanted = false;
+                queue.merging = true;
+            }
+            if let Err(error) = self.merge(table_bytes) {
+                let error = StateError::tables("merge tables in", &self.dir, error);
+                self.fail(error.into());
+                return;
+            }
+        }
+    }
+
+    /// Merges until the levels are in shape and deletes do not weigh too much.
+    fn merge(&self, table_bytes: u64) -> lsm_tree::Result<()> {
+        let leveled = Leveled::default()
+            .with_l0_threshold(YOUNG_TABLES_BEFORE_MERGE)
+            .with_table_target_size(table_bytes);
+        self.merge_steps(leveled)?;
+        let tables = Tables::of(&self.tree);
+        let heavy =
+            tables.tombstones > TOMBSTONES_WORTH_A_MERGE && tables.tombstones * 10 > tables.items;
+        if !heavy || self.stopped() {
+            return Ok(());
+        }
+        if tables.disk_bytes <= WHOLE_MERGE_BYTES {
+            self.tree.major_compact(table_bytes, SeqNo::MAX)?;
+            self.install(None);
+            return Ok(());
+        }
+        // Levels whose targets are tiny send their tables, the smallest merge first, to the last
+        // level, which is the only one where a delete may be forgotten.
+        self.merge_steps(
+            Leveled::default()
+                .with_l0_threshold(1)
+                .with_table_target_size(table_bytes / 2)
+                .with_level_ratio_policy(vec![0.001]),
+        )
+    }
+
+    fn merge_steps(&self, strategy: Leveled) -> lsm_tree::Result<()> {
+        let strategy = Arc::new(strategy);
+        while !self.stopped() {
+            let before = self.tree.current_version().id();
+            self.tree.compact(strategy.clone(), SeqNo::MAX)?;
+            if self.tree.current_version().id() == before {
+                return Ok(());
+            }
+            self.install(None);
+        }
+        Ok(())
+    }
+}
