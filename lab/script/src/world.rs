@@ -256,13 +256,19 @@ impl World {
 
     /// Delivers one letter. It is lost on a cut link or when nobody runs there.
     pub fn deliver(&mut self, letter: Letter) {
-        let Letter { from, to, message } = letter;
-        let lost = self.cut.contains(&(from, to)) || self.raft(to).is_none();
-        let fate = if lost { " (lost)" } else { "" };
-        self.note(format!("{to} ← {from} {}{fate}", show::message(&message)));
-        if !lost {
-            self.feed(to, vec![Input::Received { from, message }]);
+        if self.cut.contains(&(letter.from, letter.to)) || self.raft(letter.to).is_none() {
+            let Letter { from, to, message } = letter;
+            self.note(format!("{to} ← {from} {} (lost)", show::message(&message)));
+        } else {
+            self.hand_over(letter);
         }
+    }
+
+    /// Delivers one letter whatever the links do.
+    pub fn hand_over(&mut self, letter: Letter) {
+        let Letter { from, to, message } = letter;
+        self.note(format!("{to} ← {from} {}", show::message(&message)));
+        self.feed(to, vec![Input::Received { from, message }]);
     }
 
     /// The power of a member fails; `survivors` of its pending writes had reached the platter.

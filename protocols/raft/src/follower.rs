@@ -96,9 +96,13 @@ impl Raft {
         out: &mut Out<Raft>,
     ) {
         if self.follow(now, from, term, out) && !self.is_finishing_install() {
-            // A commit index beyond what was compared with this leader proves nothing about our
-            // entries, whoever claims it (trap 35).
-            self.commit_up_to(commit.min(self.agreed));
+            // The leader claims no more than this member has acknowledged in this term, durably, so
+            // the claim outlives a restart here. One beyond our log comes from nowhere, or this
+            // disk was replaced: it must move nothing (trap 35).
+            if commit <= self.log.last().index {
+                self.commit_up_to(commit);
+                self.agreed = self.agreed.max(commit);
+            }
         }
         out.send(from, Message::HeartbeatReply { term: self.term, round });
     }

@@ -207,3 +207,68 @@ impl Progress {
         assert!(self.window.back().is_none_or(|last| *last < self.next), "{self:?}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replicating(matched: u64) -> Progress {
+        let mut peer = Progress::new(matched + 1, Instant(0));
+        peer.sent(matched, false, 0);
+        assert!(peer.acknowledge(matched) && peer.flow == Flow::Replicate);
+        peer
+    }
+
+    #[test]
+    fn an_index_sent_twice_proves_only_its_first_round() {
+        // Trap 37: the answer to the first sending must not confirm a read that began before the
+        // second.
+        let mut peer = replicating(4);
+        peer.sent(5, true, 0);
+        peer.probe(5);
+        peer.sent(5, true, 3);
+        peer.acknowledge(5);
+        assert_eq!(peer.round, 0);
+        peer.sent(6, true, 4);
+        peer.acknowledge(6);
+        assert_eq!(peer.round, 4);
+    }
+
+    #[test]
+    fn matched_never_goes_back_and_next_stays_beyond_it() {
+        let mut peer = replicating(4);
+        peer.sent(5, true, 0);
+        peer.sent(6, true, 0);
+        assert!(peer.acknowledge(6));
+        assert!(!peer.acknowledge(5));
+        assert_eq!((peer.matched, peer.next, peer.in_flight()), (6, 7, 0));
+        peer.probe(3);
+        assert_eq!(peer.next, 7);
+        peer.check(6, 2);
+    }
+
+    #[test]
+    fn refusals_count_only_for_what_is_under_way() {
+        let mut peer = replicating(4);
+        peer.sent(6, true, 0);
+        assert!(!peer.may_refuse(4), "acknowledged");
+        assert!(peer.may_refuse(6));
+        assert!(!peer.may_refuse(7), "never sent");
+        peer.probe(5);
+        assert!(!peer.may_refuse(6), "not what is being probed");
+    }
+
+    #[test]
+    fn loss_needs_a_whole_beat_of_silence() {
+        let mut peer = replicating(4);
+        peer.beat();
+        peer.beat();
+        assert!(!peer.lost(), "nothing is under way");
+        peer.sent(5, true, 0);
+        peer.beat();
+        assert!(!peer.lost(), "sent just before the beat");
+        peer.beat();
+        assert!(peer.lost());
+        assert!(!peer.lost(), "told once");
+    }
+}

@@ -1,0 +1,96 @@
+# The receiver restarts in the middle: it knows nothing of the chunks it had, and says so.
+(cluster nodes=3)
+(campaign 1)
+(stabilize)
+(partition 3)
+(propose 1 a b c d e)
+(stabilize)
+(compact 1)
+(heal)
+(advance 300ms)
+(deliver kind=Heartbeat)
+(deliver kind=HeartbeatReply)
+(deliver kind=Append)
+(deliver kind=AppendRefused)
+(deliver kind=SnapshotChunk)
+(deliver kind=SnapshotAck)
+(crash 3)
+(restart 3)
+deliver kind=SnapshotChunk
+expect wire.SnapshotAck=1
+---
+n3 ← n1 SnapshotChunk term=1 last=6@1 (2..4]
+n3 → n1 SnapshotAck term=1 last=6@1 cursor=()
+n3 is follower term=1 leader=n1
+as expected
+
+run 500ms
+expect 3 state="a b c d e" base=6@1
+---
+n1 ← n3 SnapshotAck term=1 last=6@1 cursor=()
+n1 needs a chunk after () for n3
+n1 → n3 SnapshotChunk term=1 last=6@1 (..2]
+n3 ← n1 SnapshotChunk term=1 last=6@1 (..2]
+n3 stores a chunk of 6@1 (..2]
+n3 → n1 SnapshotAck term=1 last=6@1 cursor=(2)
+n1 ← n3 SnapshotAck term=1 last=6@1 cursor=(2)
+n1 needs a chunk after (2) for n3
+n1 → n3 SnapshotChunk term=1 last=6@1 (2..4]
+n3 ← n1 SnapshotChunk term=1 last=6@1 (2..4]
+n3 stores a chunk of 6@1 (2..4]
+n3 → n1 SnapshotAck term=1 last=6@1 cursor=(4)
+n1 ← n3 SnapshotAck term=1 last=6@1 cursor=(4)
+n1 needs a chunk after (4) for n3
+n1 → n3 SnapshotChunk term=1 last=6@1 (4..6] done
+n3 ← n1 SnapshotChunk term=1 last=6@1 (4..6] done
+n3 stores a chunk of 6@1 (4..6] done
+n3 writes #1 Snapshot last=6@1
+n3 durable #1
+n3 → n1 Appended term=1 matched=6
+n1 ← n3 Appended term=1 matched=6
+n1 → n3 Append term=1 prev=6@1 [] commit=6
+n1 needs no more chunks for n3
+n3 ← n1 Append term=1 prev=6@1 [] commit=6
+n3 → n1 Appended term=1 matched=6
+n1 ← n3 Appended term=1 matched=6
+n1 → n2 Heartbeat term=1 round=0 commit=6
+n1 → n3 Heartbeat term=1 round=0 commit=6
+n2 ← n1 Heartbeat term=1 round=0 commit=6
+n2 → n1 HeartbeatReply term=1 round=0
+n3 ← n1 Heartbeat term=1 round=0 commit=6
+n3 → n1 HeartbeatReply term=1 round=0
+n1 ← n2 HeartbeatReply term=1 round=0
+n1 ← n3 HeartbeatReply term=1 round=0
+n1 → n2 Heartbeat term=1 round=0 commit=6
+n1 → n3 Heartbeat term=1 round=0 commit=6
+n2 ← n1 Heartbeat term=1 round=0 commit=6
+n2 → n1 HeartbeatReply term=1 round=0
+n3 ← n1 Heartbeat term=1 round=0 commit=6
+n3 → n1 HeartbeatReply term=1 round=0
+n1 ← n2 HeartbeatReply term=1 round=0
+n1 ← n3 HeartbeatReply term=1 round=0
+n1 → n2 Heartbeat term=1 round=0 commit=6
+n1 → n3 Heartbeat term=1 round=0 commit=6
+n2 ← n1 Heartbeat term=1 round=0 commit=6
+n2 → n1 HeartbeatReply term=1 round=0
+n3 ← n1 Heartbeat term=1 round=0 commit=6
+n3 → n1 HeartbeatReply term=1 round=0
+n1 ← n2 HeartbeatReply term=1 round=0
+n1 ← n3 HeartbeatReply term=1 round=0
+n1 → n2 Heartbeat term=1 round=0 commit=6
+n1 → n3 Heartbeat term=1 round=0 commit=6
+n2 ← n1 Heartbeat term=1 round=0 commit=6
+n2 → n1 HeartbeatReply term=1 round=0
+n3 ← n1 Heartbeat term=1 round=0 commit=6
+n3 → n1 HeartbeatReply term=1 round=0
+n1 ← n2 HeartbeatReply term=1 round=0
+n1 ← n3 HeartbeatReply term=1 round=0
+n1 → n2 Heartbeat term=1 round=0 commit=6
+n1 → n3 Heartbeat term=1 round=0 commit=6
+n2 ← n1 Heartbeat term=1 round=0 commit=6
+n2 → n1 HeartbeatReply term=1 round=0
+n3 ← n1 Heartbeat term=1 round=0 commit=6
+n3 → n1 HeartbeatReply term=1 round=0
+n1 ← n2 HeartbeatReply term=1 round=0
+n1 ← n3 HeartbeatReply term=1 round=0
+as expected
