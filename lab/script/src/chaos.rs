@@ -4,6 +4,7 @@
 use crate::world::World;
 use quorate_base::{Dice, Input, Instant, NodeId};
 use quorate_raft::{Config, Request};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a schedule may do.
@@ -15,6 +16,8 @@ pub struct Chaos {
     pub steps: u64,
     /// Promises leave before the disk agrees: must be caught.
     pub broken_host: bool,
+    /// Keep a trace.
+    pub tracing: bool,
 }
 
 /// How a schedule ended.
@@ -24,19 +27,10 @@ pub struct Outcome {
     pub violations: Vec<String>,
     /// Entries committed in all.
     pub committed: usize,
-    /// Reads answered.
-    pub reads: usize,
-    /// Leaders elected, counted by term.
-    pub terms: u64,
-    /// What happened, newest last.
+    /// How often each kind of thing happened: messages by their name, writes, events.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// What happened, newest last; empty unless asked for.
     pub trace: Vec<String>,
-}
-
-impl Outcome {
-    /// How often something happened whose line contains `word`.
-    pub fn count(&self, word: &str) -> usize {
-        self.trace.iter().filter(|line| line.contains(word)).count()
-    }
 }
 
 impl Chaos {
@@ -53,6 +47,7 @@ impl Chaos {
         };
         let mut world = World::new(self.nodes, config, seed);
         world.broken_host = self.broken_host;
+        world.tracing = self.tracing;
         let weights = Weights::roll(&mut dice);
         let mut counter = 0;
         for _ in 0..self.steps {
@@ -81,7 +76,7 @@ impl Chaos {
                 if !world.wire.is_empty() {
                     let at = dice.below(world.wire.len() as u64) as usize;
                     let letter = world.wire[at].clone();
-                    world.wire.push(letter);
+                    world.wire.push_back(letter);
                 }
             }
             Act::Time => {
@@ -184,8 +179,9 @@ fn deliver_some(world: &mut World, dice: &mut Dice) {
         }
         // Mostly in order, sometimes not.
         let span = if dice.below(4) == 0 { world.wire.len() as u64 } else { 1 };
-        let letter = world.wire.remove(dice.below(span) as usize);
-        world.deliver(letter);
+        if let Some(letter) = world.wire.remove(dice.below(span) as usize) {
+            world.deliver(letter);
+        }
     }
 }
 
@@ -273,18 +269,10 @@ impl Weights {
 }
 
 fn outcome(world: World) -> Outcome {
-    let reads = world.machines.values().flat_map(|machine| machine.reads.values()).flatten();
     Outcome {
-        reads: reads.count(),
         committed: world.oracle.committed.len(),
-        terms: world
-            .machines
-            .keys()
-            .filter_map(|id| world.raft(*id))
-            .map(|r| r.term())
-            .max()
-            .unwrap_or(0),
         violations: world.oracle.violations,
+        counts: world.counts,
         trace: world.trace,
     }
 }

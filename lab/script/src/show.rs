@@ -98,6 +98,33 @@ pub fn write(write: &Write) -> String {
     }
 }
 
+/// The name of a write's kind.
+pub fn write_kind(write: &Write) -> &'static str {
+    match write {
+        Write::Vote { .. } => "write Vote",
+        Write::Append(_) => "write Append",
+        Write::Commit(_) => "write Commit",
+        Write::Snapshot(_) => "write Snapshot",
+        Write::Compact(_) => "write Compact",
+    }
+}
+
+/// The name of an event's kind; a new leader has its own.
+pub fn event_kind(event: &Event) -> &'static str {
+    match event {
+        Event::Committed(_) => "committed",
+        Event::Status { role: Role::Leader, .. } => "leads",
+        Event::Status { .. } => "status",
+        Event::ReadReady { .. } => "read answered",
+        Event::ReadDropped(_) => "read dropped",
+        Event::NotLeader(_) => "refused",
+        Event::ReadLog { .. } => "log read",
+        Event::ChunkNeeded { .. } => "chunk needed",
+        Event::ChunksDone { .. } => "chunks done",
+        Event::InstallChunk { .. } => "chunk stored",
+    }
+}
+
 /// A role in lower case.
 pub fn role(role: Role) -> &'static str {
     match role {

@@ -25,7 +25,7 @@ use crate::{expect, show};
 use goldenscript::{Argument, Command, Context};
 use quorate_base::{Input, Instant, NodeId};
 use quorate_raft::{Config, Request};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -212,7 +212,7 @@ fn pick(world: &mut World, args: &Args, take: bool) -> Fallible<Vec<Letter>> {
     let kind = args.key::<String>("kind")?;
     let count = args.key("count")?.unwrap_or(usize::MAX);
     let mut picked = Vec::new();
-    let mut rest = Vec::new();
+    let mut rest = VecDeque::new();
     for letter in world.wire.drain(..) {
         let fits = from.is_none_or(|from| from == letter.from)
             && to.is_none_or(|to| to == letter.to)
@@ -222,7 +222,7 @@ fn pick(world: &mut World, args: &Args, take: bool) -> Fallible<Vec<Letter>> {
             picked.push(letter.clone());
         }
         if !fits || !take {
-            rest.push(letter);
+            rest.push_back(letter);
         }
     }
     world.wire = rest;

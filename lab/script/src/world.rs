@@ -8,7 +8,7 @@ use crate::show;
 use bytes::Bytes;
 use quorate_base::{Batch, Dice, Input, Instant, NodeId, Turn};
 use quorate_raft::{Config, Event, Membership, Message, Raft, Request, Restored, Role};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A message on the wire.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,13 +45,17 @@ pub struct World {
     /// All members, running or not.
     pub machines: BTreeMap<NodeId, Machine>,
     /// What is on the wires, oldest first.
-    pub wire: Vec<Letter>,
+    pub wire: VecDeque<Letter>,
     /// Directed links that lose everything.
     pub cut: BTreeSet<(NodeId, NodeId)>,
     /// The judges.
     pub oracle: Oracle,
-    /// What happened, for people.
+    /// What happened, for people; only while `tracing`.
     pub trace: Vec<String>,
+    /// Whether to keep a trace: words cost more than the steps they tell of.
+    pub tracing: bool,
+    /// How often each kind of thing happened.
+    pub counts: BTreeMap<&'static str, u64>,
     /// Promises leave before their writes are durable: a host that the judges must catch.
     pub broken_host: bool,
     config: Config,
@@ -65,10 +69,12 @@ impl World {
         let mut world = World {
             now: Instant(0),
             machines: BTreeMap::new(),
-            wire: Vec::new(),
+            wire: VecDeque::new(),
             cut: BTreeSet::new(),
             oracle: Oracle::default(),
             trace: Vec::new(),
+            tracing: true,
+            counts: BTreeMap::new(),
             broken_host: false,
             config,
             dice: Dice::new(seed),
@@ -116,8 +122,11 @@ impl World {
         leaders.filter(|raft| raft.is_leader()).max_by_key(|raft| raft.term()).map(Raft::id)
     }
 
-    fn note(&mut self, line: String) {
-        self.trace.push(line);
+    fn note(&mut self, kind: &'static str, line: impl FnOnce() -> String) {
+        *self.counts.entry(kind).or_default() += 1;
+        if self.tracing {
+            self.trace.push(line());
+        }
     }
 
     /// Feeds inputs to a running member and does what it says.
@@ -144,24 +153,30 @@ impl World {
     }
 
     fn perform(&mut self, id: NodeId, batch: Batch<Raft>) {
-        let raft = self.raft(id).expect("it just ran").clone();
-        self.oracle.see_member(&raft);
+        let turn = self.machines[&id].turn.as_ref().expect("it just ran");
+        self.oracle.see_member(turn.protocol());
+        for (_, write) in &batch.writes {
+            self.oracle.see_write(turn.protocol(), write);
+        }
         for (ticket, write) in batch.writes {
-            self.oracle.see_write(&raft, &write);
-            self.note(format!("{id} writes #{} {}", ticket.0, show::write(&write)));
+            self.note(show::write_kind(&write), || {
+                format!("{id} writes #{} {}", ticket.0, show::write(&write))
+            });
             self.machine(id).disk.pending.push_back((ticket, write));
         }
         for (to, message) in batch.sends {
             self.oracle.see_send(id, to, &message);
             let lost = self.cut.contains(&(id, to));
-            let fate = if lost { " (lost)" } else { "" };
-            self.note(format!("{id} → {to} {}{fate}", show::message(&message)));
+            self.note(show::kind(&message), || {
+                let fate = if lost { " (lost)" } else { "" };
+                format!("{id} → {to} {}{fate}", show::message(&message))
+            });
             if !lost {
-                self.wire.push(Letter { from: id, to, message });
+                self.wire.push_back(Letter { from: id, to, message });
             }
         }
         for event in batch.events {
-            self.note(format!("{id} {}", show::event(&event)));
+            self.note(show::event_kind(&event), || format!("{id} {}", show::event(&event)));
             self.on_event(id, event);
         }
     }
@@ -169,15 +184,12 @@ impl World {
     fn on_event(&mut self, id: NodeId, event: Event) {
         match event {
             Event::Committed(entries) => {
-                let disks: Vec<(Platter, usize)> = self
-                    .machines
-                    .values()
-                    .map(|machine| (machine.disk.platter.clone(), machine.app.saved))
-                    .collect();
+                let machines = &self.machines;
                 self.oracle.see_committed(id, &entries, |entry| {
-                    let holds =
-                        disks.iter().filter(|(disk, saved)| Oracle::holds(disk, *saved, entry));
-                    holds.count() > disks.len() / 2
+                    let holds = machines.values().filter(|machine| {
+                        Oracle::holds(&machine.disk.platter, machine.app.saved, entry)
+                    });
+                    holds.count() > machines.len() / 2
                 });
                 self.machine(id).app.queue.extend(entries);
             }
@@ -237,7 +249,7 @@ impl World {
         if let (Some(ticket), Some(known)) = (reached, known)
             && ticket > known
         {
-            self.note(format!("{id} durable #{}", ticket.0));
+            self.note("durable", || format!("{id} durable #{}", ticket.0));
             self.feed(id, vec![Input::Durable(ticket)]);
         }
     }
@@ -258,7 +270,7 @@ impl World {
     pub fn deliver(&mut self, letter: Letter) {
         if self.cut.contains(&(letter.from, letter.to)) || self.raft(letter.to).is_none() {
             let Letter { from, to, message } = letter;
-            self.note(format!("{to} ← {from} {} (lost)", show::message(&message)));
+            self.note("lost", || format!("{to} ← {from} {} (lost)", show::message(&message)));
         } else {
             self.hand_over(letter);
         }
@@ -267,7 +279,7 @@ impl World {
     /// Delivers one letter whatever the links do.
     pub fn hand_over(&mut self, letter: Letter) {
         let Letter { from, to, message } = letter;
-        self.note(format!("{to} ← {from} {}", show::message(&message)));
+        self.note("delivered", || format!("{to} ← {from} {}", show::message(&message)));
         self.feed(to, vec![Input::Received { from, message }]);
     }
 
@@ -278,7 +290,7 @@ impl World {
         machine.disk.crash(survivors);
         machine.disk.held = false;
         machine.app.crash();
-        self.note(format!("{id} crashed"));
+        self.note("crashed", || format!("{id} crashed"));
     }
 
     /// A member starts from what its disk and its saved state hold.
@@ -311,7 +323,7 @@ impl World {
         };
         machine.turn = Some(Turn::new(Raft::new(config, restored, dice, now)));
         if label > 0 {
-            self.note(format!("{id} restarted"));
+            self.note("restarted", || format!("{id} restarted"));
         }
     }
 
@@ -363,10 +375,7 @@ impl World {
     /// Delivers until the wires are empty. Bounded: a storm of messages is a failure.
     pub fn settle_wire(&mut self) {
         for _ in 0..100_000 {
-            if self.wire.is_empty() {
-                return;
-            }
-            let letter = self.wire.remove(0);
+            let Some(letter) = self.wire.pop_front() else { return };
             self.deliver(letter);
         }
         panic!("messages never end");
