@@ -44,6 +44,7 @@ pub struct SnapshotMeta {
 
 /// What members say to each other. Every message carries its sender's term.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs)] // Each variant's line tells of its fields.
 pub enum Message {
     /// Would you vote for me in `term`? Changes nobody's term (diss. 9.6).
     PreVote { term: u64, last: LogId },
@@ -111,6 +112,7 @@ impl Message {
 
 /// What the local host asks of its Raft group.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs)] // Each variant's line tells of its fields.
 pub enum Request {
     /// Append this if leader; otherwise it comes back in [`Event::NotLeader`].
     Propose(Bytes),
@@ -138,6 +140,7 @@ pub enum Request {
 
 /// What must survive a crash, in ticket order.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs)] // Each variant's line tells of its fields.
 pub enum Write {
     /// Term and vote, one record (trap 1).
     Vote { term: u64, vote: Option<NodeId> },
@@ -154,6 +157,7 @@ pub enum Write {
 
 /// What the local host must know.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs)] // Each variant's line tells of its fields.
 pub enum Event {
     /// Committed entries, contiguous, each exactly once in the life of this value, from the
     /// restored applied index on.
