@@ -1,20 +1,21 @@
 //! One HTTP/2 connection, with nothing between it and the generated clients.
 //!
-//! tonic's own `Channel` reconnects, buffers requests in a queue in front of the connection and adds a user agent; each
-//! layer costs an allocation or a hop between tasks per call. A load generator on the same cores as the servers must
-//! not spend their time, and must not hide a broken connection either: this service hands a request to hyper's
-//! connection task and nothing else.
+//! tonic's own `Channel` reconnects, queues requests in front of the connection and starts a task per request body; each
+//! costs an allocation or a hop between tasks per call. A load generator on the same cores as the servers must not spend
+//! their time, and must not hide a broken connection either: this service writes a request straight into the HTTP/2
+//! connection and waits for the answer, in the client's own task.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use h2::client::SendRequest;
+use h2::{Reason, RecvStream, SendStream};
 use http::uri::Uri;
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use http_body::{Body as _, Frame};
 use quorate_wire::etcd::etcdserverpb::kv_client::KvClient;
 use quorate_wire::etcd::etcdserverpb::lease_client::LeaseClient;
 use quorate_wire::etcd::etcdserverpb::watch_client::WatchClient;
@@ -40,7 +41,7 @@ const ANSWER_LIMIT: usize = 64 << 20;
 /// A connection to one member; clones share it.
 #[derive(Clone)]
 pub struct Connection {
-    sender: http2::SendRequest<Body>,
+    sender: SendRequest<Bytes>,
     origin: Uri,
 }
 
@@ -51,11 +52,11 @@ impl Connection {
         let stream =
             TcpStream::connect(address).await.map_err(|error| failed(error.to_string()))?;
         stream.set_nodelay(true).map_err(|error| failed(error.to_string()))?;
-        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .initial_stream_window_size(STREAM_WINDOW)
+        let (sender, connection) = h2::client::Builder::new()
+            .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .handshake(TokioIo::new(stream))
+            .enable_push(false)
+            .handshake(stream)
             .await
             .map_err(|error| failed(error.to_string()))?;
         // The task ends with the connection; the calls in flight get the error.
@@ -105,15 +106,117 @@ impl Connection {
 }
 
 impl Service<Request<Body>> for Connection {
-    type Response = Response<Incoming>;
-    type Error = hyper::Error;
-    type Future = Pin<Box<dyn Future<Output = hyper::Result<Self::Response>> + Send>>;
+    type Response = Response<Answer>;
+    type Error = h2::Error;
+    type Future =
+        Pin<Box<dyn Future<Output = std::result::Result<Self::Response, h2::Error>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+    fn poll_ready(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<std::result::Result<(), h2::Error>> {
         self.sender.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Box::pin(self.sender.send_request(request))
+        let (head, body) = request.into_parts();
+        let sent = self.sender.send_request(Request::from_parts(head, ()), false);
+        Box::pin(async move {
+            let (response, stream) = sent?;
+            let mut delivery = Delivery { body, stream, held: None };
+            // The body of a unary call is whole at once. Only a stream of requests goes on for longer than this poll.
+            let first = poll_fn(|context| Poll::Ready(Pin::new(&mut delivery).poll(context)));
+            match first.await {
+                Poll::Ready(delivered) => delivered?,
+                Poll::Pending => drop(tokio::spawn(delivery)),
+            }
+            Ok(response.await?.map(|stream| Answer { stream, step: AnswerStep::Data }))
+        })
+    }
+}
+
+/// Hands the frames of a request body to the connection.
+struct Delivery {
+    body: Body,
+    stream: SendStream<Bytes>,
+    /// A frame that waits to see whether it is the last one, so that the end of the stream needs no frame of its own.
+    held: Option<Bytes>,
+}
+
+impl Future for Delivery {
+    type Output = std::result::Result<(), h2::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        loop {
+            match Pin::new(&mut this.body).poll_frame(context) {
+                Poll::Pending => {
+                    if let Some(held) = this.held.take() {
+                        this.stream.send_data(held, false)?;
+                    }
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(Ok(frame))) => {
+                    // gRPC clients send no trailers.
+                    let Ok(data) = frame.into_data() else { continue };
+                    if let Some(held) = this.held.replace(data) {
+                        this.stream.send_data(held, false)?;
+                    }
+                }
+                Poll::Ready(Some(Err(_))) => {
+                    this.stream.send_reset(Reason::CANCEL);
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(None) => {
+                    let last = this.held.take().unwrap_or_default();
+                    return Poll::Ready(this.stream.send_data(last, true));
+                }
+            }
+        }
+    }
+}
+
+/// The body of an answer as it arrives.
+pub struct Answer {
+    stream: RecvStream,
+    step: AnswerStep,
+}
+
+/// What of an answer is still to come.
+enum AnswerStep {
+    Data,
+    Trailers,
+    Nothing,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, h2::Error>>> {
+        loop {
+            match self.step {
+                AnswerStep::Data => match ready!(self.stream.poll_data(context)) {
+                    Some(Ok(data)) => {
+                        self.stream.flow_control().release_capacity(data.len())?;
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                    Some(Err(error)) => {
+                        self.step = AnswerStep::Nothing;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                    None => self.step = AnswerStep::Trailers,
+                },
+                AnswerStep::Trailers => {
+                    let trailers = ready!(self.stream.poll_trailers(context));
+                    self.step = AnswerStep::Nothing;
+                    return Poll::Ready(trailers.transpose().map(|map| map.map(Frame::trailers)));
+                }
+                AnswerStep::Nothing => return Poll::Ready(None),
+            }
+        }
     }
 }

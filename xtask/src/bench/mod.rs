@@ -30,6 +30,7 @@ mod failure;
 mod lines;
 mod load;
 mod null_server;
+mod profile;
 mod progress;
 mod report;
 mod run;
@@ -97,6 +98,9 @@ pub struct EtcdArguments {
     /// Directory for the data of both systems, on a real disk [default: bench-data in the target directory].
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    /// Take a sampling profile of the members per line (in a window that does not count) into this directory, with perf.
+    #[arg(long)]
+    profile: Option<PathBuf>,
     /// Self-check: start with sync switched off, and succeed only if the bench rejects that.
     #[arg(long)]
     expect_reject: bool,

@@ -193,8 +193,8 @@ pub struct Verdict {
     pub ratio: f64,
     /// Whether the ratio is within the bound.
     pub reached: bool,
-    /// How far the ratio is from the bound, as a share of the bound; 0 if it is within.
-    pub short_by: f64,
+    /// The factor by which the ratio must still improve to meet the bound; 1 or less if it does.
+    pub missing_factor: f64,
 }
 
 impl Verdict {
@@ -205,11 +205,12 @@ impl Verdict {
             return None;
         }
         let ratio = ours / theirs;
-        let short_by = match target.bound {
-            Bound::AtLeast(bound) => 1.0 - ratio / bound,
-            Bound::AtMost(bound) => ratio / bound - 1.0,
+        let missing_factor = match target.bound {
+            // A rate of zero lacks every factor; JSON knows no infinity.
+            Bound::AtLeast(bound) => (bound / ratio).min(f64::MAX),
+            Bound::AtMost(bound) => ratio / bound,
         };
-        Some(Self { target, ratio, reached: short_by <= 0.0, short_by: short_by.max(0.0) })
+        Some(Self { target, ratio, reached: missing_factor <= 1.0, missing_factor })
     }
 
     fn sentence(&self) -> String {
@@ -221,11 +222,11 @@ impl Verdict {
         let outcome = if self.reached {
             "reached".to_owned()
         } else {
-            format!("short by {:.0} %", (self.short_by * 100.0).max(1.0))
+            format!("SHORT by a factor of {:.2}", self.missing_factor.max(1.01))
         };
         let unit =
             if unit.contains('/') && unit != "/s" { format!(" {unit}") } else { String::new() };
-        format!("{name}{unit} {:.2}x, target {words} {bound:.2}x: {outcome}", self.ratio)
+        format!("{name}{unit} {:.3}x, target {words} {bound:.3}x: {outcome}", self.ratio)
     }
 }
 
@@ -236,7 +237,7 @@ pub struct LineReport {
     pub name: &'static str,
     /// Its headline.
     pub title: &'static str,
-    /// The figures of each round, by side; the null line has its own under `etcd`'s place in `null`.
+    /// The figures of each round, by side; those of the null line are under `null`.
     pub rounds: BTreeMap<String, Vec<Figures>>,
     /// The medians, by side.
     pub medians: BTreeMap<String, Figures>,
@@ -371,11 +372,11 @@ mod tests {
         let slower = Verdict::of(at_least(Figure::Rate, 3.0), &etcd, &figures(12_000.0, 0.0));
         let slower = slower.expect("both sides");
         assert!(!slower.reached);
-        assert!((slower.short_by - 0.5).abs() < 1e-9);
-        assert!(slower.sentence().ends_with("short by 50 %"), "{}", slower.sentence());
+        assert!((slower.missing_factor - 2.0).abs() < 1e-9);
+        assert!(slower.sentence().ends_with("SHORT by a factor of 2.00"), "{}", slower.sentence());
         let hungry = Verdict::of(at_most(Figure::ServerTime, 0.25), &etcd, &figures(0.0, 80.0));
         let hungry = hungry.expect("both sides");
-        assert!((hungry.short_by - 1.0).abs() < 1e-9);
+        assert!((hungry.missing_factor - 2.0).abs() < 1e-9);
         assert!(Verdict::of(at_least(Figure::Events, 3.0), &etcd, &etcd).is_none());
     }
 

@@ -11,6 +11,7 @@ use super::dataset::Shape;
 use super::durability::{self, LONE_PUTS};
 use super::failure::{Failure, Result, file_failure, io_failure};
 use super::lines::{Effort, LINES, Line, Work};
+use super::profile::Profiler;
 use super::progress::Progress;
 use super::report::{Bound, LineReport, Report, number, side_name};
 use super::testbed::Testbed;
@@ -65,6 +66,7 @@ async fn run_in(
         systems,
         effort: effort(arguments),
         directory: directory.to_path_buf(),
+        profiles: arguments.profile.clone(),
         progress: progress.clone(),
         report: Report::default(),
     };
@@ -109,6 +111,7 @@ struct Bench {
     systems: Vec<System>,
     effort: Effort,
     directory: PathBuf,
+    profiles: Option<PathBuf>,
     progress: Progress,
     report: Report,
 }
@@ -208,6 +211,12 @@ impl Bench {
             if let Some(last) = report.rounds.get_mut(side).and_then(|rounds| rounds.last_mut()) {
                 last.merge(syncs);
             }
+            if let Some(profiles) = &self.profiles
+                && line.clients > 0
+            {
+                self.progress.step(format!("{}: profiling {side}", line.title));
+                self.profile(line, testbed, profiles).await?;
+            }
             if line.work == Work::Put {
                 self.progress.step(format!("{}: killing all members of {side}", line.title));
                 let survival = durability::survive_kill(testbed, line.clients).await?;
@@ -220,6 +229,15 @@ impl Bench {
         }
         report.conclude(line.targets);
         Ok(report)
+    }
+
+    /// Measures the line once more under perf and drops the figures.
+    async fn profile(&self, line: &Line, testbed: &mut Testbed, profiles: &Path) -> Result<()> {
+        std::fs::create_dir_all(profiles).map_err(file_failure("create", profiles))?;
+        let name = format!("{}-{}.txt", line.name, side_name(testbed.cluster.system.side));
+        let profiler = Profiler::attach(&testbed.cluster.pids(), &self.directory)?;
+        line.measure(testbed, &self.effort).await?;
+        profiler.finish(&profiles.join(name)).await
     }
 
     async fn measure_null(&self, line: &Line) -> Result<LineReport> {
