@@ -14,6 +14,11 @@
 
 #![forbid(unsafe_code)]
 
+mod leases;
 mod message;
+mod node;
+mod strong;
 
 pub use message::{Ask, Config, Event, GroupId, LeaseChange, Message, Request, Tagged};
+pub use node::Node;
+pub use strong::Strong;

@@ -64,6 +64,8 @@ pub enum Request {
     Read { token: u64 },
     /// A question about a lease. Answered by [`Event::Told`] or [`Event::AskFailed`].
     Ask { token: u64, ask: Ask },
+    /// Which leases does this member know? Answered by [`Event::Leases`].
+    ListLeases { token: u64 },
     /// Entries up to `index` are applied; `answered` names the local proposals among them and
     /// `leases` what they changed.
     Applied { index: u64, answered: Vec<u64>, leases: Vec<LeaseChange> },
@@ -98,6 +100,8 @@ pub enum Event {
     ReadFailed { tokens: Vec<u64> },
     /// The answer to a lease question, in seconds.
     Told { token: u64, seconds: i64 },
+    /// The leases that this member knows: at the leader, first to expire first.
+    Leases { token: u64, ids: Vec<i64> },
     /// No leader answered in time.
     AskFailed { token: u64 },
     /// Encode this and propose it with sequence 0: the leader wants it in the log.
@@ -117,6 +121,4 @@ pub struct Config {
     pub catchup_entries: u64,
     /// A question without an answer for so long has failed.
     pub patience: Duration,
-    /// Time between checkpoints of the leases' remaining time.
-    pub checkpoint_interval: Duration,
 }

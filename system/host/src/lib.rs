@@ -1,1 +1,302 @@
-//! quorate-host
+//! The world around a node: a real disk, network and clock driving `Turn`.
+//!
+//! Few threads, big batches. On a small machine a cross-core wake-up costs more than a request, so
+//! a member has four threads of its own beside those that serve clients:
+//!
+//! | thread | does | wakes for |
+//! |---|---|---|
+//! | core ([`core`]) | turns all groups; sockets to the peers | the inbox, the next deadline, a socket |
+//! | log ([`logger`]) | writes and syncs what gathered | writes |
+//! | apply ([`apply`]) | commands to state, answers, events | committed entries |
+//! | bulk ([`bulk`]) | log reads and snapshots | slow followers |
+//!
+//! A write's way: the client's thread encodes and numbers it ([`pending`]) and leaves it in the
+//! [`inbox`]; the core appends it, or forwards it to the leader; the log thread syncs it while the
+//! followers do; the core commits; the apply thread applies, publishes a view, and answers. A
+//! linearizable read takes only a read index from the core, shared with every read that came in the
+//! same turn, waits at the [`gate`] until this member has applied it, and reads a view on its own
+//! thread. A serializable read asks nobody.
+//!
+//! Deliberately absent: retries of a failed sync, sleeping to make batches larger, and locks held
+//! while anything waits.
+
+#![forbid(unsafe_code)]
+
+mod apply;
+mod bulk;
+mod clock;
+mod core;
+mod failure;
+mod fatal;
+mod feed;
+mod gate;
+mod inbox;
+mod logger;
+mod options;
+mod peers;
+mod pending;
+mod questions;
+mod restore;
+mod start;
+mod status;
+mod unsynced;
+
+pub use failure::Failure;
+pub use feed::{EncodedEvent, Feed};
+pub use options::{HostOptions, MemberInfo, cluster_id, member_id};
+pub use quorate_node::Ask;
+pub use start::start;
+pub use status::Status;
+
+use crate::fatal::Fatal;
+use crate::inbox::Inbox;
+use crate::pending::Pending;
+use crate::questions::Questions;
+use crate::status::StatusBoard;
+use arc_swap::ArcSwap;
+use quorate_base::{Dice, NodeId};
+use quorate_node::Request;
+use quorate_raft as raft;
+use quorate_store::{Action, Command, Outcome};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
+
+/// This release.
+pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
+
+/// The newest applied state of the default keyspace: shared, frozen, cheap to clone.
+pub type View = quorate_store::View<quorate_storage::engine::View>;
+
+/// A running member. Cheap to clone.
+#[derive(Clone)]
+pub struct Host {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cluster_id: u64,
+    id: NodeId,
+    members: Vec<MemberInfo>,
+    known: Arc<peers::Known>,
+    view: Arc<ArcSwap<View>>,
+    inbox: Arc<Inbox>,
+    pending: Arc<Pending>,
+    questions: Arc<Questions>,
+    board: Arc<StatusBoard>,
+    feed: Arc<Feed>,
+    swept: watch::Receiver<i64>,
+    fatal: Fatal,
+    dice: Mutex<Dice>,
+    patience: Duration,
+    data_dir: PathBuf,
+    stopping: Stopping,
+}
+
+/// What must be told to end, in order, and waited for.
+struct Stopping {
+    log: Arc<logger::LogQueue>,
+    apply: Arc<apply::ApplyQueue>,
+    bulk: Arc<bulk::BulkQueue>,
+    threads: Mutex<Vec<(&'static str, JoinHandle<()>)>>,
+}
+
+impl Host {
+    /// The cluster.
+    pub fn cluster_id(&self) -> u64 {
+        self.inner.cluster_id
+    }
+
+    /// This member.
+    pub fn member_id(&self) -> u64 {
+        self.inner.id.0
+    }
+
+    /// The term, which every answer carries.
+    pub fn term(&self) -> u64 {
+        self.inner.board.term()
+    }
+
+    /// The newest published state of this member.
+    pub fn view(&self) -> Arc<View> {
+        self.inner.view.load_full()
+    }
+
+    /// Consensus as this member sees it.
+    pub fn status(&self) -> Status {
+        self.inner.board.get()
+    }
+
+    /// Follows the known leader.
+    pub fn leader(&self) -> watch::Receiver<Option<NodeId>> {
+        self.inner.board.leader()
+    }
+
+    /// Recent events, and the wake-ups that tell of new ones.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.inner.feed
+    }
+
+    /// Committed entries that are not applied yet.
+    pub fn apply_lag(&self) -> u64 {
+        self.inner.board.commit().saturating_sub(self.inner.view.load().applied().0)
+    }
+
+    /// Bytes of the data directory's files.
+    pub fn disk_bytes(&self) -> u64 {
+        directory_bytes(&self.inner.data_dir)
+    }
+
+    /// Bytes that the file system still has for this member.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let stat = rustix::fs::statvfs(&self.inner.data_dir).ok()?;
+        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Puts an action through the log and waits for what it did.
+    ///
+    /// # Errors
+    /// With [`Failure::TooManyRequests`] and [`Failure::TooLarge`] it was certainly not applied;
+    /// with any other, nobody knows.
+    pub async fn propose(&self, action: Action, max_bytes: usize) -> Result<Outcome, Failure> {
+        let (id, answered) = self.inner.pending.begin()?;
+        // If the caller goes away, nobody needs to retry for it.
+        let mut forget = Forget { inner: &self.inner, seq: id.seq, armed: true };
+        let payload = quorate_wire::command::encode(&Command { id, action });
+        if payload.len() > max_bytes {
+            forget.armed = false;
+            self.inner.pending.forget(id.seq);
+            return Err(Failure::TooLarge { bytes: payload.len(), limit: max_bytes });
+        }
+        self.inner.inbox.request(Request::Propose { seq: id.seq, payload });
+        let answer = answered.await.unwrap_or(Err(Failure::Stopped));
+        forget.armed = false;
+        answer
+    }
+
+    /// Waits until [`Host::view`] answers a linearizable read that began with this call.
+    pub async fn read_index(&self) -> Result<(), Failure> {
+        let (waiter, ready) = oneshot::channel();
+        self.inner.inbox.read(waiter);
+        ready.await.unwrap_or(Err(Failure::Stopped))
+    }
+
+    /// Asks the leader about a lease; seconds.
+    pub async fn ask(&self, ask: Ask) -> Result<i64, Failure> {
+        let (token, answered) = self.inner.questions.begin();
+        self.inner.inbox.request(Request::Ask { token, ask });
+        answered.await.unwrap_or(Err(Failure::Stopped))
+    }
+
+    /// The leases that this member knows; on the leader, first to expire first.
+    pub async fn leases(&self) -> Result<Vec<i64>, Failure> {
+        let (token, listed) = self.inner.questions.begin_list();
+        self.inner.inbox.request(Request::ListLeases { token });
+        listed.await.map_err(|_| Failure::Stopped)
+    }
+
+    /// Waits until versions below this revision are really gone.
+    pub async fn compaction_done(&self, revision: i64) -> Result<(), Failure> {
+        let mut swept = self.inner.swept.clone();
+        let wait = swept.wait_for(|swept| *swept >= revision);
+        match tokio::time::timeout(self.inner.patience, wait).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Failure::Stopped),
+            Err(_) => Err(Failure::Timeout),
+        }
+    }
+
+    /// A lease id that is very likely free: positive, never 0.
+    pub fn random_lease_id(&self) -> i64 {
+        let mut dice = self.inner.dice.lock().expect("no holder of this lock panics");
+        ((dice.next_u64() >> 1) as i64).max(1)
+    }
+
+    /// Hands leadership to another member and waits until it leads.
+    pub async fn transfer(&self, to: NodeId) -> Result<(), Failure> {
+        let mut leader = self.inner.board.leader();
+        self.inner.inbox.request(Request::Raft(raft::Request::Transfer { to }));
+        let moved = leader.wait_for(|leader| *leader == Some(to));
+        match tokio::time::timeout(self.inner.patience, moved).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Failure::Stopped),
+            Err(_) => Err(Failure::Timeout),
+        }
+    }
+
+    /// All members, with the client addresses that each has told.
+    pub fn members(&self) -> Vec<MemberInfo> {
+        let known = self.inner.known.all();
+        let mut members = self.inner.members.clone();
+        for member in &mut members {
+            if let Some(peer) = known.get(&member.id) {
+                member.client_urls = peer.client_urls.clone();
+            }
+        }
+        members
+    }
+
+    /// Resolves when the member can no longer keep its promises, with the reason.
+    pub async fn failed(&self) -> String {
+        self.inner.fatal.wait().await;
+        self.inner.fatal.reason().unwrap_or_default()
+    }
+
+    /// Fails what has waited too long. Call it a few times a second.
+    pub fn expire(&self) {
+        let failure = self.inner.board.why_no_answer();
+        let overdue = self.inner.pending.expire(Instant::now(), self.inner.patience, &failure);
+        for seq in overdue {
+            self.inner.inbox.request(Request::Forget { seq });
+        }
+    }
+
+    /// Ends the member's threads: what was acknowledged is on disk already, so this only makes the
+    /// next start quicker. Blocks until they have ended.
+    pub fn stop(&self) {
+        let stopping = &self.inner.stopping;
+        self.inner.inbox.stop();
+        let mut threads = stopping.threads.lock().expect("no holder of this lock panics");
+        for (name, thread) in threads.drain(..) {
+            match name {
+                "log" => stopping.log.stop(),
+                "apply" => stopping.apply.stop(),
+                "bulk" => stopping.bulk.push(bulk::Job::Stop),
+                _ => {}
+            }
+            if thread.join().is_err() {
+                tracing::error!("the {name} thread panicked");
+            }
+        }
+    }
+}
+
+/// Stops the retries of a proposal whose caller went away.
+struct Forget<'a> {
+    inner: &'a Inner,
+    seq: u64,
+    armed: bool,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.inner.pending.forget(self.seq);
+            self.inner.inbox.request(Request::Forget { seq: self.seq });
+        }
+    }
+}
+
+fn directory_bytes(path: &std::path::Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(path) else { return 0 };
+    entries
+        .flatten()
+        .map(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => directory_bytes(&entry.path()),
+            Ok(_) => entry.metadata().map_or(0, |data| data.len()),
+            Err(_) => 0,
+        })
+        .sum()
+}

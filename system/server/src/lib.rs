@@ -1,8 +1,31 @@
 //! One member of a cluster, as its clients see it.
+//!
+//! [`run`] opens the sockets, starts the host beneath and serves etcd's v3 API over gRPC until it
+//! is told to stop. Each service is one file; what they share is [`service`], what they say when
+//! they refuse is [`errors`], and how messages become the store's types is [`convert`].
+//!
+//! Deliberately absent: any decision. A service checks a request, hands it to the host, and puts
+//! the answer into a message. It keeps no state that a restart would miss.
 
+#![forbid(unsafe_code)]
+
+pub mod backup;
+mod cluster;
 mod config;
+mod convert;
+mod errors;
+mod fallback;
+mod kv;
+mod leader_watch;
+mod lease;
+mod maintenance;
+mod run;
+mod service;
+mod watch;
 
 pub use config::{Config, MemberConfig};
+pub use maintenance::ETCD_VERSION;
+pub use run::run;
 
 use thiserror::Error;
 
@@ -18,12 +41,4 @@ pub enum ServeError {
     /// It had to stop: what it promised could not be kept.
     #[error("{0}")]
     Fatal(String),
-}
-
-/// Runs a member until `stop` resolves, then drains and returns. Blocks the calling thread.
-pub fn run(
-    _config: Config,
-    _stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), ServeError> {
-    Err(ServeError::Start("the server is being assembled".to_owned()))
 }

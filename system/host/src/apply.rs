@@ -1,0 +1,327 @@
+//! The apply thread: committed entries become state, answers, watch events.
+//!
+//! It takes whatever is committed, applies it as one batch, publishes one view, and only then
+//! answers: whoever reads its own write's answer finds the write. Between batches it does the small
+//! steps of a compaction and tells the core what the engine holds durably.
+
+use crate::View;
+use crate::fatal::Fatal;
+use crate::feed::Feed;
+use crate::gate::Gate;
+use crate::inbox::Inbox;
+use crate::pending::Pending;
+use arc_swap::ArcSwap;
+use quorate_node::{LeaseChange, Request};
+use quorate_raft::{self as raft, Entry, SnapshotMeta};
+use quorate_storage::engine::{Generations, LsmEngine, OpenGeneration};
+use quorate_store::{Action, Applier, Command, Engine, EngineError, Options, Outcome};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Entries applied before a view is published, so that readers and answers never wait long.
+const MAX_BATCH: usize = 2_048;
+
+/// A state that has not changed for so long is made durable, so that a restart replays little.
+const QUIET_SYNC: Duration = Duration::from_secs(10);
+
+/// How long the thread sleeps when nothing is committed.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// A state from the leader that is complete and takes the place of ours.
+pub struct Replacement {
+    /// What it covers.
+    pub meta: SnapshotMeta,
+    /// Where it lies.
+    pub generation: OpenGeneration,
+}
+
+#[derive(Default)]
+struct Queue {
+    entries: Vec<Entry>,
+    replacement: Option<Replacement>,
+    stop: bool,
+}
+
+/// Committed entries on their way to the state. Bounded by what consensus gives out before it
+/// hears that its entries were applied.
+#[derive(Default)]
+pub struct ApplyQueue {
+    queue: Mutex<Queue>,
+    more: Condvar,
+}
+
+impl ApplyQueue {
+    /// Adds committed entries.
+    pub fn push(&self, mut entries: Vec<Entry>) {
+        let mut queue = self.lock();
+        if queue.entries.is_empty() {
+            queue.entries = entries;
+        } else {
+            queue.entries.append(&mut entries);
+        }
+        drop(queue);
+        self.more.notify_one();
+    }
+
+    /// Hands over a whole state. Consensus gives out nothing until it hears that it is installed.
+    pub fn replace(&self, replacement: Replacement) {
+        self.lock().replacement = Some(replacement);
+        self.more.notify_one();
+    }
+
+    /// Asks the thread to end when everything is applied.
+    pub fn stop(&self) {
+        self.lock().stop = true;
+        self.more.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().expect("no holder of this lock panics")
+    }
+
+    fn take(&self, patience: Duration) -> Queue {
+        let idle = |queue: &mut Queue| {
+            queue.entries.is_empty() && queue.replacement.is_none() && !queue.stop
+        };
+        let wait = self.more.wait_timeout_while(self.lock(), patience, idle);
+        let (mut queue, _) = wait.expect("no holder of this lock panics");
+        let stop = queue.stop;
+        Queue { stop, ..std::mem::take(&mut *queue) }
+    }
+}
+
+/// What the apply thread shares with the others.
+pub struct Outlets {
+    /// The newest view.
+    pub view: Arc<ArcSwap<View>>,
+    /// Local commands that wait for their answers.
+    pub pending: Arc<Pending>,
+    /// Readers that wait for an index.
+    pub gate: Arc<Gate>,
+    /// Recent events, encoded for watchers.
+    pub feed: Arc<Feed>,
+    /// Tells how far the sweep behind a compaction got.
+    pub swept: watch::Sender<i64>,
+    /// The core.
+    pub inbox: Arc<Inbox>,
+    /// Where it ends.
+    pub fatal: Fatal,
+}
+
+/// The thread's state.
+pub struct ApplyThread {
+    applier: Applier<LsmEngine>,
+    generations: Arc<Mutex<Generations>>,
+    outlets: Outlets,
+    told_synced: u64,
+    changed_at: Instant,
+    sync_asked: u64,
+    sweep_budget: usize,
+}
+
+/// What a batch leaves for the core.
+#[derive(Default)]
+struct News {
+    answered: Vec<u64>,
+    leases: Vec<LeaseChange>,
+}
+
+impl ApplyThread {
+    /// A thread around the state that was found on the disk. Publishes its first view.
+    pub fn new(
+        applier: Applier<LsmEngine>,
+        generations: Arc<Mutex<Generations>>,
+        sweep_budget: usize,
+        outlets: Outlets,
+    ) -> ApplyThread {
+        ApplyThread {
+            applier,
+            generations,
+            outlets,
+            told_synced: 0,
+            changed_at: Instant::now(),
+            sync_asked: 0,
+            sweep_budget,
+        }
+    }
+
+    /// Applies until the queue ends. An engine error is the end of the process.
+    pub fn run(mut self, queue: Arc<ApplyQueue>) {
+        if let Err(error) = self.serve(&queue) {
+            self.outlets.fatal.stop(error.to_string());
+        }
+    }
+
+    fn serve(&mut self, queue: &ApplyQueue) -> Result<(), EngineError> {
+        self.tell_all_leases()?;
+        loop {
+            let sweeping = {
+                let view = self.outlets.view.load();
+                view.swept() < view.compacted()
+            };
+            let Queue { entries, replacement, stop } =
+                queue.take(if sweeping { Duration::ZERO } else { IDLE });
+            if !entries.is_empty() {
+                let mut entries = entries.into_iter();
+                loop {
+                    let batch: Vec<Entry> = entries.by_ref().take(MAX_BATCH).collect();
+                    if batch.is_empty() {
+                        break;
+                    }
+                    self.apply(batch)?;
+                }
+            } else if sweeping {
+                self.sweep()?;
+            }
+            if let Some(replacement) = replacement {
+                self.replace(replacement)?;
+            }
+            self.tell_synced();
+            if stop {
+                return Ok(());
+            }
+        }
+    }
+
+    fn apply(&mut self, batch: Vec<Entry>) -> Result<(), EngineError> {
+        let last = batch.last().expect("a batch has entries").index;
+        let mut news = News::default();
+        let mut answers = Vec::with_capacity(batch.len());
+        for entry in batch {
+            self.apply_one(&entry, &mut news, &mut answers)?;
+        }
+        self.publish()?;
+        for (seq, outcome) in answers {
+            self.outlets.pending.answer(seq, Ok(outcome));
+            news.answered.push(seq);
+        }
+        let News { answered, leases } = news;
+        self.outlets.inbox.request(Request::Applied { index: last, answered, leases });
+        self.changed_at = Instant::now();
+        Ok(())
+    }
+
+    fn apply_one(
+        &mut self,
+        entry: &Entry,
+        news: &mut News,
+        answers: &mut Vec<(u64, Outcome)>,
+    ) -> Result<(), EngineError> {
+        let command = decode(entry)?;
+        let outcome = self.applier.apply(entry.index, entry.term, command.as_ref())?;
+        let (Some(command), Some(outcome)) = (command, outcome) else { return Ok(()) };
+        if outcome.result.is_ok() {
+            note_leases(&command.action, entry.term, &mut news.leases);
+        }
+        if command.id.origin == self.outlets.pending.origin() && command.id.seq != 0 {
+            answers.push((command.id.seq, outcome));
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self) -> Result<(), EngineError> {
+        let published = self.applier.publish()?;
+        let view = published.view;
+        let (applied, _) = view.applied();
+        // Events before the view: a watcher that sees the revision finds its events in the ring.
+        self.outlets.feed.push(&published.events);
+        let revision = view.revision();
+        let swept = view.swept();
+        self.outlets.view.store(Arc::new(view));
+        self.outlets.gate.open(applied);
+        self.outlets.feed.wake(revision);
+        self.outlets.swept.send_if_modified(|known| std::mem::replace(known, swept) != swept);
+        Ok(())
+    }
+
+    fn sweep(&mut self) -> Result<(), EngineError> {
+        self.applier.compact_step(self.sweep_budget)?;
+        self.publish()
+    }
+
+    /// Switches to the leader's state: the pointer first, then everything that reads.
+    fn replace(&mut self, replacement: Replacement) -> Result<(), EngineError> {
+        let Replacement { meta, generation } = replacement;
+        {
+            let mut generations = self.generations.lock().expect("no holder panics");
+            generations.switch(&generation).map_err(|error| EngineError(error.to_string()))?;
+        }
+        self.applier = Applier::open(generation.engine, Options::default())?;
+        let (index, term) = self.applier.applied();
+        if (index, term) != (meta.last.index, meta.last.term) {
+            let why = format!("the leader's snapshot holds index {index}, not {:?}", meta.last);
+            return Err(EngineError(why));
+        }
+        self.outlets.feed.reset(self.applier.revision());
+        self.publish()?;
+        self.outlets.inbox.request(Request::Raft(raft::Request::Installed { last: meta.last }));
+        self.tell_all_leases()
+    }
+
+    /// The core's table of leases is rebuilt from the state.
+    fn tell_all_leases(&mut self) -> Result<(), EngineError> {
+        let view = self.outlets.view.load();
+        let mut leases = vec![LeaseChange::Reset];
+        for lease in view.leases()? {
+            let (id, ttl, remaining) = (lease.id, lease.ttl, lease.remaining);
+            leases.push(LeaseChange::Granted { id, ttl, remaining });
+        }
+        let (index, _) = view.applied();
+        self.outlets.inbox.request(Request::Applied { index, answered: Vec::new(), leases });
+        Ok(())
+    }
+
+    fn tell_synced(&mut self) {
+        let applied = self.applier.applied().0;
+        let engine = self.applier.engine_mut();
+        let synced = engine.synced();
+        if synced > self.told_synced {
+            self.told_synced = synced;
+            self.outlets.inbox.request(Request::Synced { index: synced });
+        }
+        let quiet = self.changed_at.elapsed() >= QUIET_SYNC;
+        if quiet && applied > synced && applied > self.sync_asked {
+            self.sync_asked = applied;
+            engine.request_sync();
+        }
+    }
+}
+
+fn decode(entry: &Entry) -> Result<Option<Command>, EngineError> {
+    if entry.payload.is_empty() {
+        return Ok(None);
+    }
+    let command = quorate_wire::command::decode(&entry.payload);
+    // Every member would fail alike: it was written by a release that this one does not know.
+    let why = |error| EngineError(format!("log entry {} cannot be read: {error}", entry.index));
+    command.map(Some).map_err(why)
+}
+
+/// What a command that succeeded did to the table of leases.
+fn note_leases(action: &Action, entry_term: u64, changes: &mut Vec<LeaseChange>) {
+    match action {
+        Action::LeaseGrant { id, ttl } => {
+            changes.push(LeaseChange::Granted { id: *id, ttl: *ttl, remaining: 0 });
+        }
+        Action::LeaseRevoke { id, term } => {
+            if term.is_none_or(|term| term == entry_term) {
+                changes.push(LeaseChange::Revoked { id: *id });
+            }
+        }
+        Action::LeaseCheckpoint { term, remaining } => {
+            if *term == entry_term {
+                let change = |(id, remaining): &(i64, i64)| LeaseChange::Checkpointed {
+                    id: *id,
+                    remaining: *remaining,
+                };
+                changes.extend(remaining.iter().map(change));
+            }
+        }
+        Action::Put(_)
+        | Action::Delete(_)
+        | Action::Txn(_)
+        | Action::Compact { .. }
+        | Action::Alarm { .. } => {}
+    }
+}

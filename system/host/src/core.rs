@@ -1,0 +1,213 @@
+//! The core: one thread that turns all groups, and the sockets to the peers.
+//!
+//! A turn takes whatever gathered in the inbox, lets the node think, and hands out what it said:
+//! messages to the sockets of this very thread, writes to the log thread, committed entries to the
+//! apply thread, log reads and snapshots to the bulk thread. It never waits for any of them, and
+//! never touches a disk or the state engine.
+
+use crate::Failure;
+use crate::apply::ApplyQueue;
+use crate::bulk::{BulkQueue, Job};
+use crate::clock::Clock;
+use crate::gate::{self, Gate};
+use crate::inbox::{Gathered, Inbox, ReadWaiter};
+use crate::logger::LogQueue;
+use crate::peers::Link;
+use crate::questions::Questions;
+use crate::status::StatusBoard;
+use quorate_base::{Batch, Input, NodeId, Turn};
+use quorate_node::{Event, GroupId, Message, Node, Request, Tagged};
+use quorate_raft as raft;
+use quorate_store::{Action, Command, OpId};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What the core hands things to.
+pub struct Core {
+    turn: Turn<Node>,
+    clock: Clock,
+    inbox: Arc<Inbox>,
+    log: Arc<LogQueue>,
+    apply: Arc<ApplyQueue>,
+    bulk: Arc<BulkQueue>,
+    gate: Arc<Gate>,
+    questions: Arc<Questions>,
+    board: Arc<StatusBoard>,
+    /// Streams for messages and for bulk, by peer.
+    links: BTreeMap<NodeId, (Rc<Link>, Rc<Link>)>,
+    /// Local readers by the token of the read index that they share.
+    readers: BTreeMap<u64, Vec<ReadWaiter>>,
+    next_token: u64,
+}
+
+/// The queues and boards that the core shares with other threads.
+pub struct Shared {
+    /// Monotonic time.
+    pub clock: Clock,
+    /// What the core hears.
+    pub inbox: Arc<Inbox>,
+    /// Writes on their way to the disk.
+    pub log: Arc<LogQueue>,
+    /// Entries on their way to the state.
+    pub apply: Arc<ApplyQueue>,
+    /// Slow reads.
+    pub bulk: Arc<BulkQueue>,
+    /// Readers that wait for the state.
+    pub gate: Arc<Gate>,
+    /// Lease questions.
+    pub questions: Arc<Questions>,
+    /// What others may know of the core.
+    pub board: Arc<StatusBoard>,
+}
+
+impl Core {
+    /// A core around a node that has just been restored.
+    pub fn new(node: Node, shared: Shared, links: BTreeMap<NodeId, (Rc<Link>, Rc<Link>)>) -> Core {
+        let Shared { clock, inbox, log, apply, bulk, gate, questions, board } = shared;
+        Core {
+            turn: Turn::new(node),
+            clock,
+            inbox,
+            log,
+            apply,
+            bulk,
+            gate,
+            questions,
+            board,
+            links,
+            readers: BTreeMap::new(),
+            next_token: 1,
+        }
+    }
+
+    /// Turns until it is told to stop.
+    pub async fn run(mut self) {
+        loop {
+            // The sockets of this thread get their share between two turns.
+            tokio::task::yield_now().await;
+            let gathered = self.inbox.take();
+            if gathered.stop {
+                break;
+            }
+            let now = self.clock.now();
+            let timeout = self.turn.next_timeout().is_some_and(|at| at <= now);
+            if gathered.is_empty() && !timeout {
+                self.rest().await;
+                continue;
+            }
+            self.turn_once(gathered, timeout);
+            self.log.wait_for_space().await;
+        }
+        self.readers.into_values().for_each(|readers| gate::fail(readers, &Failure::Stopped));
+    }
+
+    /// Waits for the inbox or the next deadline, whichever is first.
+    async fn rest(&self) {
+        match self.turn.next_timeout() {
+            None => self.inbox.wait().await,
+            Some(at) => {
+                let deadline = self.clock.to_tokio(at);
+                let _ = tokio::time::timeout_at(deadline, self.inbox.wait()).await;
+            }
+        }
+    }
+
+    fn turn_once(&mut self, gathered: Gathered, timeout: bool) {
+        let Gathered { mut inputs, reads, stop: _ } = gathered;
+        if !reads.is_empty() {
+            let token = self.next_token;
+            self.next_token += 1;
+            self.readers.insert(token, reads);
+            inputs.push(request(Request::Read { token }));
+        }
+        if timeout {
+            inputs.push(Input::Timeout);
+        }
+        let batch = self.turn.absorb(self.clock.now(), inputs);
+        self.carry_out(batch);
+        // The leader's own wishes come back as proposals; they are rare.
+        self.board.publish(self.turn.protocol(), || {
+            self.links.iter().filter(|(_, (link, _))| link.is_connected()).count()
+        });
+    }
+
+    fn carry_out(&mut self, batch: Batch<Node>) {
+        let Batch { writes, sends, events } = batch;
+        for (to, message) in sends {
+            if let Some((messages, bulk)) = self.links.get(&to) {
+                if is_bulk(&message) { bulk.queue(&message) } else { messages.queue(&message) }
+            }
+        }
+        for (messages, bulk) in self.links.values() {
+            messages.flush();
+            bulk.flush();
+        }
+        if !writes.is_empty() {
+            self.log.push(writes);
+        }
+        for Tagged { group, body } in events {
+            assert_eq!(group, GroupId(0), "there is one group so far");
+            self.tell(body);
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        match event {
+            Event::Committed(entries) => self.apply.push(entries),
+            Event::ReadReady { tokens, index } => {
+                let readers = tokens.iter().filter_map(|token| self.readers.remove(token));
+                self.gate.admit(index, readers.flatten().collect());
+            }
+            Event::ReadFailed { tokens } => {
+                let failure = self.board.why_no_answer();
+                for token in tokens {
+                    gate::fail(self.readers.remove(&token).unwrap_or_default(), &failure);
+                }
+            }
+            Event::Told { token, seconds } => self.questions.answer(token, Ok(seconds)),
+            Event::Leases { token, ids } => self.questions.list(token, ids),
+            Event::AskFailed { token } => {
+                self.questions.answer(token, Err(self.board.why_no_answer()));
+            }
+            Event::Act(action) => self.act(action),
+            Event::Status { role, term, leader } => self.board.changed(role, term, leader),
+            Event::Raft(event) => self.serve_raft(event),
+        }
+    }
+
+    /// The leader wants something in the log for its own reasons.
+    fn act(&self, action: Action) {
+        // Guarded by its term, not by an operation id: doing it twice changes nothing.
+        let id = OpId { origin: 0, seq: 0, floor: 0 };
+        let payload = quorate_wire::command::encode(&Command { id, action });
+        self.inbox.request(Request::Propose { seq: 0, payload });
+    }
+
+    fn serve_raft(&self, event: raft::Event) {
+        match event {
+            raft::Event::ReadLog { to, from, max_bytes } => {
+                self.bulk.push(Job::ReadLog { to, from, max_bytes });
+            }
+            raft::Event::ChunkNeeded { to, after } => self.bulk.push(Job::Chunk { to, after }),
+            raft::Event::ChunksDone { to } => self.bulk.push(Job::ChunksDone { to }),
+            raft::Event::InstallChunk { meta, after, next, data, done } => {
+                self.bulk.push(Job::Install { meta, after, next, data, done });
+            }
+            raft::Event::Committed(_)
+            | raft::Event::Status { .. }
+            | raft::Event::ReadReady { .. }
+            | raft::Event::ReadDropped(_)
+            | raft::Event::NotLeader(_) => unreachable!("the group translates this one"),
+        }
+    }
+}
+
+fn request(body: Request) -> Input<Node> {
+    Input::Request(Tagged { group: GroupId(0), body })
+}
+
+/// Snapshot chunks travel apart, so that a heartbeat never waits behind a megabyte.
+fn is_bulk(message: &Tagged<Message>) -> bool {
+    matches!(message.body, Message::Raft(raft::Message::SnapshotChunk { .. }))
+}

@@ -1,0 +1,110 @@
+//! Recent events for watchers, and the wake-up when there are new ones.
+//!
+//! An event is encoded by the first watcher that sends it and shared by all others; a member that
+//! nobody watches encodes nothing.
+
+use crate::View;
+use bytes::{Bytes, BytesMut};
+use quorate_store::{Cursor, EngineError, Event, KeyValue, Polled, Ring};
+use quorate_wire::etcd::mvccpb::event::EventType;
+use quorate_wire::raw::{KeyValueRef, append_watch_event};
+use std::sync::{Arc, OnceLock, RwLock};
+use tokio::sync::watch;
+
+/// Bytes of recent events that watchers are served from without touching the engine.
+const RING_BYTES: usize = 4 << 20;
+
+/// An event with its two encodings as elements of `WatchResponse.events`.
+pub struct EncodedEvent {
+    event: Event,
+    plain: OnceLock<Bytes>,
+    with_prev: OnceLock<Bytes>,
+}
+
+fn borrow(pair: &KeyValue) -> KeyValueRef<'_> {
+    KeyValueRef {
+        key: &pair.key,
+        create_revision: pair.create_revision,
+        mod_revision: pair.mod_revision,
+        version: pair.version,
+        value: &pair.value,
+        lease: pair.lease,
+    }
+}
+
+impl EncodedEvent {
+    fn new(event: &Event) -> Arc<EncodedEvent> {
+        Arc::new(EncodedEvent {
+            event: event.clone(),
+            plain: OnceLock::new(),
+            with_prev: OnceLock::new(),
+        })
+    }
+
+    /// The encoding, with the pair before the change or without.
+    pub fn bytes(&self, prev: bool) -> Bytes {
+        let before = self.event.prev.as_ref().filter(|_| prev);
+        let slot = if before.is_some() { &self.with_prev } else { &self.plain };
+        let encode = || {
+            let kind = if self.event.delete { EventType::Delete } else { EventType::Put };
+            let mut out = BytesMut::new();
+            append_watch_event(kind, borrow(&self.event.kv), before.map(borrow), &mut out);
+            out.freeze()
+        };
+        slot.get_or_init(encode).clone()
+    }
+}
+
+/// Events on their way to the watchers of this member.
+pub struct Feed {
+    ring: RwLock<Ring<Arc<EncodedEvent>>>,
+    revision: watch::Sender<i64>,
+}
+
+impl Feed {
+    /// A feed of what comes after `revision`.
+    pub fn new(revision: i64) -> Feed {
+        Feed {
+            ring: RwLock::new(Ring::after(revision, RING_BYTES)),
+            revision: watch::Sender::new(revision),
+        }
+    }
+
+    /// Adds the events of a batch. Watchers are told by [`Feed::wake`], when the view is there too.
+    pub fn push(&self, events: &[Event]) {
+        if !events.is_empty() {
+            let mut ring = self.ring.write().expect("no holder of this lock panics");
+            ring.push(events, EncodedEvent::new);
+        }
+    }
+
+    /// The state was replaced: what the ring holds does not lead to it.
+    pub fn reset(&self, revision: i64) {
+        let mut ring = self.ring.write().expect("no holder of this lock panics");
+        *ring = Ring::after(revision, RING_BYTES);
+    }
+
+    /// Wakes the watchers if the revision is new to them.
+    pub fn wake(&self, revision: i64) {
+        self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
+    }
+
+    /// Follows the revision.
+    pub fn revisions(&self) -> watch::Receiver<i64> {
+        self.revision.subscribe()
+    }
+
+    /// Takes a cursor forward over the view and the recent events.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn poll(
+        &self,
+        cursor: &mut Cursor,
+        view: &View,
+        budget: usize,
+    ) -> Result<Polled<Arc<EncodedEvent>>, EngineError> {
+        let ring = self.ring.read().expect("no holder of this lock panics");
+        cursor.poll(view, &ring, &EncodedEvent::new, budget)
+    }
+}

@@ -1,0 +1,189 @@
+//! The log thread: it writes and syncs whatever gathered while it was writing and syncing.
+//!
+//! At most one sync is under way, and its batch is whatever arrived during the one before: nothing
+//! waits to make a batch larger, and the busier the member, the more writes share a sync.
+
+use crate::fatal::Fatal;
+use crate::inbox::Inbox;
+use bytes::BytesMut;
+use quorate_base::{Input, Ticket};
+use quorate_node::Tagged;
+use quorate_raft as raft;
+use quorate_storage::{Disk, Log, LogError, Record};
+use quorate_wire::peer::put_membership;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// What the core wants on disk, in ticket order.
+pub type Writes = Vec<(Ticket, Tagged<raft::Write>)>;
+
+/// Above so many bytes in flight the core takes no more input until the disk has caught up.
+const MAX_QUEUED_BYTES: usize = 64 << 20;
+
+/// How long a log thread with nothing to write waits before it looks after its segments.
+const IDLE: Duration = Duration::from_millis(50);
+
+#[derive(Default)]
+struct State {
+    writes: Writes,
+    bytes: usize,
+    stop: bool,
+}
+
+/// Writes on their way to the log thread.
+#[derive(Default)]
+pub struct LogQueue {
+    state: Mutex<State>,
+    more: Condvar,
+    space: Notify,
+}
+
+impl LogQueue {
+    /// Adds writes.
+    pub fn push(&self, mut writes: Writes) {
+        let bytes: usize = writes.iter().map(|(_, write)| size(&write.body)).sum();
+        let mut state = self.lock();
+        state.bytes += bytes;
+        if state.writes.is_empty() {
+            state.writes = writes;
+        } else {
+            state.writes.append(&mut writes);
+        }
+        drop(state);
+        self.more.notify_one();
+    }
+
+    /// Returns at once unless too much is in flight.
+    pub async fn wait_for_space(&self) {
+        loop {
+            let space = self.space.notified();
+            if self.lock().bytes < MAX_QUEUED_BYTES {
+                return;
+            }
+            space.await;
+        }
+    }
+
+    /// Asks the log thread to end when everything is written.
+    pub fn stop(&self) {
+        self.lock().stop = true;
+        self.more.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock panics")
+    }
+
+    /// Waits for writes. Empty after an idle while; `None` when it is time to end.
+    fn take(&self) -> Option<(Writes, usize)> {
+        let state = self.lock();
+        let (mut state, _) = self
+            .more
+            .wait_timeout_while(state, IDLE, |state| state.writes.is_empty() && !state.stop)
+            .expect("no holder of this lock panics");
+        if state.writes.is_empty() && state.stop {
+            return None;
+        }
+        Some((std::mem::take(&mut state.writes), state.bytes))
+    }
+
+    fn done(&self, bytes: usize) {
+        let mut state = self.lock();
+        let was_full = state.bytes >= MAX_QUEUED_BYTES;
+        state.bytes -= bytes;
+        drop(state);
+        if was_full {
+            self.space.notify_one();
+        }
+    }
+}
+
+fn size(write: &raft::Write) -> usize {
+    match write {
+        raft::Write::Append(entries) => entries.iter().map(|entry| entry.payload.len() + 16).sum(),
+        raft::Write::Vote { .. }
+        | raft::Write::Commit(_)
+        | raft::Write::Snapshot(_)
+        | raft::Write::Compact(_) => 32,
+    }
+}
+
+/// Nothing is ever gated on a commit hint or a compaction: they ride along with the next batch.
+fn needs_sync(write: &raft::Write) -> bool {
+    match write {
+        raft::Write::Vote { .. } | raft::Write::Append(_) | raft::Write::Snapshot(_) => true,
+        raft::Write::Commit(_) | raft::Write::Compact(_) => false,
+    }
+}
+
+/// Turns what consensus wants written into records of the log.
+pub fn to_record(Tagged { group, body }: Tagged<raft::Write>) -> Record {
+    let group = group.0;
+    match body {
+        raft::Write::Vote { term, vote } => {
+            Record::Vote { group, term, vote: vote.map(|node| node.0) }
+        }
+        raft::Write::Append(entries) => Record::Entries {
+            group,
+            first_index: entries.first().expect("an append has entries").index,
+            entries: entries.into_iter().map(|entry| (entry.term, entry.payload)).collect(),
+        },
+        raft::Write::Commit(index) => Record::Commit { group, index },
+        raft::Write::Snapshot(meta) => {
+            let mut config = BytesMut::new();
+            put_membership(&mut config, &meta.membership);
+            let (index, term) = (meta.last.index, meta.last.term);
+            Record::Snapshot { group, index, term, config: config.freeze() }
+        }
+        raft::Write::Compact(last) => {
+            Record::Compact { group, index: last.index, term: last.term, config: None }
+        }
+    }
+}
+
+/// Runs the log thread until the queue ends. Any error of the log is the end of the process.
+pub fn run<D: Disk>(mut log: Log<D>, queue: Arc<LogQueue>, inbox: Arc<Inbox>, fatal: Fatal) {
+    let mut rested = false;
+    while let Some((writes, _)) = queue.take() {
+        let outcome = if writes.is_empty() {
+            // The first idle moment marks the end of what is synced; after that only the spare
+            // segment needs looking after, and a log at rest needs nothing.
+            if rested { Ok(()) } else { look_after(&mut log, &mut rested) }
+        } else {
+            rested = false;
+            let bytes = writes.iter().map(|(_, write)| size(&write.body)).sum();
+            let outcome = persist(&mut log, writes, &inbox);
+            queue.done(bytes);
+            outcome
+        };
+        if let Err(error) = outcome {
+            fatal.stop(error.to_string());
+            return;
+        }
+    }
+    if let Err(error) = log.sync() {
+        fatal.stop(error.to_string());
+    }
+}
+
+fn look_after<D: Disk>(log: &mut Log<D>, rested: &mut bool) -> Result<(), LogError> {
+    let done = log.maintain()?;
+    if done.space_short {
+        tracing::warn!("no space to prepare a log segment: free some, or the member will stop");
+    }
+    *rested = !done.more;
+    Ok(())
+}
+
+fn persist<D: Disk>(log: &mut Log<D>, writes: Writes, inbox: &Inbox) -> Result<(), LogError> {
+    let last = writes.last().expect("there are writes").0;
+    let sync = writes.iter().any(|(_, write)| needs_sync(&write.body));
+    let records: Vec<Record> = writes.into_iter().map(|(_, write)| to_record(write)).collect();
+    log.append(&records)?;
+    if sync {
+        log.sync()?;
+        inbox.push(Input::Durable(last));
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! An empty data directory asks before it votes.
+//!
+//! A member of a cluster of `n` with quorum `q` may have promised its vote or its copy of an entry
+//! to any quorum. If its directory is lost, every such quorum less itself must still contain a
+//! member that remembers it (see [`super::Known`]). So a newcomer waits for answers from
+//! `n - q + 1` others: a set that meets every one of those quorums. For three members that is both
+//! others, for five it is three.
+
+use super::link::greet;
+use super::{GREETING_TIMEOUT, Identity, Peer};
+use quorate_base::NodeId;
+use quorate_wire::hello::{Answer, Purpose};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tracing::info;
+
+/// Waits until it is certain that this member never took part with another data directory.
+///
+/// # Errors
+/// A sentence for the operator when it did: it must not vote again under this id.
+pub async fn admit(identity: &Identity, peers: &BTreeMap<NodeId, Peer>) -> Result<(), String> {
+    let members = peers.len() + 1;
+    let quorum = members / 2 + 1;
+    let needed = if peers.is_empty() { 0 } else { members - quorum + 1 };
+    let mut answered = BTreeSet::new();
+    let mut rounds = 0u32;
+    while answered.len() < needed {
+        for peer in peers.values() {
+            if answered.contains(&peer.id) {
+                continue;
+            }
+            match probe(identity, peer).await {
+                Some(Answer::Welcome { known: Some(_), .. }) => {
+                    return Err(lost_directory(identity, peer));
+                }
+                Some(Answer::Welcome { known: None, .. }) => {
+                    answered.insert(peer.id);
+                }
+                Some(Answer::Refused { why }) => {
+                    if rounds.is_multiple_of(50) {
+                        info!(peer = %peer.name, "refused: {why}");
+                    }
+                }
+                None => {}
+            }
+        }
+        if answered.len() < needed {
+            if rounds % 50 == 10 {
+                let missing = peers.values().filter(|peer| !answered.contains(&peer.id));
+                let names: Vec<&str> = missing.map(|peer| peer.name.as_str()).collect();
+                info!(
+                    "first start: waiting for {} of {} to say that this member is new",
+                    needed - answered.len(),
+                    names.join(", ")
+                );
+            }
+            rounds += 1;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    Ok(())
+}
+
+async fn probe(identity: &Identity, peer: &Peer) -> Option<Answer> {
+    let greeting = greet(peer, identity, Purpose::Probe);
+    let (_, answer) = tokio::time::timeout(GREETING_TIMEOUT, greeting).await.ok()?.ok()?;
+    Some(answer)
+}
+
+fn lost_directory(identity: &Identity, peer: &Peer) -> String {
+    format!(
+        "member {} ({}) already belonged to cluster {:x}, says {}, but its data directory is \
+         empty: with a lost memory it could vote twice. Put the old data directory back, or \
+         remove the member and add it again under a new id",
+        identity.name, identity.id, identity.cluster, peer.name
+    )
+}

@@ -1,0 +1,180 @@
+//! The way to one peer: frames gather in a buffer during a turn and leave with one system call.
+
+use super::{GREETING_TIMEOUT, Identity, Known, KnownPeer, Peer, malformed, read_frame, tune};
+use bytes::{Buf, BytesMut};
+use quorate_node::{Message, Tagged};
+use quorate_wire::hello::{Answer, Purpose, get_answer, put_hello};
+use quorate_wire::peer::{put_frame, put_framed};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+/// More than this is not kept for a peer that does not read: it counts as lost, which every
+/// protocol bears.
+const MAX_BUFFERED: usize = 64 << 20;
+
+/// Least and most time between attempts to connect.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+/// An outgoing stream that comes back by itself.
+pub struct Link {
+    peer: Peer,
+    purpose: Purpose,
+    stream: RefCell<Option<Rc<TcpStream>>>,
+    buffer: RefCell<BytesMut>,
+    /// Set when the socket took less than there was.
+    blocked: Notify,
+    broken: Cell<bool>,
+}
+
+impl Link {
+    /// A link that is not connected yet; [`run`](Link::run) connects it.
+    pub fn new(peer: Peer, purpose: Purpose) -> Rc<Link> {
+        Rc::new(Link {
+            peer,
+            purpose,
+            stream: RefCell::new(None),
+            buffer: RefCell::new(BytesMut::new()),
+            blocked: Notify::new(),
+            broken: Cell::new(false),
+        })
+    }
+
+    /// Adds a message to what leaves at the next flush. Without a connection it is lost.
+    pub fn queue(&self, message: &Tagged<Message>) {
+        let mut buffer = self.buffer.borrow_mut();
+        if self.stream.borrow().is_some() && buffer.len() < MAX_BUFFERED {
+            put_frame(&mut buffer, message);
+        }
+    }
+
+    /// Hands everything queued to the socket, as far as it takes it.
+    pub fn flush(&self) {
+        let mut buffer = self.buffer.borrow_mut();
+        let stream = self.stream.borrow();
+        let Some(stream) = stream.as_ref() else { return };
+        while buffer.has_remaining() {
+            match stream.try_write(&buffer) {
+                Ok(count) => buffer.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked.notify_one();
+                    return;
+                }
+                Err(_) => {
+                    self.broken.set(true);
+                    self.blocked.notify_one();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// True while messages have a way to go.
+    pub fn is_connected(&self) -> bool {
+        self.stream.borrow().is_some()
+    }
+
+    /// Connects, again and again, for as long as the core lives.
+    pub async fn run(self: Rc<Self>, identity: Identity, known: Arc<Known>) {
+        let mut backoff = BACKOFF.0;
+        let mut last_trouble = String::new();
+        loop {
+            let greeting = greet(&self.peer, &identity, self.purpose);
+            let trouble = match tokio::time::timeout(GREETING_TIMEOUT, greeting).await {
+                Ok(Ok((stream, answer))) => match self.check(answer, &known) {
+                    Ok(()) => {
+                        info!(peer = %self.peer.name, purpose = ?self.purpose, "connected");
+                        (backoff, last_trouble) = (BACKOFF.0, String::new());
+                        self.carry(stream).await;
+                        "the connection ended".to_owned()
+                    }
+                    Err(why) => why,
+                },
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer".to_owned(),
+            };
+            if trouble != last_trouble {
+                warn!(peer = %self.peer.name, purpose = ?self.purpose, "not connected: {trouble}");
+                last_trouble = trouble;
+            }
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(BACKOFF.1);
+        }
+    }
+
+    fn check(&self, answer: Answer, known: &Known) -> Result<(), String> {
+        let (incarnation, name, client_urls) = match answer {
+            Answer::Refused { why } => return Err(why),
+            Answer::Welcome { incarnation, name, client_urls, .. } => {
+                (incarnation, name, client_urls)
+            }
+        };
+        let peer = KnownPeer { incarnation, name, client_urls };
+        match known.remember(self.peer.id, peer) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("{} has lost its data directory", self.peer.name)),
+            Err(error) => Err(format!("cannot remember {}: {error}", self.peer.name)),
+        }
+    }
+
+    /// Keeps a connection until it ends.
+    async fn carry(&self, stream: TcpStream) {
+        let stream = Rc::new(stream);
+        *self.stream.borrow_mut() = Some(stream.clone());
+        self.broken.set(false);
+        let mut nothing = [0u8; 64];
+        loop {
+            tokio::select! {
+                () = self.blocked.notified() => {
+                    if self.broken.get() || stream.writable().await.is_err() {
+                        break;
+                    }
+                    self.flush();
+                }
+                readable = stream.readable() => {
+                    // Nothing is ever said this way: what can be read is the end.
+                    if readable.is_err() {
+                        break;
+                    }
+                    match stream.try_read(&mut nothing) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        Ok(0) | Err(_) => break,
+                        Ok(_) => {}
+                    }
+                }
+            }
+        }
+        *self.stream.borrow_mut() = None;
+        self.buffer.borrow_mut().clear();
+    }
+}
+
+/// Opens a connection and says hello.
+pub async fn greet(
+    peer: &Peer,
+    identity: &Identity,
+    purpose: Purpose,
+) -> io::Result<(TcpStream, Answer)> {
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the peer has no address");
+    for address in &peer.addresses {
+        match TcpStream::connect(address).await {
+            Ok(mut stream) => {
+                tune(&stream)?;
+                let mut out = BytesMut::new();
+                put_framed(&mut out, |out| put_hello(out, &identity.hello(peer.id, purpose)));
+                stream.write_all(&out).await?;
+                let mut buffer = BytesMut::new();
+                let body = read_frame(&mut stream, &mut buffer).await?;
+                return Ok((stream, get_answer(body).map_err(malformed)?));
+            }
+            Err(error) => last = io::Error::new(error.kind(), format!("{address}: {error}")),
+        }
+    }
+    Err(last)
+}

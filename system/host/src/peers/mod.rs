@@ -1,0 +1,99 @@
+//! Talking to the other members: one framed stream per direction, a second one for bulk.
+//!
+//! Everything here runs on the core's thread, so that a message goes from the socket to consensus
+//! and back without waking another one.
+
+mod accept;
+mod admit;
+mod known;
+mod link;
+
+pub use accept::{Acceptor, serve};
+pub use admit::admit;
+pub use known::{Known, KnownPeer};
+pub use link::Link;
+
+use bytes::BytesMut;
+use quorate_base::NodeId;
+use quorate_wire::binary::Malformed;
+use quorate_wire::hello::{Hello, Purpose};
+use quorate_wire::peer::{PROTOCOL, get_frame};
+use std::io;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+/// How long a connection and its greeting may take.
+pub const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A silent network is noticed after so long: bytes that nobody acknowledges end the connection, so
+/// that a healed link is used again within seconds instead of after TCP's own minutes.
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Who this member is, as it tells its peers.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Derived from the initial configuration.
+    pub cluster: u64,
+    /// This member.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Where its clients reach it.
+    pub client_urls: Vec<String>,
+    /// This life of its data directory.
+    pub incarnation: u64,
+}
+
+impl Identity {
+    fn hello(&self, to: NodeId, purpose: Purpose) -> Hello {
+        Hello {
+            protocol: PROTOCOL,
+            release: crate::RELEASE.to_owned(),
+            cluster: self.cluster,
+            from: self.id,
+            to,
+            incarnation: self.incarnation,
+            purpose,
+            name: self.name.clone(),
+            client_urls: self.client_urls.clone(),
+        }
+    }
+}
+
+/// Another member, as the configuration names it.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name in the initial configuration.
+    pub name: String,
+    /// Where it listens, as `host:port`; tried in order.
+    pub addresses: Vec<String>,
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let millis = UNACKNOWLEDGED_TIMEOUT.as_millis() as u32;
+    rustix::net::sockopt::set_tcp_user_timeout(stream, millis)?;
+    rustix::net::sockopt::set_socket_keepalive(stream, true)?;
+    rustix::net::sockopt::set_tcp_keepidle(stream, Duration::from_secs(2))?;
+    rustix::net::sockopt::set_tcp_keepintvl(stream, Duration::from_secs(1))?;
+    Ok(())
+}
+
+fn malformed(error: Malformed) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Reads until one whole frame has arrived; what came after it stays in `buffer`.
+async fn read_frame(stream: &mut TcpStream, buffer: &mut BytesMut) -> io::Result<bytes::Bytes> {
+    loop {
+        if let Some(body) = get_frame(buffer).map_err(malformed)? {
+            return Ok(body);
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}

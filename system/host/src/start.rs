@@ -1,0 +1,360 @@
+//! Bringing a member up: directory, log, state, threads.
+
+use crate::apply::{ApplyQueue, ApplyThread, Outlets};
+use crate::bulk::{BulkQueue, BulkThread};
+use crate::clock::Clock;
+use crate::core::{Core, Shared};
+use crate::fatal::Fatal;
+use crate::feed::Feed;
+use crate::gate::Gate;
+use crate::inbox::Inbox;
+use crate::logger::{self, LogQueue};
+use crate::peers::{self, Acceptor, Identity, Known, Link, Peer};
+use crate::pending::Pending;
+use crate::questions::Questions;
+use crate::restore::restore;
+use crate::status::StatusBoard;
+use crate::{Host, HostOptions, Inner, MemberInfo, RELEASE, Stopping, View, cluster_id};
+use arc_swap::ArcSwap;
+use quorate_base::{Dice, NodeId};
+use quorate_node::{Config, GroupId, Node, Strong};
+use quorate_raft::{self as raft, Membership, Restored};
+use quorate_storage::engine::{Generations, LsmEngine, Options as EngineOptions};
+use quorate_storage::{DataDir, Disk, Log, LogOptions, Meta, random_incarnation};
+use quorate_store::{Applier, Options as StoreOptions};
+use quorate_wire::hello::Purpose;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use tokio::sync::{oneshot, watch};
+
+/// Requests of this member that may wait for their answers at once.
+const MAX_PENDING: usize = 20_000;
+
+/// Bytes in one append, and appends under way to one follower.
+const APPEND_BYTES: usize = 1 << 20;
+const APPENDS_IN_FLIGHT: usize = 64;
+
+/// Bytes of entries in memory beyond what is applied and replicated.
+const CACHED_BYTES: usize = 64 << 20;
+
+/// What lies on the disk, opened and checked.
+struct Opened<D: Disk> {
+    directory: DataDir,
+    known: Arc<Known>,
+    incarnation: u64,
+    log: Log<D>,
+    restored: Restored,
+    applier: Applier<LsmEngine>,
+    generations: Generations,
+    view: View,
+}
+
+/// Starts a member and returns when its data is open and its threads run; it may not have met its
+/// peers yet. Call it from a thread that may block.
+///
+/// # Errors
+/// One sentence for the operator: the directory is in use, another cluster's, damaged, or this
+/// member belonged to the cluster with another directory.
+pub fn start(options: HostOptions) -> Result<Host, String> {
+    if options.unsafe_no_fsync {
+        tracing::warn!("the log is not synced: acknowledged writes can be lost");
+        start_on(options, |disk| crate::unsynced::Unsynced(disk))
+    } else {
+        start_on(options, |disk| disk)
+    }
+}
+
+fn start_on<D: Disk>(
+    mut options: HostOptions,
+    wrap: impl Fn(quorate_storage::RealDisk) -> D,
+) -> Result<Host, String> {
+    let me = find_me(&options)?;
+    let cluster = cluster_id(&options.members, &options.cluster_token);
+    let opened = open(&options, &me, cluster, wrap)?;
+    let identity = Identity {
+        cluster,
+        id: me.id,
+        name: me.name.clone(),
+        client_urls: me.client_urls.clone(),
+        incarnation: opened.incarnation,
+    };
+    // Remembered before anything is told, like any other member's.
+    let listeners = std::mem::take(&mut options.peer_listeners);
+    run(options, opened, identity, listeners)
+}
+
+fn find_me(options: &HostOptions) -> Result<MemberInfo, String> {
+    let me = options.members.iter().find(|member| member.name == options.name);
+    let names = || options.members.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ");
+    me.cloned().ok_or_else(|| {
+        format!("member {:?} is not in the initial cluster ({})", options.name, names())
+    })
+}
+
+fn open<D: Disk>(
+    options: &HostOptions,
+    me: &MemberInfo,
+    cluster: u64,
+    wrap: impl Fn(quorate_storage::RealDisk) -> D,
+) -> Result<Opened<D>, String> {
+    let say = |error: &dyn std::fmt::Display| error.to_string();
+    let directory = DataDir::open(&options.data_dir).map_err(|e| say(&e))?;
+    if let Some(mode) = directory.permissions_too_open() {
+        tracing::warn!("others may read the data directory (mode {mode:o}): chmod 700 it");
+    }
+    let meta = directory.meta_of(cluster, me.id.0).map_err(|e| say(&e))?;
+    if meta.is_none() {
+        directory.discard_unlabelled_log().map_err(|e| say(&e))?;
+    }
+    let incarnation = match &meta {
+        Some(meta) => meta.incarnation,
+        None => random_incarnation().map_err(|e| say(&e))?,
+    };
+    let disk = wrap(directory.log_disk().map_err(|e| say(&e))?);
+    let log_options = LogOptions { must_exist: meta.is_some(), ..LogOptions::new(incarnation) };
+    let (mut log, recovered) = Log::open(disk, log_options).map_err(|e| say(&e))?;
+    if meta.is_none() {
+        let label = Meta {
+            cluster_id: cluster,
+            member_id: me.id.0,
+            name: me.name.clone(),
+            created_by: RELEASE.to_owned(),
+            incarnation,
+        };
+        directory.store_meta(&label).map_err(|e| say(&e))?;
+    }
+    let known = Arc::new(Known::open(directory.path()).map_err(|e| say(&e))?);
+    let generations = Generations::open(&directory.state_path(), EngineOptions::small());
+    let generations = generations.map_err(|e| say(&e))?;
+    let engine = generations.open_current().map_err(|e| say(&e))?;
+    let mut applier = Applier::open(engine, StoreOptions::default()).map_err(|e| say(&e))?;
+    let initial = Membership { voters: options.members.iter().map(|m| m.id).collect() };
+    let restored = restore(&mut log, &recovered, applier.applied(), &initial)?;
+    tracing::info!(
+        term = restored.term,
+        last_index = restored.last_index,
+        applied = restored.applied,
+        replay = restored.entries.len(),
+        "the data directory is open"
+    );
+    let view = applier.publish().map_err(|e| say(&e))?.view;
+    Ok(Opened { directory, known, incarnation, log, restored, applier, generations, view })
+}
+
+/// Starts the threads around what was opened.
+fn run<D: Disk>(
+    options: HostOptions,
+    opened: Opened<D>,
+    identity: Identity,
+    listeners: Vec<TcpListener>,
+) -> Result<Host, String> {
+    let Opened { directory, known, incarnation: _, log, restored, applier, generations, view } =
+        opened;
+    let mut dice = Dice::new(random_incarnation().map_err(|error| error.to_string())?);
+    let origin = dice.next_u64();
+    let fatal = Fatal::new();
+    let inbox = Arc::new(Inbox::default());
+    let log_queue = Arc::new(LogQueue::default());
+    let apply_queue = Arc::new(ApplyQueue::default());
+    let bulk_queue = Arc::new(BulkQueue::default());
+    let gate = Arc::new(Gate::default());
+    let questions = Arc::new(Questions::default());
+    let board = Arc::new(StatusBoard::new());
+    let pending = Arc::new(Pending::new(origin, MAX_PENDING));
+    let feed = Arc::new(Feed::new(view.revision()));
+    let (swept_sender, swept) = watch::channel(view.swept());
+    gate.open(view.applied().0);
+    let view = Arc::new(ArcSwap::from_pointee(view));
+    let generations = Arc::new(Mutex::new(generations));
+
+    let mut threads: Vec<(&'static str, JoinHandle<()>)> = Vec::new();
+    let shared = Shared {
+        clock: Clock::start(),
+        inbox: inbox.clone(),
+        log: log_queue.clone(),
+        apply: apply_queue.clone(),
+        bulk: bulk_queue.clone(),
+        gate: gate.clone(),
+        questions: questions.clone(),
+        board: board.clone(),
+    };
+    let core = CorePlan {
+        config: node_config(&options, identity.id),
+        restored,
+        dice: dice.fork(1),
+        peers: options.peers(),
+        identity: identity.clone(),
+        known: known.clone(),
+        listeners,
+        shared,
+    };
+    threads.push(("core", start_core(core)?));
+
+    let outlets = Outlets {
+        view: view.clone(),
+        pending: pending.clone(),
+        gate,
+        feed: feed.clone(),
+        swept: swept_sender,
+        inbox: inbox.clone(),
+        fatal: fatal.clone(),
+    };
+    let apply = ApplyThread::new(applier, generations.clone(), options.sweep_budget, outlets);
+    let bulk = BulkThread {
+        reader: log.reader(),
+        view: view.clone(),
+        generations,
+        apply: apply_queue.clone(),
+        inbox: inbox.clone(),
+        fatal: fatal.clone(),
+    };
+    threads.push(("apply", spawn("apply", apply, &apply_queue, ApplyThread::run)?));
+    threads.push(("bulk", spawn("bulk", bulk, &bulk_queue, BulkThread::run)?));
+    let (queue, log_inbox, log_fatal) = (log_queue.clone(), inbox.clone(), fatal.clone());
+    let run_log = move || {
+        // The directory's lock lives as long as its log.
+        let _directory = directory;
+        logger::run(log, queue, log_inbox, log_fatal);
+    };
+    let thread = std::thread::Builder::new().name("log".into()).spawn(run_log);
+    threads.push(("log", thread.map_err(|error| error.to_string())?));
+
+    let inner = Inner {
+        cluster_id: identity.cluster,
+        id: identity.id,
+        members: options.members,
+        known,
+        view,
+        inbox,
+        pending,
+        questions,
+        board,
+        feed,
+        swept,
+        fatal,
+        dice: Mutex::new(dice),
+        patience: options.patience,
+        data_dir: options.data_dir,
+        stopping: Stopping {
+            log: log_queue,
+            apply: apply_queue,
+            bulk: bulk_queue,
+            threads: Mutex::new(threads),
+        },
+    };
+    Ok(Host { inner: Arc::new(inner) })
+}
+
+fn spawn<T: Send + 'static, Q: Send + Sync + 'static>(
+    name: &str,
+    thread: T,
+    queue: &Arc<Q>,
+    run: fn(T, Arc<Q>),
+) -> Result<JoinHandle<()>, String> {
+    let queue = queue.clone();
+    let started = std::thread::Builder::new().name(name.into()).spawn(move || run(thread, queue));
+    started.map_err(|error| format!("cannot start the {name} thread: {error}"))
+}
+
+fn node_config(options: &HostOptions, id: NodeId) -> Config {
+    Config {
+        raft: raft::Config {
+            id,
+            election_timeout: options.election_timeout,
+            heartbeat_interval: options.heartbeat_interval,
+            max_append_bytes: APPEND_BYTES,
+            max_inflight_appends: APPENDS_IN_FLIGHT,
+            max_cached_bytes: CACHED_BYTES,
+        },
+        catchup_entries: options.catchup_entries,
+        patience: options.patience,
+    }
+}
+
+/// Everything that the core's thread needs to begin.
+struct CorePlan {
+    config: Config,
+    restored: Restored,
+    dice: Dice,
+    peers: Vec<Peer>,
+    identity: Identity,
+    known: Arc<Known>,
+    listeners: Vec<TcpListener>,
+    shared: Shared,
+}
+
+/// Starts the core's thread and waits until this member is admitted: with an empty directory it
+/// must first hear that it is new.
+fn start_core(plan: CorePlan) -> Result<JoinHandle<()>, String> {
+    let (sender, admitted) = oneshot::channel();
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        match runtime {
+            Ok(runtime) => {
+                let local = tokio::task::LocalSet::new();
+                local.block_on(&runtime, run_core(plan, sender));
+            }
+            Err(error) => drop(sender.send(Err(error.to_string()))),
+        }
+    };
+    let thread = std::thread::Builder::new().name("core".into()).spawn(run);
+    let thread = thread.map_err(|error| error.to_string())?;
+    match admitted.blocking_recv() {
+        Ok(Ok(())) => Ok(thread),
+        Ok(Err(why)) => Err(why),
+        Err(_) => Err("the core thread ended at its start".to_owned()),
+    }
+}
+
+async fn run_core(plan: CorePlan, admitted: oneshot::Sender<Result<(), String>>) {
+    let CorePlan { config, restored, dice, peers, identity, known, listeners, shared } = plan;
+    let peers: BTreeMap<NodeId, Peer> = peers.into_iter().map(|peer| (peer.id, peer)).collect();
+    let acceptor = Rc::new(Acceptor {
+        identity: identity.clone(),
+        peers: peers.clone(),
+        known: known.clone(),
+        inbox: shared.inbox.clone(),
+        open: Cell::new(known.joined()),
+    });
+    for listener in listeners {
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => {
+                tokio::task::spawn_local(peers::serve(listener, acceptor.clone()));
+            }
+            Err(error) => {
+                let _ = admitted.send(Err(error.to_string()));
+                return;
+            }
+        }
+    }
+    if !known.joined() {
+        let joined = match peers::admit(&identity, &peers).await {
+            Ok(()) => known.join().map_err(|error| error.to_string()),
+            Err(why) => Err(why),
+        };
+        if let Err(why) = joined {
+            let _ = admitted.send(Err(why));
+            return;
+        }
+        acceptor.open.set(true);
+    }
+    let mut links = BTreeMap::new();
+    for (id, peer) in &peers {
+        let connect = |purpose| {
+            let link = Link::new(peer.clone(), purpose);
+            tokio::task::spawn_local(link.clone().run(identity.clone(), known.clone()));
+            link
+        };
+        links.insert(*id, (connect(Purpose::Messages), connect(Purpose::Bulk)));
+    }
+    let now = shared.clock.now();
+    let strong = Strong::new(config, restored, dice, now);
+    let node = Node::new([(GroupId(0), strong)].into());
+    if admitted.send(Ok(())).is_ok() {
+        Core::new(node, shared, links).run().await;
+    }
+}

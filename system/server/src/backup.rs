@@ -1,0 +1,103 @@
+//! A backup: one file that holds the whole state at one revision.
+//!
+//! ```text
+//! "quorate-backup 1\n"            17 bytes
+//! frames: length u32 (little-endian), then a chunk of the state as followers get it, each with
+//!         its own checksum; the last one says so in itself
+//! zeros up to a multiple of 512
+//! SHA-256 of everything before    32 bytes
+//! ```
+//!
+//! The padding and the trailing checksum are what `etcdctl snapshot save` looks for, so that it
+//! can save a backup of Quorate as well. The content is Quorate's own: etcd cannot read it.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use quorate_host::View;
+use sha2::{Digest, Sha256};
+
+/// The first bytes of every backup.
+pub const MAGIC: &[u8] = b"quorate-backup 1\n";
+
+/// Content is padded to a multiple of this, in bytes.
+pub const BLOCK: usize = 512;
+
+/// Bytes of the checksum at the end.
+pub const CHECKSUM: usize = 32;
+
+/// Bytes of state in one chunk.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Bytes of one message to the client (item 68).
+const BLOB_BYTES: usize = 32 << 10;
+
+/// Why a backup ended early.
+pub enum Stopped {
+    /// The client went away.
+    Reader,
+    /// The state could not be read.
+    State(String),
+}
+
+/// Cuts what is written into blobs and sums it up.
+struct Writer<S> {
+    send: S,
+    sum: Sha256,
+    waiting: BytesMut,
+    written: u64,
+    /// The bytes that are still to come, as far as anyone knows.
+    expected: u64,
+}
+
+impl<S: FnMut(Bytes, u64) -> Result<(), ()>> Writer<S> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Stopped> {
+        self.sum.update(bytes);
+        self.waiting.put_slice(bytes);
+        while self.waiting.len() >= BLOB_BYTES {
+            let blob = self.waiting.split_to(BLOB_BYTES).freeze();
+            self.blob(blob)?;
+        }
+        Ok(())
+    }
+
+    fn blob(&mut self, blob: Bytes) -> Result<(), Stopped> {
+        self.written += blob.len() as u64;
+        // Zero is said with the checksum alone: it is how a client knows the end.
+        let remaining = self.expected.saturating_sub(self.written).max(1);
+        (self.send)(blob, remaining).map_err(|()| Stopped::Reader)
+    }
+
+    fn finish(mut self) -> Result<(), Stopped> {
+        let so_far = self.written as usize + self.waiting.len();
+        let padding = vec![0; so_far.next_multiple_of(BLOCK) - so_far];
+        self.write(&padding)?;
+        let rest = self.waiting.split().freeze();
+        if !rest.is_empty() {
+            self.blob(rest)?;
+        }
+        let sum = Bytes::copy_from_slice(&self.sum.finalize());
+        (self.send)(sum, 0).map_err(|()| Stopped::Reader)
+    }
+}
+
+/// Writes a backup of the view: `send` takes blobs in order, with the bytes that still follow.
+pub fn write(view: &View, send: impl FnMut(Bytes, u64) -> Result<(), ()>) -> Result<(), Stopped> {
+    let mut writer = Writer {
+        send,
+        sum: Sha256::new(),
+        waiting: BytesMut::new(),
+        written: 0,
+        expected: view.size().total,
+    };
+    writer.write(MAGIC)?;
+    let mut after: Option<Bytes> = None;
+    loop {
+        let chunk = view.chunk(after.as_deref(), CHUNK_BYTES);
+        let chunk = chunk.map_err(|error| Stopped::State(error.to_string()))?;
+        writer.write(&(chunk.data.len() as u32).to_le_bytes())?;
+        writer.write(&chunk.data)?;
+        if chunk.done {
+            return writer.finish();
+        }
+        after = Some(chunk.cursor);
+    }
+}

@@ -1,0 +1,106 @@
+//! Errors as etcd's clients know them: they look the text up, and a wrong code would change what
+//! they retry (contract 1.1). Every text of this server is in this file.
+
+use quorate_host::Failure;
+use quorate_store::{StoreError, ValidationError};
+use tonic::{Code, Status};
+
+macro_rules! errors {
+    ($($(#[$doc:meta])* $name:ident = $code:ident, $text:literal;)*) => {
+        $($(#[$doc])* pub fn $name() -> Status { Status::new(Code::$code, $text) })*
+    };
+}
+
+errors! {
+    /// A key is empty.
+    empty_key = InvalidArgument, "etcdserver: key is not provided";
+    /// `ignore_value` or `ignore_lease` on a missing key, or a request op without a request.
+    key_not_found = InvalidArgument, "etcdserver: key not found";
+    /// `ignore_value` with a value.
+    value_provided = InvalidArgument, "etcdserver: value is provided";
+    /// `ignore_lease` with a lease.
+    lease_provided = InvalidArgument, "etcdserver: lease is provided";
+    /// More operations than `--max-txn-ops`.
+    too_many_ops = InvalidArgument, "etcdserver: too many operations in txn request";
+    /// Two puts of a key, or a put inside a deleted range.
+    duplicate_key = InvalidArgument, "etcdserver: duplicate key given in txn request";
+    /// An unknown sort order or target.
+    invalid_sort_option = InvalidArgument, "etcdserver: invalid sort option";
+    /// An unknown relation or target of a compare.
+    invalid_compare = InvalidArgument, "etcdserver: invalid compare option";
+    /// More bytes than `--max-request-bytes`.
+    request_too_large = InvalidArgument, "etcdserver: request is too large";
+    /// The revision is gone.
+    compacted = OutOfRange, "etcdserver: mvcc: required revision has been compacted";
+    /// The revision does not exist yet.
+    future_revision = OutOfRange, "etcdserver: mvcc: required revision is a future revision";
+    /// A lease of more than 9,000,000,000 seconds.
+    lease_ttl_too_large = OutOfRange, "etcdserver: too large lease TTL";
+    /// The quota is used up.
+    no_space = ResourceExhausted, "etcdserver: mvcc: database space exceeded";
+    /// Too much is under way.
+    too_many_requests = ResourceExhausted, "etcdserver: too many requests";
+    /// No such lease.
+    lease_not_found = NotFound, "etcdserver: requested lease not found";
+    /// The lease id is taken.
+    lease_exists = FailedPrecondition, "etcdserver: lease already exists";
+    /// Nobody leads.
+    no_leader = Unavailable, "etcdserver: no leader";
+    /// Only the leader may.
+    not_leader = FailedPrecondition, "etcdserver: not leader";
+    /// The server is going away.
+    stopped = Unavailable, "etcdserver: server stopped";
+    /// No answer in time.
+    timeout = Unavailable, "etcdserver: request timed out";
+    /// No answer in time, and no leader.
+    timeout_leader_failed =
+        Unavailable, "etcdserver: request timed out, possibly due to previous leader failure";
+    /// The CORRUPT alarm is on.
+    corrupt = DataLoss, "etcdserver: corrupt cluster";
+    /// A call that the transfer does not allow.
+    bad_leader_transferee = FailedPrecondition, "etcdserver: bad leader transferee";
+}
+
+/// A call that a later release answers.
+pub fn not_yet(what: &str) -> Status {
+    Status::unimplemented(format!("{what} is not part of this release of Quorate yet"))
+}
+
+/// What the state refused.
+pub fn refused(error: &StoreError) -> Status {
+    match error {
+        StoreError::KeyNotFound => key_not_found(),
+        StoreError::LeaseNotFound => lease_not_found(),
+        StoreError::LeaseExists => lease_exists(),
+        StoreError::Compacted { .. } => compacted(),
+        StoreError::FutureRevision { .. } => future_revision(),
+        StoreError::NoSpace => no_space(),
+        StoreError::Corrupt => corrupt(),
+    }
+}
+
+/// What a check of the request refused.
+pub fn invalid(error: &ValidationError) -> Status {
+    match error {
+        ValidationError::EmptyKey => empty_key(),
+        ValidationError::TooManyOps { .. } => too_many_ops(),
+        ValidationError::DuplicateKey { .. } => duplicate_key(),
+        ValidationError::ValueProvided => value_provided(),
+        ValidationError::LeaseProvided => lease_provided(),
+        ValidationError::InvalidSortOption => invalid_sort_option(),
+        ValidationError::EmptyOp => key_not_found(),
+        ValidationError::LeaseTtlTooLarge { .. } => lease_ttl_too_large(),
+    }
+}
+
+/// What the host could not do. Except for the first, nobody knows whether a write was applied.
+pub fn failed(failure: &Failure) -> Status {
+    match failure {
+        Failure::TooManyRequests { .. } => too_many_requests(),
+        Failure::TooLarge { .. } => request_too_large(),
+        Failure::Timeout => timeout(),
+        Failure::TimeoutNoLeader => timeout_leader_failed(),
+        Failure::Stopped => stopped(),
+        Failure::State(why) => Status::internal(why.clone()),
+    }
+}

@@ -1,0 +1,169 @@
+//! `etcdserverpb.KV`.
+
+use crate::service::Service;
+use crate::{convert, errors};
+use bytes::BytesMut;
+use quorate_host::View;
+use quorate_store::{Action, Answer, Outcome, Range, RangeAnswer, ReadError, Txn, validate};
+use quorate_wire::etcd::etcdserverpb as pb;
+use quorate_wire::etcd::etcdserverpb::kv_server::Kv;
+use quorate_wire::range_raw::{RawKv, RawRangeResponse};
+use quorate_wire::raw::append_range_kv;
+use std::sync::Arc;
+use tokio_stream::Empty;
+use tonic::{Request, Response, Status};
+
+/// The service.
+pub struct KvService(pub Arc<Service>);
+
+/// Why a view could not answer.
+pub fn unreadable(error: ReadError) -> Status {
+    match error {
+        ReadError::Store(error) => errors::refused(&error),
+        ReadError::Engine(error) => Status::internal(error.to_string()),
+    }
+}
+
+/// What a command answered, with the header revision after it.
+pub fn settled(outcome: Outcome) -> Result<(Answer, i64), Status> {
+    let Outcome { revision, result } = outcome;
+    result.map(|answer| (answer, revision)).map_err(|error| errors::refused(&error))
+}
+
+fn mismatch(answer: &Answer) -> Status {
+    Status::internal(format!("the state answered another question: {answer:?}"))
+}
+
+impl KvService {
+    async fn view_for(&self, serializable: bool) -> Result<Arc<View>, Status> {
+        if serializable { Ok(self.0.view()) } else { self.0.linearizable().await }
+    }
+
+    async fn read(&self, range: &Range, serializable: bool) -> Result<(RangeAnswer, i64), Status> {
+        let view = self.view_for(serializable).await?;
+        let answer = view.range(range).map_err(unreadable)?;
+        Ok((answer, view.revision()))
+    }
+
+    async fn read_txn(&self, txn: &Txn, stale: bool) -> Result<pb::TxnResponse, Status> {
+        let view = self.view_for(stale).await?;
+        let revision = view.revision();
+        match view.read_txn(txn).map_err(unreadable)? {
+            Answer::Txn { succeeded, answers } => {
+                let header = self.0.header(revision);
+                Ok(convert::txn_response(succeeded, answers, revision, header))
+            }
+            other => Err(mismatch(&other)),
+        }
+    }
+}
+
+impl RawKv for KvService {
+    async fn raw_range(
+        &self,
+        request: Request<pb::RangeRequest>,
+    ) -> Result<Response<RawRangeResponse>, Status> {
+        let request = request.into_inner();
+        let serializable = request.serializable;
+        let (answer, revision) = self.read(&convert::range(request)?, serializable).await?;
+        let size = |pair: &quorate_store::KeyValue| pair.key.len() + pair.value.len() + 48;
+        let mut pairs = BytesMut::with_capacity(answer.kvs.iter().map(size).sum());
+        for pair in &answer.kvs {
+            append_range_kv(convert::key_value_ref(pair), &mut pairs);
+        }
+        let head = pb::RangeResponse {
+            header: self.0.header(revision),
+            kvs: Vec::new(),
+            more: answer.more,
+            count: answer.count,
+        };
+        Ok(Response::new(RawRangeResponse { head, kvs: vec![pairs.freeze()] }))
+    }
+}
+
+#[tonic::async_trait]
+impl Kv for KvService {
+    async fn range(
+        &self,
+        request: Request<pb::RangeRequest>,
+    ) -> Result<Response<pb::RangeResponse>, Status> {
+        let request = request.into_inner();
+        let serializable = request.serializable;
+        let (answer, revision) = self.read(&convert::range(request)?, serializable).await?;
+        Ok(Response::new(convert::range_response(answer, self.0.header(revision))))
+    }
+
+    type RangeStreamStream = Empty<Result<pb::RangeStreamResponse, Status>>;
+
+    async fn range_stream(
+        &self,
+        _request: Request<pb::RangeRequest>,
+    ) -> Result<Response<Self::RangeStreamStream>, Status> {
+        Err(errors::not_yet("KV.RangeStream"))
+    }
+
+    async fn put(
+        &self,
+        request: Request<pb::PutRequest>,
+    ) -> Result<Response<pb::PutResponse>, Status> {
+        let put = convert::put(request.into_inner())?;
+        match settled(self.0.write(Action::Put(put)).await?)? {
+            (Answer::Put { prev }, revision) => Ok(Response::new(pb::PutResponse {
+                header: self.0.header(revision),
+                prev_kv: prev.map(convert::key_value),
+            })),
+            (other, _) => Err(mismatch(&other)),
+        }
+    }
+
+    async fn delete_range(
+        &self,
+        request: Request<pb::DeleteRangeRequest>,
+    ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
+        let delete = convert::delete(request.into_inner())?;
+        match settled(self.0.write(Action::Delete(delete)).await?)? {
+            (Answer::Delete { deleted, prev }, revision) => {
+                Ok(Response::new(pb::DeleteRangeResponse {
+                    header: self.0.header(revision),
+                    deleted,
+                    prev_kvs: prev.into_iter().map(convert::key_value).collect(),
+                }))
+            }
+            (other, _) => Err(mismatch(&other)),
+        }
+    }
+
+    async fn txn(
+        &self,
+        request: Request<pb::TxnRequest>,
+    ) -> Result<Response<pb::TxnResponse>, Status> {
+        let request = request.into_inner();
+        let stale = convert::all_serializable(&request);
+        let txn = convert::txn(request, self.0.limits.max_txn_ops)?;
+        validate::check_txn(&txn, self.0.limits.max_txn_ops).map_err(|e| errors::invalid(&e))?;
+        if validate::is_read_only(&txn) {
+            return Ok(Response::new(self.read_txn(&txn, stale).await?));
+        }
+        match settled(self.0.write(Action::Txn(txn)).await?)? {
+            (Answer::Txn { succeeded, answers }, revision) => {
+                let header = self.0.header(revision);
+                let response = convert::txn_response(succeeded, answers, revision, header);
+                Ok(Response::new(response))
+            }
+            (other, _) => Err(mismatch(&other)),
+        }
+    }
+
+    async fn compact(
+        &self,
+        request: Request<pb::CompactionRequest>,
+    ) -> Result<Response<pb::CompactionResponse>, Status> {
+        let pb::CompactionRequest { revision, physical } = request.into_inner();
+        let (_, now) = settled(self.0.write(Action::Compact { revision }).await?)?;
+        if physical {
+            let done = self.0.host.compaction_done(revision).await;
+            done.map_err(|failure| errors::failed(&failure))?;
+        }
+        Ok(Response::new(pb::CompactionResponse { header: self.0.header(now) }))
+    }
+}

@@ -1,0 +1,136 @@
+//! `etcdserverpb.Lease`.
+
+use crate::errors;
+use crate::kv::{settled, unreadable};
+use crate::leader_watch::{self, while_led};
+use crate::service::Service;
+use quorate_host::Ask;
+use quorate_store::{Action, Answer, StoreError};
+use quorate_wire::etcd::etcdserverpb as pb;
+use quorate_wire::etcd::etcdserverpb::lease_server::Lease;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status, Streaming};
+
+/// No lease lives longer, in seconds.
+const MAX_TTL: i64 = 9_000_000_000;
+
+/// Answers of one keep-alive stream that wait for a slow reader.
+const KEEP_ALIVE_BUFFER: usize = 16;
+
+/// The service.
+pub struct LeaseService(pub Arc<Service>);
+
+#[tonic::async_trait]
+impl Lease for LeaseService {
+    async fn lease_grant(
+        &self,
+        request: Request<pb::LeaseGrantRequest>,
+    ) -> Result<Response<pb::LeaseGrantResponse>, Status> {
+        leader_watch::check(&self.0, request.metadata())?;
+        let pb::LeaseGrantRequest { ttl, id } = request.into_inner();
+        if ttl > MAX_TTL {
+            return Err(errors::lease_ttl_too_large());
+        }
+        let ttl = ttl.max(self.0.limits.min_lease_ttl);
+        loop {
+            let chosen = if id == 0 { self.0.host.random_lease_id() } else { id };
+            let outcome = self.0.write(Action::LeaseGrant { id: chosen, ttl }).await?;
+            if id == 0 && outcome.result == Err(StoreError::LeaseExists) {
+                continue;
+            }
+            let (answer, revision) = settled(outcome)?;
+            let Answer::LeaseGrant { id, ttl } = answer else {
+                return Err(Status::internal(format!("a grant answered {answer:?}")));
+            };
+            let header = self.0.header(revision);
+            let error = String::new();
+            return Ok(Response::new(pb::LeaseGrantResponse { header, id, ttl, error }));
+        }
+    }
+
+    async fn lease_revoke(
+        &self,
+        request: Request<pb::LeaseRevokeRequest>,
+    ) -> Result<Response<pb::LeaseRevokeResponse>, Status> {
+        leader_watch::check(&self.0, request.metadata())?;
+        let id = request.into_inner().id;
+        let outcome = self.0.write(Action::LeaseRevoke { id, term: None }).await?;
+        let (_, revision) = settled(outcome)?;
+        Ok(Response::new(pb::LeaseRevokeResponse { header: self.0.header(revision) }))
+    }
+
+    type LeaseKeepAliveStream =
+        Pin<Box<dyn Stream<Item = Result<pb::LeaseKeepAliveResponse, Status>> + Send>>;
+
+    async fn lease_keep_alive(
+        &self,
+        request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
+    ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
+        let led = while_led(&self.0, request.metadata())?;
+        let mut requests = request.into_inner();
+        let (answers, receiver) = tokio::sync::mpsc::channel(KEEP_ALIVE_BUFFER);
+        let service = self.0.clone();
+        tokio::spawn(async move {
+            while let Some(Ok(request)) = requests.next().await {
+                let answer = keep_alive(&service, request.id).await;
+                let failed = answer.is_err();
+                if answers.send(answer).await.is_err() || failed {
+                    break;
+                }
+            }
+        });
+        Ok(Response::new(leader_watch::guard(ReceiverStream::new(receiver), led)))
+    }
+
+    async fn lease_time_to_live(
+        &self,
+        request: Request<pb::LeaseTimeToLiveRequest>,
+    ) -> Result<Response<pb::LeaseTimeToLiveResponse>, Status> {
+        leader_watch::check(&self.0, request.metadata())?;
+        let pb::LeaseTimeToLiveRequest { id, keys } = request.into_inner();
+        let view = self.0.linearizable().await?;
+        let header = self.0.header(view.revision());
+        let gone =
+            pb::LeaseTimeToLiveResponse { header, id, ttl: -1, granted_ttl: 0, keys: Vec::new() };
+        let lease = view.lease(id).map_err(|error| unreadable(error.into()))?;
+        let Some(lease) = lease else { return Ok(Response::new(gone)) };
+        let asked = self.0.host.ask(Ask::Remaining(id)).await;
+        let ttl = asked.map_err(|failure| errors::failed(&failure))?;
+        if ttl < 0 {
+            return Ok(Response::new(gone));
+        }
+        let keys = if keys {
+            view.lease_keys(id).map_err(|error| unreadable(error.into()))?
+        } else {
+            Vec::new()
+        };
+        Ok(Response::new(pb::LeaseTimeToLiveResponse {
+            header,
+            id,
+            ttl,
+            granted_ttl: lease.ttl,
+            keys,
+        }))
+    }
+
+    async fn lease_leases(
+        &self,
+        request: Request<pb::LeaseLeasesRequest>,
+    ) -> Result<Response<pb::LeaseLeasesResponse>, Status> {
+        leader_watch::check(&self.0, request.metadata())?;
+        let known = self.0.host.leases().await.map_err(|failure| errors::failed(&failure))?;
+        let leases = known.into_iter().map(|id| pb::LeaseStatus { id }).collect();
+        let header = self.0.header(self.0.view().revision());
+        Ok(Response::new(pb::LeaseLeasesResponse { header, leases }))
+    }
+}
+
+/// One renewal. The header is that of the moment before it (item 56).
+async fn keep_alive(service: &Service, id: i64) -> Result<pb::LeaseKeepAliveResponse, Status> {
+    let header = service.header(service.view().revision());
+    let asked = service.host.ask(Ask::Renew(id)).await;
+    let ttl = asked.map_err(|failure| errors::failed(&failure))?;
+    Ok(pb::LeaseKeepAliveResponse { header, id, ttl })
+}

@@ -1,0 +1,262 @@
+//! A member as a process: its sockets, its services, its end.
+
+use crate::cluster::ClusterService;
+use crate::kv::KvService;
+use crate::lease::LeaseService;
+use crate::maintenance::MaintenanceService;
+use crate::service::{Limits, Service};
+use crate::watch::WatchService;
+use crate::{Config, ServeError};
+use quorate_host::{Host, HostOptions, MemberInfo, member_id};
+use quorate_wire::etcd::etcdserverpb as pb;
+use quorate_wire::etcd::{DESCRIPTOR_SET, GRPC_OVERHEAD_BYTES};
+use quorate_wire::range_raw::RawKvServer;
+use quorate_wire::watch_raw::RawWatchServer;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
+use tonic::transport::Server;
+
+/// Open calls have so long to end after a stop was asked for.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// How often requests that have waited too long are looked for.
+const EXPIRE_EVERY: Duration = Duration::from_millis(200);
+
+/// How often the free space is looked at.
+const SPACE_EVERY: Duration = Duration::from_secs(2);
+
+/// Below so many free bytes the member raises the NOSPACE alarm, so that deletes and compactions
+/// still find room (design section 7).
+const SPACE_RESERVE: u64 = 96 << 20;
+
+/// etcd's default quota.
+const DEFAULT_QUOTA: u64 = 2 << 30;
+
+/// HTTP/2 windows: large enough for a megabyte of answer without waiting for the client.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// Runs a member until `stop` resolves, then drains and returns. Blocks the calling thread.
+///
+/// # Errors
+/// One sentence for the operator. After [`ServeError::Fatal`] the process must exit.
+pub fn run(
+    config: Config,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let peers = listen(&config.listen_peer_urls, "--listen-peer-urls")?;
+    let clients = listen(&config.listen_client_urls, "--listen-client-urls")?;
+    let host = quorate_host::start(host_options(&config, peers)).map_err(ServeError::Start)?;
+    let service = Service::new(host.clone(), limits(&config));
+    let (stopping, stopped) = watch::channel(false);
+    let servers = serve(&config, &service, clients, &stopped)?;
+    tracing::info!(
+        name = %config.name,
+        client_urls = %config.advertise_client_urls.join(","),
+        "ready to serve clients"
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| ServeError::Start(error.to_string()))?;
+    let ending = runtime.block_on(async {
+        tokio::select! {
+            () = stop => Ok(()),
+            why = host.failed() => Err(ServeError::Fatal(why)),
+            () = look_after(&service) => Ok(()),
+        }
+    });
+    if ending.is_ok() {
+        tracing::info!("stopping");
+        stopping.send_replace(true);
+        servers.into_iter().for_each(|server| drop(server.join()));
+        host.stop();
+    }
+    ending
+}
+
+/// Binds every address of a list of URLs.
+fn listen(urls: &[String], flag: &str) -> Result<Vec<TcpListener>, ServeError> {
+    let bind = |url: &String| {
+        let address = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let bound = TcpListener::bind(address.trim_end_matches('/'));
+        let listener = bound.and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        listener.map_err(|error| ServeError::Start(cannot_listen(url, flag, &error)))
+    };
+    urls.iter().map(bind).collect()
+}
+
+fn cannot_listen(url: &str, flag: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "{url} is already taken by another process: stop it, or choose another port with {flag}"
+        ),
+        _ => format!("cannot listen on {url} ({flag}): {error}"),
+    }
+}
+
+fn host_options(config: &Config, peer_listeners: Vec<TcpListener>) -> HostOptions {
+    let token = &config.initial_cluster_token;
+    let members = config.initial_cluster.iter().map(|member| {
+        let is_me = member.name == config.name;
+        MemberInfo {
+            id: member_id(&member.peer_urls, token),
+            name: member.name.clone(),
+            peer_urls: member.peer_urls.clone(),
+            client_urls: if is_me { config.advertise_client_urls.clone() } else { Vec::new() },
+        }
+    });
+    HostOptions {
+        data_dir: config.data_dir.clone(),
+        name: config.name.clone(),
+        members: members.collect(),
+        cluster_token: token.clone(),
+        peer_routes: config.peer_routes.clone(),
+        peer_listeners,
+        heartbeat_interval: config.heartbeat_interval,
+        election_timeout: config.election_timeout,
+        catchup_entries: config.snapshot_catchup_entries,
+        // etcd's request timeout: 5 s and two elections.
+        patience: Duration::from_secs(5) + 2 * config.election_timeout,
+        sweep_budget: config.compaction_batch_limit,
+        unsafe_no_fsync: config.unsafe_no_fsync,
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let half_more = config.election_timeout.mul_f64(1.5);
+    Limits {
+        max_txn_ops: config.max_txn_ops,
+        max_request_bytes: config.max_request_bytes,
+        quota_bytes: match config.quota_backend_bytes {
+            0 => Some(DEFAULT_QUOTA),
+            1.. => Some(config.quota_backend_bytes as u64),
+            _ => None,
+        },
+        max_watchers_per_stream: config.max_watchers_per_stream,
+        max_watchers: config.max_watchers,
+        watch_buffer_bytes: config.watch_buffer_bytes,
+        progress_interval: config.watch_progress_notify_interval,
+        leaderless_patience: 3 * config.election_timeout,
+        min_lease_ttl: half_more.as_secs_f64().ceil() as i64,
+    }
+}
+
+/// Starts the threads that serve clients. Each has its own runtime and accepts on every socket.
+fn serve(
+    config: &Config,
+    service: &Arc<Service>,
+    listeners: Vec<TcpListener>,
+    stopped: &watch::Receiver<bool>,
+) -> Result<Vec<JoinHandle<()>>, ServeError> {
+    let start = |error: &dyn std::fmt::Display| ServeError::Start(error.to_string());
+    let routes = routes(config, service).map_err(ServeError::Start)?;
+    let mut threads = Vec::new();
+    for number in 0..config.client_threads.max(1) {
+        let clones = listeners.iter().map(TcpListener::try_clone);
+        let listeners = clones.collect::<io::Result<Vec<_>>>().map_err(|e| start(&e))?;
+        let (routes, stopped, config) = (routes.clone(), stopped.clone(), config.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| start(&e))?;
+        let run = move || {
+            let serving = runtime.block_on(accept(&config, routes, listeners, stopped));
+            if let Err(error) = serving {
+                tracing::error!("a client thread ended: {error}");
+            }
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        };
+        let thread = std::thread::Builder::new().name(format!("client-{number}")).spawn(run);
+        threads.push(thread.map_err(|e| start(&e))?);
+    }
+    Ok(threads)
+}
+
+fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
+    let limit = config.max_request_bytes + GRPC_OVERHEAD_BYTES;
+    let kv = RawKvServer::new(Arc::new(KvService(service.clone())));
+    let watch = RawWatchServer::new(Arc::new(WatchService(service.clone())));
+    let lease = pb::lease_server::LeaseServer::new(LeaseService(service.clone()));
+    let cluster = pb::cluster_server::ClusterServer::new(ClusterService(service.clone()));
+    let maintenance = MaintenanceService(service.clone());
+    let maintenance = pb::maintenance_server::MaintenanceServer::new(maintenance);
+    let (_, health) = tonic_health::server::health_reporter();
+    let reflect = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
+    };
+    let reflection = reflect().build_v1().map_err(|error| error.to_string())?;
+    let reflection_alpha = reflect().build_v1alpha().map_err(|error| error.to_string())?;
+    let routes = Routes::new(kv.max_decoding_message_size(limit))
+        .add_service(watch.max_decoding_message_size(limit))
+        .add_service(lease.max_decoding_message_size(limit))
+        .add_service(cluster.max_decoding_message_size(limit))
+        .add_service(maintenance.max_decoding_message_size(limit))
+        .add_service(health)
+        .add_service(reflection)
+        .add_service(reflection_alpha);
+    let router = routes.into_axum_router().fallback(crate::fallback::unknown_call);
+    Ok(Routes::from(router))
+}
+
+async fn accept(
+    config: &Config,
+    routes: Routes,
+    listeners: Vec<TcpListener>,
+    stopped: watch::Receiver<bool>,
+) -> Result<(), String> {
+    let mut servers = tokio::task::JoinSet::new();
+    for listener in listeners {
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(|e| e.to_string())?;
+        let mut server = Server::builder()
+            .tcp_nodelay(true)
+            .http2_keepalive_interval(Some(config.grpc_keepalive_interval))
+            .http2_keepalive_timeout(Some(config.grpc_keepalive_timeout))
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(config.max_concurrent_streams);
+        let incoming = TcpListenerStream::new(listener);
+        let mut stopped = stopped.clone();
+        let until = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
+        let router = server.add_routes(routes.clone());
+        servers.spawn(router.serve_with_incoming_shutdown(incoming, until));
+    }
+    let mut stopped = stopped;
+    // Watch streams never end by themselves: after the drain they are cut.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+    let all = async { while servers.join_next().await.is_some() {} };
+    drop(tokio::time::timeout(DRAIN, all).await);
+    Ok(())
+}
+
+/// The housekeeping of a serving member; never returns.
+async fn look_after(service: &Arc<Service>) {
+    let mut expire = tokio::time::interval(EXPIRE_EVERY);
+    let mut space = tokio::time::interval(SPACE_EVERY);
+    loop {
+        tokio::select! {
+            _ = expire.tick() => service.host.expire(),
+            _ = space.tick() => check_space(&service.host, service).await,
+        }
+    }
+}
+
+async fn check_space(host: &Host, service: &Service) {
+    let Some(free) = host.free_bytes().filter(|free| *free < SPACE_RESERVE) else { return };
+    if service.raise_no_space().await {
+        tracing::warn!(
+            "only {} MiB are free (the reserve is {} MiB): the NOSPACE alarm is on; free some \
+             space, then clear it with `quorate alarm disarm`",
+            free >> 20,
+            SPACE_RESERVE >> 20
+        );
+    }
+}

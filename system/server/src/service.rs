@@ -1,0 +1,110 @@
+//! What every etcd service of this member shares: the host, the limits, the header.
+
+use crate::errors;
+use quorate_host::{Host, View};
+use quorate_store::{Action, Alarm, AlarmKind, Outcome};
+use quorate_wire::etcd::etcdserverpb as pb;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use tonic::Status;
+
+/// A member that is so far behind with applying takes no more writes (contract item 35), entries.
+pub const MAX_APPLY_LAG: u64 = 5_000;
+
+/// The limits of this member's API; see `quorate serve --help` for the flags.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Operations in one list of a transaction.
+    pub max_txn_ops: usize,
+    /// Bytes of an encoded write.
+    pub max_request_bytes: usize,
+    /// Logical bytes of the state; `None` is no quota.
+    pub quota_bytes: Option<u64>,
+    /// Watchers of one stream.
+    pub max_watchers_per_stream: usize,
+    /// Watchers of this member.
+    pub max_watchers: usize,
+    /// Bytes of one watch answer.
+    pub watch_buffer_bytes: usize,
+    /// Between progress notices.
+    pub progress_interval: std::time::Duration,
+    /// Without a leader for so long, streams that require one are cancelled.
+    pub leaderless_patience: std::time::Duration,
+    /// A lease lives at least so long, in seconds.
+    pub min_lease_ttl: i64,
+}
+
+/// The services' common ground. Cheap to clone through its `Arc`.
+pub struct Service {
+    /// The member beneath.
+    pub host: Host,
+    /// What it takes.
+    pub limits: Limits,
+    /// Watchers open on this member.
+    pub watchers: AtomicUsize,
+}
+
+impl Service {
+    /// The services of one member.
+    pub fn new(host: Host, limits: Limits) -> Arc<Service> {
+        Arc::new(Service { host, limits, watchers: AtomicUsize::new(0) })
+    }
+
+    /// The newest state of this member.
+    pub fn view(&self) -> Arc<View> {
+        self.host.view()
+    }
+
+    /// The header of an answer at this revision.
+    pub fn header(&self, revision: i64) -> Option<pb::ResponseHeader> {
+        Some(pb::ResponseHeader {
+            cluster_id: self.host.cluster_id(),
+            member_id: self.host.member_id(),
+            revision,
+            raft_term: self.host.term(),
+        })
+    }
+
+    /// Waits until the newest view answers a read that begins now.
+    pub async fn linearizable(&self) -> Result<Arc<View>, Status> {
+        self.host.read_index().await.map_err(|failure| errors::failed(&failure))?;
+        Ok(self.host.view())
+    }
+
+    /// Puts an action through the log and returns what it answered.
+    pub async fn write(&self, action: Action) -> Result<Outcome, Status> {
+        self.check_load()?;
+        self.check_quota(&action).await?;
+        let proposal = self.host.propose(action, self.limits.max_request_bytes);
+        match proposal.await {
+            Ok(outcome) => Ok(outcome),
+            Err(failure) => Err(errors::failed(&failure)),
+        }
+    }
+
+    fn check_load(&self) -> Result<(), Status> {
+        let lag = self.host.apply_lag();
+        if lag > MAX_APPLY_LAG { Err(errors::too_many_requests()) } else { Ok(()) }
+    }
+
+    /// Refuses what would exceed the quota, and raises the alarm that tells all members so.
+    async fn check_quota(&self, action: &Action) -> Result<(), Status> {
+        let Some(quota) = self.limits.quota_bytes else { return Ok(()) };
+        let cost = quorate_store::validate::cost(action);
+        if cost == 0 || self.view().size().total + cost <= quota {
+            return Ok(());
+        }
+        self.raise_no_space().await;
+        Err(errors::no_space())
+    }
+
+    /// Raises this member's NOSPACE alarm if it is not on; true when it was raised now.
+    pub async fn raise_no_space(&self) -> bool {
+        let (member, kind) = (self.host.member_id(), AlarmKind::NoSpace);
+        if self.view().alarms().contains(&Alarm { member, kind }) {
+            return false;
+        }
+        let alarm = Action::Alarm { raise: true, member, kind };
+        self.host.propose(alarm, self.limits.max_request_bytes).await.is_ok()
+    }
+}

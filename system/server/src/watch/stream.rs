@@ -1,0 +1,284 @@
+//! The watchers of one stream, as the stream of their answers.
+
+use crate::service::Service;
+use crate::watch::watcher::{NO_WATCHER, Refusal, Watcher};
+use quorate_host::View;
+use quorate_store::Polled;
+use quorate_wire::etcd::etcdserverpb as pb;
+use quorate_wire::etcd::etcdserverpb::watch_request::RequestUnion;
+use quorate_wire::watch_raw::RawWatchResponse;
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use tokio_stream::Stream;
+use tokio_stream::wrappers::{IntervalStream, WatchStream};
+use tonic::{Status, Streaming};
+
+/// See the module's essay.
+pub struct Watchers {
+    service: Arc<Service>,
+    requests: Streaming<pb::WatchRequest>,
+    revisions: WatchStream<i64>,
+    progress: IntervalStream,
+    watchers: BTreeMap<i64, Watcher>,
+    next_id: i64,
+    /// Answers that are ready; watchers are only polled when there are none.
+    ready: VecDeque<RawWatchResponse>,
+    /// Where the next look at the watchers begins, so that each gets its turn.
+    resume: i64,
+    /// True while some watcher may have something to send.
+    dirty: bool,
+    /// The client asked how far this stream is (item 51).
+    asked_progress: bool,
+}
+
+impl Watchers {
+    /// A stream without watchers.
+    pub fn new(service: Arc<Service>, requests: Streaming<pb::WatchRequest>) -> Watchers {
+        let period = service.limits.progress_interval;
+        // Streams that began together need not speak together: up to a tenth later.
+        let jitter = period.mul_f64((service.host.random_lease_id() % 1_000) as f64 / 10_000.0);
+        let period = period + jitter;
+        let first = tokio::time::Instant::now() + period;
+        let mut ticks = tokio::time::interval_at(first, period);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        Watchers {
+            requests,
+            revisions: WatchStream::from_changes(service.host.feed().revisions()),
+            progress: IntervalStream::new(ticks),
+            watchers: BTreeMap::new(),
+            next_id: 0,
+            ready: VecDeque::new(),
+            resume: i64::MIN,
+            dirty: false,
+            asked_progress: false,
+            service,
+        }
+    }
+
+    fn head(&self, watch_id: i64, revision: i64) -> pb::WatchResponse {
+        let header = self.service.header(revision);
+        pb::WatchResponse { header, watch_id, ..Default::default() }
+    }
+
+    fn say(&mut self, head: pb::WatchResponse) {
+        self.ready.push_back(head.into());
+    }
+
+    fn on_request(&mut self, request: pb::WatchRequest) {
+        match request.request_union {
+            Some(RequestUnion::CreateRequest(request)) => self.create(request),
+            Some(RequestUnion::CancelRequest(request)) => self.cancel(request.watch_id),
+            Some(RequestUnion::ProgressRequest(_)) => {
+                // Without watchers there is no progress to tell of.
+                self.asked_progress = !self.watchers.is_empty();
+                self.dirty = true;
+            }
+            None => {}
+        }
+    }
+
+    fn create(&mut self, request: pb::WatchCreateRequest) {
+        let revision = self.service.view().revision();
+        match self.try_create(request, revision) {
+            Ok(id) => {
+                self.dirty = true;
+                let head = self.head(id, revision);
+                self.say(pb::WatchResponse { created: true, ..head });
+            }
+            Err(refusal) => {
+                let head = self.head(NO_WATCHER, revision);
+                let cancel_reason = refusal.reason();
+                let (created, canceled) = (true, true);
+                self.say(pb::WatchResponse { created, canceled, cancel_reason, ..head });
+            }
+        }
+    }
+
+    fn try_create(
+        &mut self,
+        request: pb::WatchCreateRequest,
+        revision: i64,
+    ) -> Result<i64, Refusal> {
+        let asked = request.watch_id;
+        if asked != 0 && self.watchers.contains_key(&asked) {
+            return Err(Refusal::DuplicateId);
+        }
+        let id = if asked == 0 { self.free_id() } else { asked };
+        let watcher = Watcher::new(request, id, revision)?;
+        self.take_place()?;
+        if asked == 0 {
+            self.next_id = id + 1;
+        }
+        self.watchers.insert(id, watcher);
+        Ok(id)
+    }
+
+    /// The next id that no client has chosen.
+    fn free_id(&self) -> i64 {
+        let mut id = self.next_id;
+        while self.watchers.contains_key(&id) {
+            id += 1;
+        }
+        id
+    }
+
+    fn take_place(&self) -> Result<(), Refusal> {
+        let limits = &self.service.limits;
+        if self.watchers.len() >= limits.max_watchers_per_stream {
+            return Err(Refusal::TooMany(format!(
+                "quorate: this stream has {} watchers, the limit (--max-watchers-per-stream): \
+                 open another stream",
+                limits.max_watchers_per_stream
+            )));
+        }
+        let open = self.service.watchers.fetch_add(1, Ordering::Relaxed);
+        if open >= limits.max_watchers {
+            self.service.watchers.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refusal::TooMany(format!(
+                "quorate: this member has {open} watchers, the limit (--max-watchers): watch on \
+                 another member"
+            )));
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, id: i64) -> bool {
+        let known = self.watchers.remove(&id).is_some();
+        self.service.watchers.fetch_sub(usize::from(known), Ordering::Relaxed);
+        known
+    }
+
+    /// An unknown id has no answer (item 45).
+    fn cancel(&mut self, id: i64) {
+        if self.remove(id) {
+            let head = self.head(id, self.service.view().revision());
+            self.say(pb::WatchResponse { canceled: true, ..head });
+        }
+    }
+
+    /// Polls watchers, beginning where the last look ended, until one has an answer.
+    fn look(&mut self) -> Result<(), Status> {
+        let view = self.service.view();
+        let mut pending = false;
+        let from = self.resume;
+        let ids: Vec<i64> = {
+            let after = self.watchers.range(from..).map(|(id, _)| *id);
+            after.chain(self.watchers.range(..from).map(|(id, _)| *id)).collect()
+        };
+        for id in ids {
+            let found = self.poll_watcher(id, &view)?;
+            pending |= found == Found::More;
+            if !self.ready.is_empty() {
+                self.resume = id + 1;
+                return Ok(());
+            }
+        }
+        self.dirty = pending;
+        self.answer_progress(&view, pending);
+        Ok(())
+    }
+
+    fn poll_watcher(&mut self, id: i64, view: &View) -> Result<Found, Status> {
+        let budget = self.service.limits.watch_buffer_bytes;
+        let watcher = self.watchers.get_mut(&id).expect("listed a moment ago");
+        if watcher.cursor.next() > view.revision() {
+            return Ok(Found::All);
+        }
+        let polled = self.service.host.feed().poll(&mut watcher.cursor, view, budget);
+        match polled.map_err(|error| Status::internal(error.to_string()))? {
+            Polled::Batch(batch) => {
+                let found = if batch.synced { Found::All } else { Found::More };
+                if !batch.events.is_empty() {
+                    watcher.active = true;
+                    let header = self.service.header(view.revision());
+                    self.ready.extend(watcher.answers(header, batch.events));
+                }
+                Ok(found)
+            }
+            Polled::Compacted { revision: compact_revision } => {
+                self.remove(id);
+                let head = self.head(id, 0);
+                self.say(pb::WatchResponse { canceled: true, compact_revision, ..head });
+                Ok(Found::All)
+            }
+        }
+    }
+
+    /// Tells how far the whole stream is, if every watcher has seen everything (item 51). One that
+    /// begins in the future has not, and nobody can say when it will: then nothing is told.
+    fn answer_progress(&mut self, view: &View, pending: bool) {
+        if pending || !std::mem::take(&mut self.asked_progress) {
+            return;
+        }
+        let revision = view.revision();
+        if self.watchers.values().all(|watcher| watcher.cursor.is_synced(revision)) {
+            self.say(self.head(NO_WATCHER, revision));
+        }
+    }
+
+    /// Tells idle watchers how far they are (item 50).
+    fn tick(&mut self) {
+        let revision = self.service.view().revision();
+        let mut idle = Vec::new();
+        for watcher in self.watchers.values_mut() {
+            let active = std::mem::take(&mut watcher.active);
+            if watcher.progress_notify && !active && watcher.cursor.is_synced(revision) {
+                idle.push(watcher.id);
+            }
+        }
+        for id in idle {
+            self.say(self.head(id, revision));
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Found {
+    All,
+    More,
+}
+
+impl Stream for Watchers {
+    type Item = Result<RawWatchResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            if let Some(answer) = this.ready.pop_front() {
+                return Poll::Ready(Some(Ok(answer)));
+            }
+            match Pin::new(&mut this.requests).poll_next(context) {
+                Poll::Ready(Some(Ok(request))) => {
+                    this.on_request(request);
+                    continue;
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => {}
+            }
+            while Pin::new(&mut this.revisions).poll_next(context).is_ready() {
+                this.dirty = true;
+            }
+            if this.dirty {
+                if let Err(error) = this.look() {
+                    return Poll::Ready(Some(Err(error)));
+                }
+                continue;
+            }
+            if Pin::new(&mut this.progress).poll_next(context).is_ready() {
+                this.tick();
+                continue;
+            }
+            return Poll::Pending;
+        }
+    }
+}
+
+impl Drop for Watchers {
+    fn drop(&mut self) {
+        self.service.watchers.fetch_sub(self.watchers.len(), Ordering::Relaxed);
+    }
+}
