@@ -14,6 +14,7 @@
 //! | unsynced writes lost, reordered, torn | `crash` | any subset of sectors |
 //! | power lost in the middle of an operation | `crash_after` | the operation may be half done |
 //! | names not durable | `crash` | any subset of pending directory changes |
+//! | the process alone dies | `restart` | the cache stays, and is as little durable as before |
 //! | failed sync | `fail_next(Sync, _)` | pages become clean and stay visible, lost at the crash (Rebello et al., ATC 2020) |
 //! | EIO once | `fail_next(op, n)` | the n-th next operation of that kind |
 //! | full disk | `set_space` | a budget of bytes over all files; allocation stops half-way |
@@ -127,15 +128,24 @@ impl SimDisk {
         self.world().crash();
     }
 
+    /// The process dies and comes back; the machine, and with it the cache, lives on. What was
+    /// written is visible, and no more durable than before. Open files are dead.
+    pub fn restart(&self) {
+        let mut world = self.world();
+        world.boot += 1;
+        world.powered = true;
+        world.faults.power_off_at = None;
+    }
+
     /// Lets the power fail during the `effects`-th next operation that changes anything (one
-    /// means the next). Until [`SimDisk::crash`], every operation fails.
+    /// means the next). Until [`SimDisk::crash`] or [`SimDisk::restart`], every operation fails.
     pub fn crash_after(&self, effects: u64) {
         assert!(effects > 0, "the past cannot fail");
         let mut world = self.world();
         world.faults.power_off_at = Some(world.effects + effects);
     }
 
-    /// False between a power failure and the crash that ends it.
+    /// False between a power failure and the crash or restart that ends it.
     pub fn powered(&self) -> bool {
         self.world().powered
     }

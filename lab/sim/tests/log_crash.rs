@@ -231,13 +231,18 @@ impl Life {
         }
     }
 
+    /// Mostly the power; sometimes the process alone, whose successor then sees what no disk has.
+    fn lose_power_or_process(&mut self) {
+        if self.dice.below(3) == 0 { self.disk.restart() } else { self.disk.crash() }
+    }
+
     /// Crashes and reopens, with further crashes inside recovery, then checks the property.
     fn crash_and_check(&mut self) {
         let stats = self.log.stats();
         self.counts.rolls += stats.rolls;
         self.counts.released += stats.released;
         self.counts.crashes += 1;
-        self.disk.crash();
+        self.lose_power_or_process();
         let (log, recovered) = loop {
             if self.dice.below(3) == 0 {
                 self.disk.crash_after(self.dice.between(1, 6));
@@ -246,7 +251,7 @@ impl Life {
                 Ok(opened) => break opened,
                 Err(error) => {
                     assert!(!self.disk.powered(), "only a power failure stops recovery: {error}");
-                    self.disk.crash();
+                    self.lose_power_or_process();
                 }
             }
         };

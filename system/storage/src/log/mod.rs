@@ -55,6 +55,9 @@ mod state;
 mod window;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::{Corruption, LogError, ReadError};
 pub use maintain::{Maintenance, Pin};
 pub use reader::{Entry, LogEntries, LogReader};

@@ -125,7 +125,7 @@ pub(super) fn open<D: Disk>(disk: D, options: LogOptions) -> Result<(Log<D>, Rec
 fn create<D: Disk>(
     disk: D,
     options: LogOptions,
-    mut spares: VecDeque<Spare<D::File>>,
+    mut spares: Spares<D>,
     mut next_spare: u64,
 ) -> Result<(Log<D>, Recovered), LogError> {
     let mut spare = match spares.pop_front() {
@@ -155,12 +155,15 @@ fn create<D: Disk>(
     Ok((log, Recovered { groups: BTreeMap::new(), report: RecoveryReport::default() }))
 }
 
+/// Prepared files, the next to be used in front.
+type Spares<D> = VecDeque<Spare<<D as Disk>::File>>;
+
 /// Keeps prepared files that fit the options, removes the others; also answers the next number.
 fn collect_spares<D: Disk>(
     disk: &D,
     options: &LogOptions,
     names: &[String],
-) -> Result<(VecDeque<Spare<D::File>>, u64), LogError> {
+) -> Result<(Spares<D>, u64), LogError> {
     let (mut spares, mut next) = (VecDeque::new(), 1);
     for name in names {
         let Some(number) = spare_number(name) else { continue };
