@@ -223,8 +223,13 @@ impl Cluster {
         let log = std::fs::read_to_string(&member.log).unwrap_or_default();
         let last: Vec<&str> = log.lines().rev().take(5).collect();
         let last = last.into_iter().rev().collect::<Vec<_>>().join("\n  ");
+        let words = if last.is_empty() {
+            "; it said nothing".to_owned()
+        } else {
+            format!("; its last words:\n  {last}")
+        };
         Err(Failure::Setup(format!(
-            "{} {} ended by itself with {status}; its last words:\n  {last}",
+            "{} {} ended by itself with {status}{words}",
             self.system.name(),
             self.members[index].name,
         )))

@@ -43,9 +43,11 @@ pub fn run(arguments: &EtcdArguments) -> Result<()> {
         }
     });
     progress.finish();
-    if outcome.is_err() {
+    let has_logs =
+        std::fs::read_dir(directory.path()).is_ok_and(|mut entries| entries.next().is_some());
+    if outcome.is_err() && has_logs {
         // The members' logs stay for whoever looks for the reason.
-        let _ = directory.keep();
+        eprintln!("logs of the members: {}", directory.keep().display());
     }
     outcome
 }
@@ -313,17 +315,21 @@ fn data_directory(arguments: &EtcdArguments) -> Result<TempDir> {
         .map_err(file_failure("create a directory in", &parent))
 }
 
+/// The table as text; a reader that stops early, like `head`, is no error.
 fn list() {
+    use std::fmt::Write as _;
+    let mut text = String::new();
     for line in LINES {
-        println!("{:<12} {}", line.name, line.title);
+        let _ = writeln!(text, "{:<12} {}", line.name, line.title);
         for target in line.targets {
             let (words, ratio) = match target.bound {
                 Bound::AtLeast(ratio) => ("at least", ratio),
                 Bound::AtMost(ratio) => ("at most", ratio),
             };
-            println!("{:<12}   {:?} {words} {ratio:.2} of etcd's", "", target.figure);
+            let _ = writeln!(text, "{:<12}   {:?} {words} {ratio:.3} of etcd's", "", target.figure);
         }
     }
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
 }
 
 #[cfg(test)]
