@@ -2,8 +2,9 @@
 //! visible at once.
 
 use bytes::Bytes;
+use quorate_base::NodeId;
 use quorate_raft::{Entry, LogId, Request, SnapshotMeta};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Entries in one chunk of state.
 const CHUNK_ENTRIES: usize = 2;
@@ -19,6 +20,9 @@ pub struct App {
     pub queue: Vec<Entry>,
     /// When held, entries stay in the queue.
     pub held: bool,
+    /// States that are being sent, by receiver: how many entries each holds. An append-only list
+    /// needs no copy to be pinned.
+    pins: BTreeMap<NodeId, u64>,
     /// Chunks that wait to be stored.
     pub arrived: VecDeque<Arrived>,
     /// What was stored of a state that arrives.
@@ -69,20 +73,35 @@ impl App {
         self.queue.clear();
         self.arrived.clear();
         self.incoming.clear();
+        self.pins.clear();
         self.held = false;
     }
 
-    /// The chunk of a pinned state (its first `pinned` entries) that follows `after`:
-    /// `(next, data, done)`.
-    pub fn chunk(&self, pinned: u64, after: &Bytes) -> (Bytes, Bytes, bool) {
+    /// The chunk that follows `after` of the state pinned for `to`; an empty `after` pins anew.
+    pub fn chunk(&mut self, to: NodeId, after: Bytes) -> Request {
+        let applied = self.applied();
+        if after.is_empty() {
+            self.pins.insert(to, applied);
+        }
+        let index = *self.pins.entry(to).or_insert(applied);
+        let (next, data, done) = self.cut_chunk(index, &after);
+        Request::Chunk { to, index, after, next, data, done }
+    }
+
+    /// The receiver needs no more.
+    pub fn unpin(&mut self, to: NodeId) {
+        self.pins.remove(&to);
+    }
+
+    fn cut_chunk(&self, pinned: u64, after: &Bytes) -> (Bytes, Bytes, bool) {
         let from = decode_position(after);
-        let to = (from + CHUNK_ENTRIES).min(pinned as usize);
+        let to = (from + CHUNK_ENTRIES).min(pinned as usize).max(from);
         let mut text = String::new();
         for entry in &self.state[from..to] {
             let payload: String = entry.payload.iter().map(|byte| format!("{byte:02x}")).collect();
             text.push_str(&format!("{} {} {payload}\n", entry.index, entry.term));
         }
-        (encode_position(to), Bytes::from(text), to == pinned as usize)
+        (encode_position(to), Bytes::from(text), to >= pinned as usize)
     }
 
     /// Stores the oldest chunk that waits; the last one of a state replaces ours, durably. Says

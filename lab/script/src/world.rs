@@ -207,18 +207,15 @@ impl World {
                 self.feed(id, vec![Input::Request(Request::LogRead { to, entries })]);
             }
             Event::ChunkNeeded { to, after } => {
-                let app = &self.machine(id).app;
-                // The pinned state is the newest; positions of an append-only list stay valid.
-                let index = app.applied();
-                let (next, data, done) = app.chunk(index, &after);
-                let chunk = Request::Chunk { to, index, after, next, data, done };
+                let chunk = self.machine(id).app.chunk(to, after);
                 self.feed(id, vec![Input::Request(chunk)]);
             }
             Event::InstallChunk { meta, after, next, data, done } => {
                 let chunk = Arrived { meta, after, next, data, done };
                 self.machine(id).app.arrived.push_back(chunk);
             }
-            Event::Status { .. } | Event::ChunksDone { .. } => {}
+            Event::ChunksDone { to } => self.machine(id).app.unpin(to),
+            Event::Status { .. } => {}
         }
     }
 
