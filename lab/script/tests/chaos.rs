@@ -1,4 +1,5 @@
-//! Random schedules: the judges must find nothing wrong with a good host, and find out a broken one.
+//! Random schedules: the judges must find nothing wrong with a good host, and find out a broken
+//! one.
 
 use quorate_script::Chaos;
 use std::collections::BTreeMap;

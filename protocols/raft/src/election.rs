@@ -4,8 +4,8 @@
 //! 16):
 //! - **pre-vote** (diss. 9.6): a member raises its term only when a quorum says it could win, so a
 //!   member that cannot hear the leader does not depose it;
-//! - **stickiness** (diss. 6.2, 4.2.3): who heard a leader within the least election timeout grants neither
-//!   pre-votes nor votes, except to that leader itself (trap 13) and in a handover;
+//! - **stickiness** (diss. 6.2, 4.2.3): who heard a leader within the least election timeout grants
+//!   neither pre-votes nor votes, except to that leader itself (trap 13) and in a handover;
 //! - **check-quorum** (diss. 6.2, in leader.rs): a leader that cannot hear a quorum steps down, so
 //!   stickiness cannot protect a leader that is of no use.
 //!

@@ -301,8 +301,8 @@ impl Raft {
         leader.beacon(self.term, self.commit, out);
     }
 
-    /// Begins to hand leadership to `to` (diss. 3.10). No effect unless leading, or when `to` is not another
-    /// voter.
+    /// Begins to hand leadership to `to` (diss. 3.10). No effect unless leading, or when `to` is
+    /// not another voter.
     pub(crate) fn transfer(&mut self, now: Instant, to: NodeId, out: &mut Out<Raft>) {
         let is_voter = self.quorum.is_voter(to);
         let State::Leader(leader) = &mut self.state else { return };
@@ -367,9 +367,9 @@ impl Feed<'_> {
         }
     }
 
-    /// One append to find out whether the logs agree before `next`; with entries if they are at hand.
-    /// Where that place is compacted away no term can be compared, and a snapshot must help (traps
-    /// 28, 52).
+    /// One append to find out whether the logs agree before `next`; with entries if they are at
+    /// hand. Where that place is compacted away no term can be compared, and a snapshot must help
+    /// (traps 28, 52).
     fn probe(&self, to: NodeId, peer: &mut Progress, out: &mut Out<Raft>) {
         if self.log.term_at(peer.next - 1).is_none() {
             return peer.stream(Stream::open(to, out));

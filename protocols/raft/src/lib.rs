@@ -54,12 +54,12 @@
 //! # Memory
 //!
 //! The tail of the log that is not applied, and on a leader what a follower that keeps up still
-//! needs, stays in memory ("cached", see `log.rs`); followers further behind are served from disk by the
-//! host. When more than [`Config::max_cached_bytes`] wait to be applied, a leader hands proposals
-//! back ([`Event::NotLeader`], though it is the leader: the proposer tries later or elsewhere), and
-//! a follower takes no further entries *while it has committed ones to apply*. That condition is
-//! not a detail: without it, members whose memory is full of uncommitted entries refuse the very entry that would commit
-//! them, for ever.
+//! needs, stays in memory ("cached", see `log.rs`); followers further behind are served from disk
+//! by the host. When more than [`Config::max_cached_bytes`] wait to be applied, a leader hands
+//! proposals back ([`Event::NotLeader`], though it is the leader: the proposer tries later or
+//! elsewhere), and a follower takes no further entries *while it has committed ones to apply*. That
+//! condition is not a detail: without it, members whose memory is full of uncommitted entries
+//! refuse the very entry that would commit them, for ever.
 //!
 //! # An entry's way, and what waits for which disk
 //!
@@ -83,8 +83,9 @@
 //!   can break it.
 //! - **Proposal forwarding**: [`Event::NotLeader`] hands the payload back; only the host knows
 //!   whether sending it elsewhere could apply it twice.
-//! - **Compaction waits for nobody**: a stream whose end is compacted away meanwhile is followed by another
-//!   one. Hosts keep enough of the log behind the state to cover the time that a stream takes.
+//! - **Compaction waits for nobody**: a stream whose end is compacted away meanwhile is followed by
+//!   another one. Hosts keep enough of the log behind the state to cover the time that a stream
+//!   takes.
 //! - **A restarted receiver asks for a snapshot from its start**: this crate does not remember
 //!   positions across a crash.
 //! - **Priorities and witnesses**: elections are won by whoever asks first with a complete log.

@@ -12,7 +12,8 @@
 //! - The cache holds the newest entries; older ones are on disk only and the host reads them.
 //! - Up to `stable` everything is durable here. It may be below `base` only while the write of an
 //!   installed snapshot is in flight.
-//! - The term of every kept entry is known without the disk: a log has few terms, and each is a run.
+//! - The term of every kept entry is known without the disk: a log has few terms, and each is a
+//!   run.
 //!
 //! # Tickets
 //!

@@ -55,7 +55,8 @@ pub enum Message {
     Vote { term: u64, last: LogId, transfer: bool },
     /// The answer to `Vote`, sent after the vote is durable.
     VoteReply { term: u64, granted: bool },
-    /// Replicates entries after `prev` (paper 5.3). Empty entries make it a probe or carry a commit index.
+    /// Replicates entries after `prev` (paper 5.3). Empty entries make it a probe or carry a commit
+    /// index.
     Append { term: u64, prev: LogId, entries: Vec<Entry>, commit: u64 },
     /// Everything up to `matched` is durable on the sender and equal to the leader's log.
     Appended { term: u64, matched: u64 },
@@ -130,7 +131,8 @@ pub enum Request {
     Chunk { to: NodeId, index: u64, after: Bytes, next: Bytes, data: Bytes, done: bool },
     /// Answer to [`Event::InstallChunk`] with `done` false: stored, durable enough to resume from.
     ChunkStored { last: LogId, cursor: Bytes },
-    /// Answer to [`Event::InstallChunk`] with `done` true: the whole state is durable and switched to.
+    /// Answer to [`Event::InstallChunk`] with `done` true: the whole state is durable and switched
+    /// to.
     Installed { last: LogId },
     /// Hand leadership to this voter (diss. 3.10).
     Transfer { to: NodeId },
@@ -170,7 +172,8 @@ pub enum Event {
     ReadDropped(Vec<u64>),
     /// This member cannot append now (not the leader, or handing over); certainly not applied.
     NotLeader(Bytes),
-    /// Read `from..` from the log on disk, at most `max_bytes` but at least one entry, for a follower.
+    /// Read `from..` from the log on disk, at most `max_bytes` but at least one entry, for a
+    /// follower.
     ReadLog { to: NodeId, from: u64, max_bytes: usize },
     /// Produce the chunk of the newest pinned state that follows `after` (empty: pin anew).
     ChunkNeeded { to: NodeId, after: Bytes },

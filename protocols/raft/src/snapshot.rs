@@ -9,8 +9,9 @@
 //!   stream's leader or state changed.
 //! - A state at or below the receiver's commit index is not installed, but acknowledged as matched
 //!   (trap 51).
-//! - From the last chunk's arrival until its host has switched, a receiver takes neither entries nor
-//!   another state, and gives nothing out: the host is replacing what they would be applied to (traps 50, 53).
+//! - From the last chunk's arrival until its host has switched, a receiver takes neither entries
+//!   nor another state, and gives nothing out: the host is replacing what they would be applied to
+//!   (traps 50, 53).
 
 use crate::node::{Raft, State};
 use crate::progress::Flow;
