@@ -4,8 +4,13 @@
 //! talk to a cluster as any client would, with etcdctl's names, flags, output and exit codes; called through a link named
 //! `etcdctl` the binary offers only them.
 
+mod columns;
 mod ctl;
 mod local;
+mod node;
+mod serve;
+mod status;
+mod up;
 
 use std::ffi::OsString;
 use std::path::Path;
