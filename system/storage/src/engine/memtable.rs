@@ -48,7 +48,8 @@ impl Versions {
         if self.newest.seq < seq {
             return Some(&self.newest);
         }
-        self.older.iter().rev().find(|version| version.seq < seq)
+        let seen = self.older.partition_point(|version| version.seq < seq);
+        self.older[..seen].last()
     }
 
     /// Adds a version and drops those that no reader at `oldest_view` or later can see.
@@ -60,10 +61,10 @@ impl Versions {
         }
         let before = std::mem::replace(&mut self.newest, version);
         self.older.push(before);
-        let seen = self.older.iter().rposition(|version| version.seq < oldest_view);
-        // The oldest view sees the newest version: everything older is out of sight.
+        // The oldest view sees the last version before it; what that one replaced is out of sight.
+        let seen = self.older.partition_point(|version| version.seq < oldest_view);
         let unseen =
-            if self.newest.seq < oldest_view { self.older.len() } else { seen.unwrap_or(0) };
+            if self.newest.seq < oldest_view { self.older.len() } else { seen.saturating_sub(1) };
         self.older.drain(..unseen);
     }
 }
@@ -229,5 +230,47 @@ impl Copier {
         }
         self.0.extend_from_slice(bytes);
         self.0.split().freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(table: &Memtable, key: &[u8]) -> usize {
+        1 + versions(&table.map.get(key).unwrap()).older.len()
+    }
+
+    #[test]
+    fn versions_that_no_view_sees_are_dropped() {
+        let table = Memtable::new(1);
+        let write = |seq: u64, oldest_view| {
+            let value = Some(Bytes::copy_from_slice(&seq.to_be_bytes()));
+            table.insert(Bytes::from_static(b"counter"), seq, value, oldest_view);
+        };
+        // Each batch is published before the next, and nobody keeps a view: the writer keeps what
+        // the last published state shows, and what it is writing.
+        (1..1000).for_each(|seq| write(seq, seq));
+        assert_eq!(count(&table, b"counter"), 2);
+        // A view of batch 999 is held: it, and all since, stay until it goes.
+        (1000..1100).for_each(|seq| write(seq, 1000));
+        assert_eq!(count(&table, b"counter"), 101);
+        let at = |seq: u64| table.get(b"counter", seq).unwrap().unwrap();
+        assert_eq!(at(1000), &999u64.to_be_bytes()[..]);
+        assert_eq!(at(1050), &1049u64.to_be_bytes()[..]);
+        assert_eq!(at(u64::MAX), &1099u64.to_be_bytes()[..]);
+        assert!(table.get(b"counter", 999).is_none(), "dropped: no view is that old");
+        write(1100, 1100);
+        assert_eq!(count(&table, b"counter"), 2);
+    }
+
+    #[test]
+    fn writing_twice_in_a_batch_keeps_the_last() {
+        let table = Memtable::new(1);
+        table.insert(Bytes::from_static(b"k"), 5, Some(Bytes::from_static(b"a")), 5);
+        table.insert(Bytes::from_static(b"k"), 5, None, 5);
+        assert_eq!(count(&table, b"k"), 1);
+        assert_eq!(table.get(b"k", 6), Some(None));
+        assert_eq!(table.get(b"k", 5), None);
     }
 }

@@ -217,9 +217,12 @@ impl Shared {
         while !self.stopped() {
             let next = {
                 let mut queue = lock(&self.queue);
-                queue.flushing = false;
+                let was_busy = std::mem::take(&mut queue.flushing);
                 if queue.sealed.is_empty() {
-                    self.changed.notify_all();
+                    // Only a change is told: two idle threads must not keep each other awake.
+                    if was_busy {
+                        self.changed.notify_all();
+                    }
                     let waited = self.changed.wait_timeout(queue, RETIRE_EVERY);
                     queue = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
@@ -261,13 +264,15 @@ impl Shared {
         // A merge competes with the threads that answer clients: it yields to them. On
         // Linux this touches the calling thread only.
         // Where that is refused the merge still does its work.
-        let _ = rustix::process::setpriority_process(None, 10);
+        let _ = rustix::process::setpriority_process(None, 5);
         while !self.stopped() {
             {
                 let mut queue = lock(&self.queue);
-                queue.merging = false;
+                let was_busy = std::mem::take(&mut queue.merging);
                 if !queue.merge_wanted {
-                    self.changed.notify_all();
+                    if was_busy {
+                        self.changed.notify_all();
+                    }
                     let waited = self.changed.wait_timeout(queue, RETIRE_EVERY);
                     queue = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
