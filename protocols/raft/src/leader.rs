@@ -368,16 +368,14 @@ impl Feed<'_> {
     }
 
     /// One append to find out whether the logs agree before `next`; with entries if they are at
-    /// hand. Where that place is compacted away no term can be compared, and a snapshot must help
-    /// (traps 28, 52).
+    /// hand.
     fn probe(&self, to: NodeId, peer: &mut Progress, out: &mut Out<Raft>) {
-        if self.log.term_at(peer.next - 1).is_none() {
-            return peer.stream(Stream::open(to, out));
-        }
         let entries = self.log.slice(peer.next, u64::MAX, self.config.max_append_bytes);
         self.send(to, peer, entries.unwrap_or_default(), out);
     }
 
+    /// Sends one append. Where the place before it is compacted away no term can be compared, and a
+    /// snapshot must help (traps 28, 52).
     fn send(&self, to: NodeId, peer: &mut Progress, entries: Vec<Entry>, out: &mut Out<Raft>) {
         let index = peer.next - 1;
         let Some(term) = self.log.term_at(index) else {
