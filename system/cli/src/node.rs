@@ -1,0 +1,98 @@
+//! `quorate node`: do something to a member of the local cluster that `quorate up` runs.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::up::DATA_DIR;
+use crate::up::control::{self, Action, Request};
+
+/// Stop, kill, pause or cut off members of the cluster that `quorate up` runs.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  # The machine of n2 loses power, and comes back
+  quorate node kill n2
+  quorate node restart n2
+
+  # n2 is held for a while, as by a long pause of its virtual machine
+  quorate node pause n2
+  quorate node resume n2
+
+  # The network loses everything that n2 sends to n1, and nothing else
+  quorate node cut n2 --to n1
+  quorate node heal n2")]
+pub struct NodeArguments {
+    #[command(subcommand)]
+    command: NodeCommand,
+    /// The data directory of the cluster
+    #[arg(long, global = true, default_value = DATA_DIR)]
+    data_dir: PathBuf,
+}
+
+#[derive(Subcommand, Debug)]
+enum NodeCommand {
+    /// Let it drain and end (SIGTERM)
+    Stop(Node),
+    /// End it at once (SIGKILL)
+    Kill(Node),
+    /// Start it again, after stopping it if it runs
+    Restart(Node),
+    /// Hold it (SIGSTOP)
+    Pause(Node),
+    /// Let it go on (SIGCONT)
+    Resume(Node),
+    /// Lose every packet on its links to the other members, without a word to anybody
+    Cut(Links),
+    /// Let packets through again
+    Heal(Links),
+}
+
+#[derive(Args, Debug)]
+struct Node {
+    /// Its name, such as n2
+    name: String,
+}
+
+#[derive(Args, Debug)]
+struct Links {
+    /// Its name, such as n2
+    name: String,
+    /// Only what it sends to this node
+    #[arg(long, value_name = "NODE")]
+    to: Option<String>,
+    /// Only what it receives from this node
+    #[arg(long, value_name = "NODE")]
+    from: Option<String>,
+}
+
+impl NodeCommand {
+    fn request(self) -> Request {
+        let plain = |action, node: Node| Request { action, node: node.name, to: None, from: None };
+        let links = |action, Links { name, to, from }| Request { action, node: name, to, from };
+        match self {
+            NodeCommand::Stop(node) => plain(Action::Stop, node),
+            NodeCommand::Kill(node) => plain(Action::Kill, node),
+            NodeCommand::Restart(node) => plain(Action::Restart, node),
+            NodeCommand::Pause(node) => plain(Action::Pause, node),
+            NodeCommand::Resume(node) => plain(Action::Resume, node),
+            NodeCommand::Cut(cut) => links(Action::Cut, cut),
+            NodeCommand::Heal(heal) => links(Action::Heal, heal),
+        }
+    }
+}
+
+/// Asks the supervisor and prints what it did.
+pub fn main(arguments: NodeArguments) -> ExitCode {
+    let answer = control::ask(&arguments.data_dir, &arguments.command.request());
+    match answer {
+        Ok(answer) if answer.ok => {
+            println!("{}", answer.text);
+            ExitCode::SUCCESS
+        }
+        Ok(control::Answer { text, .. }) | Err(text) => {
+            eprintln!("quorate node: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `quorate serve`: one member, told what to do as etcd is told.
+//!
+//! The way from words to a running member: [`arguments`] reads the command line, [`file`] a configuration file,
+//! [`settings`] puts them together with the environment and remembers who said what, [`build`] checks that it makes
+//! sense and makes the configuration, [`logging`] and [`process`] prepare the process, and the server takes over.
+//! [`table`] lists every flag; nothing else knows their names by heart except `build`.
+//!
+//! clap is not used here: Go's conventions (one dash, `--flag=false`) are not its own.
+
+mod arguments;
+mod build;
+mod file;
+mod logging;
+mod print;
+mod process;
+mod settings;
+mod table;
+mod value;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use tracing::{error, warn};
+
+use settings::Settings;
+
+/// An error in the flags: one line that names the flag, the value and what was expected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FlagError(pub String);
+
+/// The exit code of an error in the flags.
+const BAD_FLAGS: u8 = 2;
+
+/// Runs a member. The arguments are those after `serve`.
+pub fn main(arguments: &[String]) -> ExitCode {
+    match prepare(arguments) {
+        Ok(Prepared::Print(text)) => {
+            // Whoever reads this may have enough of it (`| head`).
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Ok(Prepared::Run(settings, config, warnings)) => run(&settings, config, &warnings),
+        Err(FlagError(text)) => {
+            eprintln!("quorate serve: {text}");
+            ExitCode::from(BAD_FLAGS)
+        }
+    }
+}
+
+/// What the flags ask for.
+enum Prepared {
+    Print(String),
+    Run(Settings, quorate_server::Config, Vec<String>),
+}
+
+fn prepare(arguments: &[String]) -> Result<Prepared, FlagError> {
+    let line = arguments::parse(arguments)?;
+    if line.help {
+        return Ok(Prepared::Print(print::help()));
+    }
+    if line.version {
+        return Ok(Prepared::Print(format!("quorate {}\n", env!("CARGO_PKG_VERSION"))));
+    }
+    let environment = |name: &str| std::env::var(name).ok();
+    let (settings, warnings) = Settings::gather(line, &environment)?;
+    if settings.is("print-config") {
+        return Ok(Prepared::Print(print::config(&settings)));
+    }
+    let config = build::config(&settings)?;
+    Ok(Prepared::Run(settings, config, warnings))
+}
+
+fn run(settings: &Settings, config: quorate_server::Config, warnings: &[String]) -> ExitCode {
+    if let Err(FlagError(text)) = logging::start(settings) {
+        eprintln!("quorate serve: {text}");
+        return ExitCode::from(BAD_FLAGS);
+    }
+    let failed = |text: &str| failed(text, settings);
+    for text in warnings {
+        warn!("{text}");
+    }
+    if let Err(error) = process::raise_open_files() {
+        warn!("the limit of open files stays as it is: {error}");
+    }
+    if settings.is("exit-with-parent") {
+        match process::exit_with_parent() {
+            Ok(true) => {}
+            Ok(false) => return failed("the process that started this one is gone"),
+            Err(error) => return failed(&format!("--exit-with-parent: {error}")),
+        }
+    }
+    let mut signals = match process::Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return failed(&format!("cannot listen for signals: {error}")),
+    };
+    match quorate_server::run(config, signals.first()) {
+        Ok(()) => signals.number().map_or(ExitCode::SUCCESS, process::end_by_signal),
+        Err(error) => failed(&error.to_string()),
+    }
+}
+
+/// Ends with one line on stderr, and in the log when that is somewhere else.
+fn failed(text: &str, settings: &Settings) -> ExitCode {
+    let text = text.replace('\n', " ");
+    if !logging::reaches_stderr(settings) {
+        error!("{text}");
+    }
+    eprintln!("quorate serve: {text}");
+    ExitCode::FAILURE
+}

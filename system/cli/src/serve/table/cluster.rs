@@ -1,0 +1,82 @@
+//! Flags about the cluster: who belongs to it and how it keeps itself in order.
+
+use super::Kind::{Bool, Choice, Count, Duration, Members, Text, Urls};
+use super::{Flag, idle, refused, works};
+
+const NO_DISCOVERY: &str = "name all members in --initial-cluster instead";
+const WITH_DISCOVERY: &str = "there is no discovery service; --initial-cluster names all members";
+
+pub const FLAGS: &[Flag] = &[
+    works(
+        "initial-advertise-peer-urls",
+        "http://localhost:2380",
+        Urls,
+        "Where the other members reach this one; as in its entry of --initial-cluster.",
+    ),
+    works(
+        "initial-cluster",
+        "",
+        Members,
+        "All members, name=URL,name=URL. Default: this member alone.",
+    ),
+    works(
+        "initial-cluster-state",
+        "new",
+        Choice(&["new", "existing"]),
+        "\"existing\" starts only a member that has its data; \"new\" also founds a cluster.",
+    ),
+    works(
+        "initial-cluster-token",
+        "etcd-cluster",
+        Text,
+        "Tells clusters apart that have the same addresses.",
+    ),
+    works(
+        "advertise-client-urls",
+        "http://localhost:2379",
+        Urls,
+        "What clients are told to connect to; required with --listen-client-urls.",
+    ),
+    idle("pre-vote", "true", Bool, "it is always on"),
+    idle("strict-reconfig-check", "true", Bool, "members cannot be changed yet"),
+    idle("max-learners", "1", Count(1, 7), "learners are not supported yet"),
+    idle(
+        "auto-compaction-retention",
+        "0",
+        Text,
+        "there is no automatic compaction yet; compact with `quorate compaction`",
+    ),
+    idle(
+        "auto-compaction-mode",
+        "periodic",
+        Choice(&["periodic", "revision"]),
+        "there is no automatic compaction yet",
+    ),
+    idle("v2-deprecation", "write-only", Text, "there is no v2 store"),
+    idle("corrupt-check-time", "0s", Duration, "members do not compare hashes by themselves yet"),
+    idle(
+        "compact-hash-check-time",
+        "1m",
+        Duration,
+        "members do not compare hashes by themselves yet",
+    ),
+    idle("downgrade-check-time", "5s", Duration, "downgrades are not supported yet"),
+    idle("feature-gates", "", Text, "there are no features to switch"),
+    refused(
+        "force-new-cluster",
+        "false",
+        Bool,
+        "restore a snapshot with `quorate snapshot restore`",
+    ),
+    refused("discovery", "", Text, NO_DISCOVERY),
+    refused("discovery-token", "", Text, NO_DISCOVERY),
+    refused("discovery-endpoints", "", Text, NO_DISCOVERY),
+    refused("discovery-srv", "", Text, NO_DISCOVERY),
+    refused("discovery-srv-name", "", Text, NO_DISCOVERY),
+    idle("discovery-dial-timeout", "2s", Duration, WITH_DISCOVERY),
+    idle("discovery-request-timeout", "5s", Duration, WITH_DISCOVERY),
+    idle("discovery-keepalive-time", "2s", Duration, WITH_DISCOVERY),
+    idle("discovery-keepalive-timeout", "6s", Duration, WITH_DISCOVERY),
+    idle("discovery-fallback", "exit", Choice(&["exit"]), WITH_DISCOVERY),
+    idle("discovery-proxy", "", Text, WITH_DISCOVERY),
+];

@@ -1,0 +1,52 @@
+//! Flags that etcd does not have.
+
+use super::Kind::{Bool, Choice, Count, Path, Routes};
+use super::{Flag, works};
+
+pub const FLAGS: &[Flag] = &[
+    works(
+        "config-file",
+        "",
+        Path,
+        "Read settings from this file: etcd's YAML, JSON, or TOML (*.toml).",
+    ),
+    works("print-config", "false", Bool, "Print every setting and where it came from, and exit."),
+    works(
+        "write-out",
+        "table",
+        Choice(&["table", "json"]),
+        "How --print-config prints; short: -w.",
+    ),
+    works(
+        "client-threads",
+        "0",
+        Count(0, 1024),
+        "Threads that serve clients; 0 is one per processor.",
+    ),
+    works("max-watchers", "1000000", Count(1, 1 << 32), "Most watchers of this member."),
+    works(
+        "max-watchers-per-stream",
+        "100000",
+        Count(1, 1 << 32),
+        "Most watchers of one watch stream.",
+    ),
+    works(
+        "watch-buffer-bytes",
+        "1048576",
+        Count(1024, 1 << 30),
+        "Bytes of one watch answer before a watcher waits for its reader.",
+    ),
+    works(
+        "peer-route",
+        "",
+        Routes,
+        "name=host:port: reach that peer at another address than its URL, to inject faults in between; \
+         may be repeated.",
+    ),
+    works(
+        "exit-with-parent",
+        "false",
+        Bool,
+        "End when the process that started this one ends; `quorate up` sets it.",
+    ),
+];

@@ -1,0 +1,47 @@
+//! Flags about what a member says of itself: logs, metrics, traces.
+
+use super::Kind::{Bool, Choice, Count, Duration, Text, Urls};
+use super::{Flag, idle, works};
+
+const NO_METRICS: &str = "metrics are not served yet";
+const NO_TRACES: &str = "traces are not exported yet";
+const NO_ROTATION: &str = "logs are not rotated; leave that to logrotate with copytruncate";
+
+pub const FLAGS: &[Flag] = &[
+    works(
+        "log-level",
+        "info",
+        Choice(&["debug", "info", "warn", "error", "panic", "fatal"]),
+        "Least severity that is logged; panic and fatal mean error.",
+    ),
+    works(
+        "log-format",
+        "json",
+        Choice(&["json", "console"]),
+        "One JSON object or one text per line.",
+    ),
+    works(
+        "log-outputs",
+        "default",
+        Text,
+        "stderr, stdout or paths, with commas between them; default is stderr.",
+    ),
+    idle("logger", "zap", Choice(&["zap"]), "there is one logger"),
+    idle("enable-log-rotation", "false", Bool, NO_ROTATION),
+    idle(
+        "log-rotation-config-json",
+        r#"{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}"#,
+        Text,
+        NO_ROTATION,
+    ),
+    idle("metrics", "basic", Choice(&["basic", "extensive"]), NO_METRICS),
+    idle("listen-metrics-urls", "", Urls, NO_METRICS),
+    idle("enable-pprof", "false", Bool, "there is no profile over HTTP; use perf"),
+    idle("warning-apply-duration", "100ms", Duration, "slow applies are not reported yet"),
+    idle("warning-unary-request-duration", "300ms", Duration, "slow requests are not reported yet"),
+    idle("enable-distributed-tracing", "false", Bool, NO_TRACES),
+    idle("distributed-tracing-address", "localhost:4317", Text, NO_TRACES),
+    idle("distributed-tracing-service-name", "etcd", Text, NO_TRACES),
+    idle("distributed-tracing-instance-id", "", Text, NO_TRACES),
+    idle("distributed-tracing-sampling-rate", "0", Count(0, 1_000_000), NO_TRACES),
+];
