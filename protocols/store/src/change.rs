@@ -60,7 +60,7 @@ impl<E: Engine> Applier<E> {
         let prev = match &old {
             Some(record) => {
                 let header = Header::read(record)?;
-                self.to_history(at, &put.key, record);
+                self.move_to_history(at, &put.key, record);
                 Some(pair_of(&put.key, &header, record))
             }
             None => None,
@@ -152,7 +152,7 @@ impl<E: Engine> Applier<E> {
         let at = revision.stamp();
         let header = Header::read(&record)?;
         let pair = pair_of(&key, &header, &record);
-        self.to_history(at, &key, &record);
+        self.move_to_history(at, &key, &record);
         layout::begin(&mut self.key, CURRENT);
         self.key.extend_from_slice(&key);
         self.engine.delete(&self.key);
@@ -169,7 +169,7 @@ impl<E: Engine> Applier<E> {
     }
 
     /// The current record of a key becomes a version that ended at `at`.
-    fn to_history(&mut self, at: Stamp, key: &[u8], record: &Bytes) {
+    fn move_to_history(&mut self, at: Stamp, key: &[u8], record: &Bytes) {
         layout::begin(&mut self.key, HISTORY);
         layout::escape(key, &mut self.key);
         at.write(&mut self.key);

@@ -2,9 +2,9 @@
 //!
 //! The keys that exist are cut into contiguous buckets of a few hundred, each with its exact
 //! number. A count walks the two buckets where the range begins and ends and adds up the ones
-//! between. A birth or death changes one number; a bucket that grows beyond [`FULL`] is split at
-//! its median (one walk of the bucket per [`FULL`]/2 births), one that shrinks below [`SPARSE`]
-//! joins a neighbour.
+//! between. A birth or death changes one number; a bucket that grows beyond a limit is split at
+//! its median (half a walk of the bucket, once in that many births), one that runs sparse joins a
+//! neighbour.
 //!
 //! The buckets lie in chunks behind shared pointers: publishing an index copies one pointer, and
 //! the first change after that copies the list of chunks and the numbers (not the keys) of one
@@ -16,15 +16,23 @@ use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A bucket with more keys than this is split.
-const FULL: u32 = 512;
-/// A bucket with fewer keys than this joins a neighbour, if both together are at most [`JOINED`].
-const SPARSE: u32 = 64;
-const JOINED: u32 = 320;
-/// A chunk with more buckets than this is split.
-const WIDE: usize = 128;
-/// A chunk with fewer buckets than this joins a neighbour, if both together are at most half full.
-const NARROW: usize = 16;
+/// When buckets and chunks split and join. One set of numbers ships; tests use smaller ones.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// A bucket with more keys than this is split.
+    full: u32,
+    /// A bucket with fewer keys than this joins a neighbour, if both together have at most
+    /// `joined`.
+    sparse: u32,
+    joined: u32,
+    /// A chunk with more buckets than this is split.
+    wide: usize,
+    /// A chunk with fewer buckets than this joins a neighbour, if both together are at most half
+    /// of `wide`.
+    narrow: usize,
+}
+
+const SHIPPED: Limits = Limits { full: 256, sparse: 32, joined: 160, wide: 128, narrow: 16 };
 
 #[derive(Clone, Debug)]
 struct Chunk {
@@ -58,8 +66,8 @@ struct Place {
 }
 
 impl CountIndex {
-    fn of(buckets: Vec<(Bytes, u32)>) -> CountIndex {
-        let half = WIDE / 2;
+    fn of(buckets: Vec<(Bytes, u32)>, limits: Limits) -> CountIndex {
+        let half = limits.wide / 2;
         let chunks = buckets
             .chunks(half)
             .map(|part| {
@@ -189,11 +197,16 @@ pub(crate) struct Counter {
     index: CountIndex,
     /// First keys of buckets that must be written, or removed if they are no bucket any more.
     dirty: BTreeSet<Bytes>,
+    limits: Limits,
 }
 
 impl Counter {
     /// Loads the buckets of an engine.
     pub fn open<R: EngineRead>(engine: &R) -> Result<Counter, EngineError> {
+        Counter::with(engine, SHIPPED)
+    }
+
+    fn with<R: EngineRead>(engine: &R, limits: Limits) -> Result<Counter, EngineError> {
         let mut buckets = Vec::new();
         for pair in engine.range(&[BUCKET], Some(&[BUCKET + 1])) {
             let (key, value) = pair?;
@@ -206,7 +219,7 @@ impl Counter {
             Some((first, _)) if first.is_empty() => {}
             Some(_) => return Err(EngineError("the first count bucket is missing".into())),
         }
-        Ok(Counter { index: CountIndex::of(buckets), dirty: BTreeSet::new() })
+        Ok(Counter { index: CountIndex::of(buckets, limits), dirty: BTreeSet::new(), limits })
     }
 
     /// The counts as they stand, for readers.
@@ -228,7 +241,7 @@ impl Counter {
         let chunk = self.index.chunk_mut(place.chunk);
         chunk.counts[place.bucket] += 1;
         chunk.total += 1;
-        if chunk.counts[place.bucket] > FULL {
+        if chunk.counts[place.bucket] > self.limits.full {
             self.split(engine, place)?;
         }
         Ok(())
@@ -242,7 +255,7 @@ impl Counter {
         assert!(chunk.counts[place.bucket] > 0, "a key died that was never counted");
         chunk.counts[place.bucket] -= 1;
         chunk.total -= 1;
-        if chunk.counts[place.bucket] < SPARSE {
+        if chunk.counts[place.bucket] < self.limits.sparse {
             self.join(place);
         }
     }
@@ -261,9 +274,9 @@ impl Counter {
         chunk.counts.insert(place.bucket + 1, count - left);
         Arc::make_mut(&mut chunk.starts).insert(place.bucket + 1, start.clone());
         self.dirty.insert(start);
-        if chunk.counts.len() > WIDE {
-            let counts = chunk.counts.split_off(WIDE / 2);
-            let starts = Arc::make_mut(&mut chunk.starts).split_off(WIDE / 2);
+        if chunk.counts.len() > self.limits.wide {
+            let counts = chunk.counts.split_off(self.limits.wide / 2);
+            let starts = Arc::make_mut(&mut chunk.starts).split_off(self.limits.wide / 2);
             let right = Chunk::new(starts, counts);
             chunk.total -= right.total;
             Arc::make_mut(&mut self.index.chunks).insert(place.chunk + 1, Arc::new(right));
@@ -274,7 +287,7 @@ impl Counter {
     /// Joins a sparse bucket with the one after it, or the one before, if together they are small.
     fn join(&mut self, place: Place) {
         let count = |place: Place| self.index.chunks[place.chunk].counts[place.bucket];
-        let small = |other: &Place| count(*other) + count(place) <= JOINED;
+        let small = |other: &Place| count(*other) + count(place) <= self.limits.joined;
         let (left, right) = match self.index.next(place).filter(small) {
             Some(next) => (place, next),
             None => match self.index.previous(place).filter(small) {
@@ -296,11 +309,11 @@ impl Counter {
 
     fn join_chunks(&mut self, at: usize) {
         let len = |at: usize| self.index.chunks[at].counts.len();
-        if len(at) >= NARROW || self.index.chunks.len() == 1 {
+        if len(at) >= self.limits.narrow || self.index.chunks.len() == 1 {
             return;
         }
         let left = if at == 0 { 0 } else { at - 1 };
-        if len(left) + len(left + 1) > WIDE / 2 && len(at) > 0 {
+        if len(left) + len(left + 1) > self.limits.wide / 2 && len(at) > 0 {
             return;
         }
         let right = Arc::make_mut(&mut self.index.chunks).remove(left + 1);
@@ -324,5 +337,91 @@ impl Counter {
                 engine.delete(&key);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemEngine;
+    use quorate_base::Dice;
+
+    const TINY: Limits = Limits { full: 8, sparse: 3, joined: 6, wide: 8, narrow: 3 };
+
+    fn assert_invariants(index: &CountIndex) {
+        let mut starts = Vec::new();
+        for chunk in index.chunks.iter() {
+            assert!(!chunk.counts.is_empty() && chunk.counts.len() == chunk.starts.len());
+            assert!(chunk.counts.len() <= TINY.wide);
+            let sum: u64 = chunk.counts.iter().map(|count| u64::from(*count)).sum();
+            assert_eq!(chunk.total, sum);
+            assert!(chunk.counts.iter().all(|count| *count <= TINY.full));
+            starts.extend(chunk.starts.iter().cloned());
+        }
+        assert!(starts[0].is_empty());
+        assert!(starts.is_sorted_by(|a, b| a < b));
+    }
+
+    fn assert_counts(
+        index: &CountIndex,
+        engine: &MemEngine,
+        keys: &BTreeSet<Bytes>,
+        dice: &mut Dice,
+    ) {
+        assert_invariants(index);
+        assert_eq!(index.total(), keys.len() as u64);
+        let key = |dice: &mut Dice| format!("{:03}", dice.below(1_100));
+        for _ in 0..5 {
+            let (from, to) = (key(dice), key(dice));
+            let from = if dice.chance(100_000) { String::new() } else { from };
+            let from = from.as_bytes();
+            for to in [Some(to.as_bytes()), None] {
+                let inside = |k: &&Bytes| k[..] >= *from && to.is_none_or(|to| k[..] < *to);
+                let want = keys.iter().filter(inside).count() as u64;
+                assert_eq!(index.count(engine, from, to).unwrap(), want);
+                assert!(index.at_most(from, to) >= want);
+            }
+        }
+    }
+
+    #[test]
+    fn buckets_and_chunks_split_and_join_and_every_count_stays_exact() {
+        let mut dice = Dice::new(21);
+        let mut engine = MemEngine::new();
+        let mut counter = Counter::with(&engine, TINY).unwrap();
+        let (mut keys, mut copies) = (BTreeSet::new(), Vec::new());
+        let (mut most, mut least) = (0, usize::MAX);
+        for step in 0..20_000u32 {
+            let key = Bytes::from(format!("{:03}", dice.below(1_000)));
+            // Up to nearly all keys, down to nearly none, and again.
+            let births = if (step / 4_000).is_multiple_of(2) { 900_000 } else { 60_000 };
+            let raw = layout::plain(CURRENT, &key);
+            if dice.chance(births) {
+                if keys.insert(key.clone()) {
+                    engine.put(&raw, b"");
+                    counter.birth(&engine, &key).unwrap();
+                }
+            } else if keys.remove(&key) {
+                engine.delete(&raw);
+                counter.death(&key);
+            }
+            if step % 50 == 0 {
+                counter.store(&mut engine);
+                assert_counts(counter.index(), &engine, &keys, &mut dice);
+            }
+            if step % 1_000 == 999 {
+                let chunks = counter.index().chunks.len();
+                (most, least) = (most.max(chunks), least.min(chunks));
+                copies.push((counter.index().clone(), engine.clone(), keys.clone()));
+                counter.store(&mut engine);
+                counter = Counter::with(&engine, TINY).unwrap();
+                assert_counts(counter.index(), &engine, &keys, &mut dice);
+            }
+        }
+        // What was published has not changed under its readers.
+        for (index, engine, keys) in &copies {
+            assert_counts(index, engine, keys, &mut dice);
+        }
+        assert!(most > 20 && least < 5, "too tame: {most} chunks at most, {least} at least");
     }
 }

@@ -142,9 +142,9 @@ impl Cursor {
         }
         self.started = true;
         let events = if in_ring {
-            self.from_ring(ring, current.min(ring.last()), budget)
+            self.read_ring(ring, current.min(ring.last()), budget)
         } else {
-            self.from_engine(view, encode, budget)?
+            self.read_engine(view, encode, budget)?
         };
         let synced = self.is_synced(current);
         Ok(Polled::Batch(Batch { events, next: self.next, synced }))
@@ -155,7 +155,7 @@ impl Cursor {
         !filtered && self.watch.range.contains(key)
     }
 
-    fn from_ring<T: Clone>(
+    fn read_ring<T: Clone>(
         &mut self,
         ring: &Ring<T>,
         last: i64,
@@ -176,7 +176,7 @@ impl Cursor {
         events
     }
 
-    fn from_engine<V: EngineRead, T>(
+    fn read_engine<V: EngineRead, T>(
         &mut self,
         view: &View<V>,
         encode: &impl Fn(&Event) -> T,

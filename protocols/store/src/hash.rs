@@ -15,7 +15,7 @@ pub struct Checksum(u64);
 impl Checksum {
     /// A checksum of nothing yet; different seeds give unrelated sums.
     pub fn new(seed: u64) -> Checksum {
-        Checksum(seed ^ 0x51_7cc1_b727_220a_95)
+        Checksum(seed ^ 0x517c_c1b7_2722_0a95)
     }
 
     /// Takes in one number.

@@ -77,7 +77,7 @@ impl Session {
     }
 
     fn read(bytes: &[u8]) -> Result<Session, Malformed> {
-        if bytes.len() < 16 || bytes.len() % 16 != 0 {
+        if bytes.len() < 16 || !bytes.len().is_multiple_of(16) {
             return Err(Malformed("a session has the wrong length"));
         }
         let applied =

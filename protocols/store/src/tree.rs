@@ -8,8 +8,9 @@
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// Entries of a node before it splits.
-const WIDTH: usize = 64;
+/// Entries of a node before it splits. Small, since the first write to a node after a view was taken
+/// copies it, and copying an entry touches the memory of its key and its value.
+const WIDTH: usize = 16;
 
 #[derive(Clone, Debug)]
 enum Node {
