@@ -40,7 +40,7 @@ struct Entry {
     expired: bool,
     /// When its remaining time is to be written down; `None` for a short lease.
     checkpoint: Option<Instant>,
-    /// What the state has written down, 0 for nothing.
+    /// What the state has written down, or is about to; 0 for nothing.
     recorded: i64,
 }
 
@@ -115,7 +115,7 @@ impl Lessor {
             by_checkpoint: BTreeSet::new(),
             pace: now,
         };
-        // Piled-up expiries move apart, never forwards. A second's worth may stay together.
+        // Piled-up expiries move apart: later, never earlier. A second's worth may stay together.
         let gap = Duration::from_secs(1) / PLANNED_PER_SECOND;
         let mut free = now;
         for (wanted, lease) in planned {
@@ -225,7 +225,11 @@ impl Lessor {
             entry.checkpoint = (!entry.expired).then_some(now + CHECKPOINT);
             if let Some(next) = entry.checkpoint {
                 self.by_checkpoint.insert((next, id));
-                due.checkpoints.push((id, ceil_seconds(entry.due.since(now))));
+                let left = ceil_seconds(entry.due.since(now));
+                // Noted now, not when it is applied: a renewal in between must clear it, or the
+                // checkpoint, which is already on its way, would cut the renewed lease short.
+                entry.recorded = left;
+                due.checkpoints.push((id, left));
             }
         }
         due

@@ -1,4 +1,53 @@
-//! The replicated state of a strong keyspace.
+//! The replicated state of a strong keyspace: etcd's semantics as a value.
+//!
+//! # What it promises
+//!
+//! Members that apply the same log hold the same state and give the same answers, whatever their
+//! batches, crashes, snapshots and progress in forgetting. A reader holds a [`View`]: one moment,
+//! unchanging, complete. A watcher holds a [`Cursor`]: every change of its keys once, in order,
+//! whole revisions, from any revision that is not compacted. Nothing here reads a clock, a socket
+//! or a disk; the state lies behind [`Engine`], which the simulator replaces by [`MemEngine`].
+//!
+//! # How the parts fit
+//!
+//! ```text
+//! log ──> Applier ──publish──> View ──> range, read_txn, hash_kv, chunk
+//!            │                   │
+//!            │ Engine            └──> Cursor::poll <── Ring <── events, encoded once
+//!            └── compact_step
+//! leader's clock ──> Lessor ──> LeaseRevoke, LeaseCheckpoint ──> log
+//! ```
+//!
+//! - [`Applier`] takes committed [`Command`]s in order, one engine batch at a time, the applied
+//!   index inside the batch.
+//! - [`validate`] is what the API checks before a command is proposed.
+//! - [`View`] answers reads; [`Ring`], [`Cursor`] and [`Interests`] serve watchers.
+//! - [`Lessor`] says when leases expire; only the leader has one.
+//! - [`Installer`] fills a fresh engine from another member's chunks.
+//!
+//! # The rules that the code keeps
+//!
+//! 1. Every key has its newest version in one ordered space; a version that is replaced moves to
+//!    history, sorted by the revision that *ended* it. See `layout.rs` for why, and for the bytes.
+//! 2. A command that is refused has changed nothing: all checks come before the first write.
+//! 3. What can be read depends on the compacted revision alone, never on how far the sweep got.
+//! 4. A count is exact and does not walk its range: see `count.rs`.
+//! 5. An operation with an id is done once: see `session.rs`, and the bounds stated there.
+//!
+//! # Where it differs from etcd, and what that costs
+//!
+//! - Sorting is stable (etcd's is not): ties come by key.
+//! - A put and a delete of one key in two nested transactions of one list are refused as duplicate
+//!   in either order; etcd notices only one of them.
+//! - A read-only transaction without any range is linearizable (etcd takes it for serializable).
+//! - Hashes are of our own making: compare them among members, not with etcd's.
+//! - The NOSPACE and CORRUPT alarms are looked at when a command is applied, also for checkpoints.
+//!
+//! # Left out
+//!
+//! A rolling hash of the applied state (its place in the meta record is kept); users and roles;
+//! fencing by prefix. A watcher of few keys far in the past reads the log of changes of all keys,
+//! as in etcd.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

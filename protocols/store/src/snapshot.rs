@@ -5,8 +5,9 @@
 //! view. Installing fills a fresh engine; the host switches to it when the last chunk is in.
 //!
 //! A chunk is: the format version (1 byte), 1 if it is the last or 0, the number of pairs (4
-//! bytes), then for each pair the lengths of key and value (4 bytes each), the key, the value; then
-//! the [checksum](crate::checksum) of all before (8 bytes). Numbers are big endian.
+//! bytes), the checksum of the cursor that it begins after (8 bytes, so that a chunk that was left
+//! out is noticed); then for each pair the lengths of key and value (4 bytes each), the key, the
+//! value; then the [checksum](crate::checksum) of all before (8 bytes). Numbers are big endian.
 
 use crate::applier::{Applier, Options};
 use crate::engine::{Engine, EngineError, EngineRead};
@@ -17,7 +18,7 @@ use bytes::{BufMut, Bytes};
 use std::fmt;
 
 const FORMAT: u8 = 1;
-const HEAD: usize = 6;
+const HEAD: usize = 14;
 const SUM: usize = 8;
 
 /// A piece of the state.
@@ -91,7 +92,8 @@ impl<V: EngineRead> View<V> {
             cursor = key;
         }
         (data[0], data[1]) = (FORMAT, u8::from(done));
-        data[2..HEAD].copy_from_slice(&pairs.to_be_bytes());
+        data[2..6].copy_from_slice(&pairs.to_be_bytes());
+        data[6..HEAD].copy_from_slice(&checksum(after.unwrap_or_default()).to_be_bytes());
         data.put_u64(checksum(&data));
         Ok(Chunk { data: data.into(), cursor, done })
     }
@@ -126,8 +128,11 @@ impl<E: Engine> Installer<E> {
         if self.done {
             return Err(InstallError::Incomplete);
         }
-        let (pairs, done) = parse(data)?;
+        let (pairs, link, done) = parse(data)?;
         let mut last = self.last.as_ref();
+        if link != checksum(last.map_or(&[], |last| last)) {
+            return Err(InstallError::OutOfOrder);
+        }
         for (key, _) in &pairs {
             if last.is_some_and(|last| last >= key) {
                 return Err(InstallError::OutOfOrder);
@@ -173,7 +178,8 @@ impl<E: Engine> Installer<E> {
 
 type Pairs = Vec<(Bytes, Bytes)>;
 
-fn parse(data: &Bytes) -> Result<(Pairs, bool), InstallError> {
+/// The pairs, the checksum of the cursor before them, and whether they are the last.
+fn parse(data: &Bytes) -> Result<(Pairs, u64, bool), InstallError> {
     if data.len() < HEAD + SUM {
         return Err(InstallError::Malformed("too short"));
     }
@@ -203,5 +209,5 @@ fn parse(data: &Bytes) -> Result<(Pairs, bool), InstallError> {
     if at != body.len() {
         return Err(InstallError::Malformed("there is more than the pairs"));
     }
-    Ok((pairs, body[1] == 1))
+    Ok((pairs, layout::read_u64(&body, 6), body[1] == 1))
 }
