@@ -36,7 +36,6 @@ mod options;
 mod peers;
 mod pending;
 mod questions;
-mod restore;
 mod start;
 mod status;
 mod unsynced;

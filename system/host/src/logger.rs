@@ -5,12 +5,10 @@
 
 use crate::fatal::Fatal;
 use crate::inbox::Inbox;
-use bytes::BytesMut;
 use quorate_base::{Input, Ticket};
 use quorate_node::Tagged;
 use quorate_raft as raft;
-use quorate_storage::{Disk, Log, LogError, Record};
-use quorate_wire::peer::put_membership;
+use quorate_storage::{Disk, Log, LogError, Record, needs_sync, to_record};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -109,39 +107,6 @@ fn size(write: &raft::Write) -> usize {
     }
 }
 
-/// Nothing is ever gated on a commit hint or a compaction: they ride along with the next batch.
-fn needs_sync(write: &raft::Write) -> bool {
-    match write {
-        raft::Write::Vote { .. } | raft::Write::Append(_) | raft::Write::Snapshot(_) => true,
-        raft::Write::Commit(_) | raft::Write::Compact(_) => false,
-    }
-}
-
-/// Turns what consensus wants written into records of the log.
-pub fn to_record(Tagged { group, body }: Tagged<raft::Write>) -> Record {
-    let group = group.0;
-    match body {
-        raft::Write::Vote { term, vote } => {
-            Record::Vote { group, term, vote: vote.map(|node| node.0) }
-        }
-        raft::Write::Append(entries) => Record::Entries {
-            group,
-            first_index: entries.first().expect("an append has entries").index,
-            entries: entries.into_iter().map(|entry| (entry.term, entry.payload)).collect(),
-        },
-        raft::Write::Commit(index) => Record::Commit { group, index },
-        raft::Write::Snapshot(meta) => {
-            let mut config = BytesMut::new();
-            put_membership(&mut config, &meta.membership);
-            let (index, term) = (meta.last.index, meta.last.term);
-            Record::Snapshot { group, index, term, config: config.freeze() }
-        }
-        raft::Write::Compact(last) => {
-            Record::Compact { group, index: last.index, term: last.term, config: None }
-        }
-    }
-}
-
 /// Runs the log thread until the queue ends. Any error of the log is the end of the process.
 pub fn run<D: Disk>(mut log: Log<D>, queue: Arc<LogQueue>, inbox: Arc<Inbox>, fatal: Fatal) {
     let mut rested = false;
@@ -179,7 +144,8 @@ fn look_after<D: Disk>(log: &mut Log<D>, rested: &mut bool) -> Result<(), LogErr
 fn persist<D: Disk>(log: &mut Log<D>, writes: Writes, inbox: &Inbox) -> Result<(), LogError> {
     let last = writes.last().expect("there are writes").0;
     let sync = writes.iter().any(|(_, write)| needs_sync(&write.body));
-    let records: Vec<Record> = writes.into_iter().map(|(_, write)| to_record(write)).collect();
+    let records: Vec<Record> =
+        writes.into_iter().map(|(_, write)| to_record(write.group.0, write.body)).collect();
     log.append(&records)?;
     if sync {
         log.sync()?;

@@ -9,11 +9,12 @@
 //!   recycled. It is synchronous and has a single writer; [`LogReader`] reads from any thread.
 //! * [`DataDir`] is a member's directory: locked against a second process, and labelled with
 //!   cluster, member and format in [`Meta`].
+//! * [`to_record`] and [`restore`] are the way from Raft's words to the log's and back.
 //!
 //! # What is deliberately absent
 //!
-//! No thread, no clock, no async: the host owns those. No knowledge of Raft: entries, votes and
-//! configurations are opaque numbers and bytes. No retry of anything: a disk that failed once is
+//! No thread, no clock, no async: the host owns those. No knowledge of Raft
+//! in the log itself: entries, votes and configurations are opaque numbers and bytes there. No retry of anything: a disk that failed once is
 //! asked again only by a new process, through recovery.
 
 pub mod disk;
@@ -22,6 +23,7 @@ pub mod log;
 
 mod data_dir;
 mod meta;
+mod raft_log;
 mod real_disk;
 
 pub use data_dir::{DataDir, DataDirError, random_incarnation};
@@ -31,4 +33,5 @@ pub use log::{
     LogStats, Maintenance, Pin, ReadError, Record, Recovered, RecoveredGroup, RecoveryReport,
 };
 pub use meta::{FORMAT, Meta, MetaError};
+pub use raft_log::{needs_sync, restore, to_record};
 pub use real_disk::{RealDisk, RealFile};

@@ -156,14 +156,12 @@ fn get_log_id(input: &mut Bytes) -> Read<LogId> {
     Ok(LogId { term: get_u64(input, "log term")?, index: get_u64(input, "log index")? })
 }
 
-/// Encodes a configuration, here and in the log.
-pub fn put_membership(out: &mut BytesMut, membership: &Membership) {
+fn put_membership(out: &mut BytesMut, membership: &Membership) {
     put_u64(out, membership.voters.len() as u64);
     membership.voters.iter().for_each(|voter| put_u64(out, voter.0));
 }
 
-/// Decodes a configuration.
-pub fn get_membership(input: &mut Bytes) -> Read<Membership> {
+fn get_membership(input: &mut Bytes) -> Read<Membership> {
     let count = get_count(input, "voter count")?;
     let voters = (0..count).map(|_| Ok(NodeId(get_u64(input, "voter")?)));
     Ok(Membership { voters: voters.collect::<Read<_>>()? })

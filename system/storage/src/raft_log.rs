@@ -1,0 +1,222 @@
+//! What Raft asks of the log, and what it finds there at its next start.
+//!
+//! Consensus speaks of votes, entries and snapshots; the log keeps records and knows no Raft. The
+//! mapping between the two is here, free of threads and sockets, so that the product's host and
+//! the simulator's run the same lines: what the simulator crashed is what ships.
+//!
+//! A configuration lies in the log as a count and the voters' numbers, each seven bits a byte,
+//! least first. It is part of the log's format and changes with that, not with what peers speak.
+
+use crate::{Disk, EntryId, Log, LogError, Record, Recovered};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use quorate_base::NodeId;
+use quorate_raft::{Entry, LogId, Membership, Restored, Write};
+use std::collections::BTreeSet;
+
+/// True for what a promise may wait for. Nothing is ever gated on a commit hint or a compaction:
+/// they ride along with the next sync.
+pub fn needs_sync(write: &Write) -> bool {
+    match write {
+        Write::Vote { .. } | Write::Append(_) | Write::Snapshot(_) => true,
+        Write::Commit(_) | Write::Compact(_) => false,
+    }
+}
+
+/// Turns what the consensus of a group wants written into a record of the log.
+///
+/// # Panics
+/// When an append has no entries: Raft never says that.
+pub fn to_record(group: u64, write: Write) -> Record {
+    match write {
+        Write::Vote { term, vote } => Record::Vote { group, term, vote: vote.map(|node| node.0) },
+        Write::Append(entries) => Record::Entries {
+            group,
+            first_index: entries.first().expect("an append has entries").index,
+            entries: entries.into_iter().map(|entry| (entry.term, entry.payload)).collect(),
+        },
+        Write::Commit(index) => Record::Commit { group, index },
+        Write::Snapshot(meta) => {
+            let (index, term) = (meta.last.index, meta.last.term);
+            Record::Snapshot { group, index, term, config: encode_membership(&meta.membership) }
+        }
+        Write::Compact(last) => {
+            Record::Compact { group, index: last.index, term: last.term, config: None }
+        }
+    }
+}
+
+/// Brings the log of group 0 and its state together after a start.
+///
+/// The state is durable up to `applied` (index and term). The log must reach at least as far and
+/// agree there, with one exception: a crash after a snapshot's state was switched to and before the
+/// log's record of it was durable. Then the log is told now.
+///
+/// # Errors
+/// A sentence for the operator when the two do not belong together.
+pub fn restore<D: Disk>(
+    log: &mut Log<D>,
+    recovered: &Recovered,
+    applied: (u64, u64),
+    initial: &Membership,
+) -> Result<Restored, String> {
+    let (applied_index, applied_term) = applied;
+    let Some(group) = recovered.groups.get(&0) else {
+        if applied_index > 0 {
+            return Err(format!(
+                "the state has applied {applied_index} log entries, but the log is empty: restore \
+                 this member by removing its data directory and adding it to the cluster again"
+            ));
+        }
+        return Ok(Restored { membership: initial.clone(), ..Restored::default() });
+    };
+    let membership = config(&group.config, initial)?;
+    let mut term_starts = Vec::new();
+    let mut entries = Vec::new();
+    for entry in log.reader().entries(0) {
+        let entry = entry.map_err(|error| error.to_string())?;
+        if term_starts.last().is_none_or(|(_, term)| *term != entry.term) {
+            term_starts.push((entry.index, entry.term));
+        }
+        if entry.index > applied_index {
+            entries.push(Entry { index: entry.index, term: entry.term, payload: entry.payload });
+        }
+    }
+    let base = log_id(group.prefix);
+    if applied_index < base.index {
+        return Err(format!(
+            "the log begins after entry {}, but the state has applied only {applied_index}: \
+             restore this member by removing its data directory and adding it to the cluster again",
+            base.index
+        ));
+    }
+    let mut restored = Restored {
+        term: group.term,
+        vote: group.vote.map(NodeId),
+        commit: group.commit,
+        applied: applied_index,
+        base,
+        membership,
+        term_starts,
+        last_index: group.last.index,
+        entries,
+    };
+    if term_at(&restored, applied_index) != Some(applied_term) {
+        let last = LogId { term: applied_term, index: applied_index };
+        adopt(log, &mut restored, last).map_err(|error| error.to_string())?;
+    }
+    Ok(restored)
+}
+
+fn log_id(id: EntryId) -> LogId {
+    LogId { term: id.term, index: id.index }
+}
+
+fn term_at(restored: &Restored, index: u64) -> Option<u64> {
+    if index == restored.base.index {
+        return Some(restored.base.term);
+    }
+    if index > restored.last_index {
+        return None;
+    }
+    let at = restored.term_starts.partition_point(|(first, _)| *first <= index);
+    at.checked_sub(1).map(|at| restored.term_starts[at].1)
+}
+
+/// The state came as a snapshot that the log does not know yet.
+fn adopt<D: Disk>(log: &mut Log<D>, restored: &mut Restored, last: LogId) -> Result<(), LogError> {
+    let mut records = Vec::new();
+    if restored.term < last.term {
+        // The crash may have eaten the new term as well; an installed snapshot proves it.
+        records.push(Record::Vote { group: 0, term: last.term, vote: None });
+        (restored.term, restored.vote) = (last.term, None);
+    }
+    records.push(Record::Snapshot {
+        group: 0,
+        index: last.index,
+        term: last.term,
+        config: encode_membership(&restored.membership),
+    });
+    log.append(&records)?;
+    log.sync()?;
+    restored.base = last;
+    restored.commit = last.index;
+    restored.last_index = last.index;
+    restored.term_starts.clear();
+    restored.entries.clear();
+    Ok(())
+}
+
+fn config(config: &Bytes, initial: &Membership) -> Result<Membership, String> {
+    if config.is_empty() {
+        return Ok(initial.clone());
+    }
+    decode_membership(config.clone())
+        .ok_or_else(|| "the log holds a configuration that cannot be read".to_owned())
+}
+
+fn encode_membership(membership: &Membership) -> Bytes {
+    let mut out = BytesMut::new();
+    put_number(&mut out, membership.voters.len() as u64);
+    membership.voters.iter().for_each(|voter| put_number(&mut out, voter.0));
+    out.freeze()
+}
+
+fn decode_membership(mut input: Bytes) -> Option<Membership> {
+    let count = get_number(&mut input)?;
+    let mut voters = BTreeSet::new();
+    for _ in 0..count {
+        voters.insert(NodeId(get_number(&mut input)?));
+    }
+    input.is_empty().then_some(Membership { voters })
+}
+
+fn put_number(out: &mut BytesMut, mut value: u64) {
+    while value >= 0x80 {
+        out.put_u8(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
+}
+
+fn get_number(input: &mut Bytes) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        if input.is_empty() {
+            return None;
+        }
+        let byte = input.get_u8();
+        let bits = u64::from(byte & 0x7f);
+        if shift == 63 && bits > 1 {
+            return None;
+        }
+        value |= bits << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configurations_round_trip_and_torn_ones_are_refused() {
+        let voters = [1, 127, 128, 1 << 40, u64::MAX].map(NodeId);
+        let membership = Membership { voters: voters.into() };
+        let bytes = encode_membership(&membership);
+        assert_eq!(decode_membership(bytes.clone()), Some(membership));
+        for end in 0..bytes.len() {
+            assert_eq!(decode_membership(bytes.slice(..end)), None, "cut at {end}");
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert_eq!(decode_membership(longer.into()), None, "bytes after the end");
+    }
+
+    #[test]
+    fn the_encoding_is_pinned_by_the_format() {
+        let membership = Membership { voters: [NodeId(1), NodeId(300)].into() };
+        assert_eq!(&encode_membership(&membership)[..], [2, 1, 0xac, 2]);
+    }
+}
