@@ -344,6 +344,10 @@ impl World {
             let turn = self.machine(id).turn.as_ref();
             if turn.and_then(Turn::next_timeout).is_some_and(|at| at <= now) {
                 self.feed(id, vec![Input::Timeout]);
+                let turn = self.machine(id).turn.as_ref();
+                let next = turn.and_then(Turn::next_timeout);
+                // A deadline that its own timeout does not move would keep a host spinning.
+                assert!(next.is_none_or(|at| at > now), "{id} wants to be woken at {next:?} again");
             }
         }
     }
