@@ -22,7 +22,7 @@ use crate::view::View;
 use crate::{Event, KeyRange, KeyValue};
 use bytes::Bytes;
 
-/// Revisions with events in one batch read from the engine (contract item 46).
+/// Revisions with events in one batch (contract item 46).
 const REVISIONS_PER_BATCH: usize = 1_000;
 /// Changes looked at in one poll of the engine, so that a poll takes milliseconds even when
 /// nothing matches.
@@ -162,6 +162,7 @@ impl Cursor {
         budget: usize,
     ) -> Vec<Delivery<T>> {
         let (mut events, mut bytes) = (Vec::new(), 0);
+        let last = last.min(self.next + REVISIONS_PER_BATCH as i64 - 1);
         while self.next <= last && bytes < budget {
             let revision = self.next;
             for entry in ring.get(revision).expect("checked to be in the ring") {
