@@ -40,8 +40,8 @@ impl Leases {
     /// Applying changed a lease.
     pub fn change(&mut self, now: Instant, change: LeaseChange) {
         match change {
-            LeaseChange::Granted { id, ttl, remaining } => {
-                self.table.insert(id, Lease { id, ttl, remaining });
+            LeaseChange::Granted { id, ttl } => {
+                self.table.insert(id, Lease { id, ttl, remaining: 0 });
                 if let Some(clock) = &mut self.clock {
                     clock.lessor.granted(now, id, ttl);
                 }
@@ -62,17 +62,17 @@ impl Leases {
                     clock.clearing.remove(&id);
                 }
             }
-            LeaseChange::Reset => {
-                self.table.clear();
-                if let Some(clock) = &mut self.clock {
-                    clock.lessor = Lessor::rebuild(now, [], self.extend);
-                    clock.clearing.clear();
+            LeaseChange::Reset { leases } => {
+                self.table = leases.into_iter().map(|lease| (lease.id, lease)).collect();
+                if let Some(term) = self.clock.as_ref().map(|clock| clock.term) {
+                    self.lead(now, term);
                 }
             }
         }
     }
 
-    /// This member leads `term`: the clock starts, with the full time for every lease.
+    /// This member leads `term` and has applied all that came before: the clock starts, with the
+    /// full time for every lease, and with those that would end together spread out.
     pub fn lead(&mut self, now: Instant, term: u64) {
         let lessor = Lessor::rebuild(now, self.table.values().copied(), self.extend);
         self.clock = Some(Clock { term, lessor, clearing: BTreeSet::new() });
@@ -85,10 +85,10 @@ impl Leases {
     }
 
     /// Answers a question as the leader, in seconds; `None` while it must wait for something to be
-    /// applied: the end of an expired lease (contract item 57), or a checkpoint that would shorten
+    /// applied: what its predecessors left (see [`Leases::lead`]), the end of an expired lease (contract item 57), or a checkpoint that would shorten
     /// a renewed one.
     pub fn ask(&mut self, now: Instant, ask: Ask) -> Option<i64> {
-        let clock = self.clock.as_mut().expect("only a leader is asked");
+        let clock = self.clock.as_mut()?;
         match ask {
             Ask::Remaining(id) => {
                 Some(clock.lessor.time_to_live(now, id).map_or(-1, |(_, left)| left))

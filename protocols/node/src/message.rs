@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use quorate_base::NodeId;
 use quorate_raft as raft;
-use quorate_store::Action;
+use quorate_store::{Action, Lease};
 use std::fmt;
 use std::time::Duration;
 
@@ -76,17 +76,16 @@ pub enum Request {
 }
 
 /// What applying did to a lease.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum LeaseChange {
-    /// It exists from now on, with `ttl` seconds; after a restart `remaining` is what a checkpoint
-    /// remembered, else 0.
-    Granted { id: i64, ttl: i64, remaining: i64 },
+    /// It exists from now on, with `ttl` seconds.
+    Granted { id: i64, ttl: i64 },
     /// It is gone.
     Revoked { id: i64 },
     /// A checkpoint remembered its remaining seconds.
     Checkpointed { id: i64, remaining: i64 },
-    /// The whole table is replaced by what follows (a snapshot was installed).
-    Reset,
+    /// These are all (at a start, and after a snapshot was installed).
+    Reset { leases: Vec<Lease> },
 }
 
 /// What the local host must know.

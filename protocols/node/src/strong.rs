@@ -71,6 +71,9 @@ pub struct Strong {
     unsent_questions: Vec<u64>,
     held: Vec<Held>,
     leases: Leases,
+    /// A new leader's clock starts when this index is applied: until then it does not know all
+    /// leases.
+    lead_from: Option<u64>,
     /// Answers to peers' questions, gathered during a turn.
     told: BTreeMap<NodeId, Vec<(u64, i64)>>,
     /// When to look for what stayed without an answer.
@@ -99,6 +102,7 @@ impl Strong {
             unsent_questions: Vec::new(),
             held: Vec::new(),
             leases,
+            lead_from: None,
             told: BTreeMap::new(),
             look_again: None,
             synced: 0,
@@ -174,8 +178,17 @@ impl Strong {
         for change in leases {
             self.leases.change(now, change);
         }
+        self.start_clock(now);
         self.raft_step(now, Input::Request(raft::Request::Applied { index }), out);
         self.answer_held(now, out);
+    }
+
+    /// Starts a new leader's lease clock once it has applied what came before its election.
+    fn start_clock(&mut self, now: Instant) {
+        if self.lead_from.is_some_and(|index| index <= self.applied) {
+            self.lead_from = None;
+            self.leases.lead(now, self.term);
+        }
     }
 
     /// Runs one input through consensus and reacts to what it says.
@@ -246,10 +259,13 @@ impl Strong {
         let changed = leader != self.leader || term != self.term;
         (self.role, self.term, self.leader) = (role, term, leader);
         if is_leader && (!was_leader || changed) {
-            self.leases.lead(now, term);
+            self.leases.follow();
+            self.lead_from = Some(self.raft.last_id().index);
+            self.start_clock(now);
         }
         if was_leader && !is_leader {
             self.leases.follow();
+            self.lead_from = None;
             // Peers ask the next leader themselves; our own questions are still in `questions`.
             self.held.clear();
         }

@@ -120,13 +120,6 @@ pub struct ApplyThread {
     sweep_budget: usize,
 }
 
-/// What a batch leaves for the core.
-#[derive(Default)]
-struct News {
-    answered: Vec<u64>,
-    leases: Vec<LeaseChange>,
-}
-
 impl ApplyThread {
     /// A thread around the state that was found on the disk. Publishes its first view.
     pub fn new(
@@ -186,18 +179,18 @@ impl ApplyThread {
 
     fn apply(&mut self, batch: Vec<Entry>) -> Result<(), EngineError> {
         let last = batch.last().expect("a batch has entries").index;
-        let mut news = News::default();
+        let mut leases = Vec::new();
         let mut answers = Vec::with_capacity(batch.len());
         for entry in batch {
-            self.apply_one(&entry, &mut news, &mut answers)?;
+            self.apply_one(&entry, &mut leases, &mut answers)?;
         }
         self.publish()?;
+        // The core hears of it first: a question about a lease that follows its grant finds it.
+        let answered = answers.iter().map(|(seq, _)| *seq).collect();
+        self.outlets.inbox.request(Request::Applied { index: last, answered, leases });
         for (seq, outcome) in answers {
             self.outlets.pending.answer(seq, Ok(outcome));
-            news.answered.push(seq);
         }
-        let News { answered, leases } = news;
-        self.outlets.inbox.request(Request::Applied { index: last, answered, leases });
         self.changed_at = Instant::now();
         Ok(())
     }
@@ -205,14 +198,14 @@ impl ApplyThread {
     fn apply_one(
         &mut self,
         entry: &Entry,
-        news: &mut News,
+        leases: &mut Vec<LeaseChange>,
         answers: &mut Vec<(u64, Outcome)>,
     ) -> Result<(), EngineError> {
         let command = decode(entry)?;
         let outcome = self.applier.apply(entry.index, entry.term, command.as_ref())?;
         let (Some(command), Some(outcome)) = (command, outcome) else { return Ok(()) };
         if outcome.result.is_ok() {
-            note_leases(&command.action, entry.term, &mut news.leases);
+            note_leases(&command.action, entry.term, leases);
         }
         if command.id.origin == self.outlets.pending.origin() && command.id.seq != 0 {
             answers.push((command.id.seq, outcome));
@@ -262,11 +255,7 @@ impl ApplyThread {
     /// The core's table of leases is rebuilt from the state.
     fn tell_all_leases(&mut self) -> Result<(), EngineError> {
         let view = self.outlets.view.load();
-        let mut leases = vec![LeaseChange::Reset];
-        for lease in view.leases()? {
-            let (id, ttl, remaining) = (lease.id, lease.ttl, lease.remaining);
-            leases.push(LeaseChange::Granted { id, ttl, remaining });
-        }
+        let leases = vec![LeaseChange::Reset { leases: view.leases()? }];
         let (index, _) = view.applied();
         self.outlets.inbox.request(Request::Applied { index, answered: Vec::new(), leases });
         Ok(())
@@ -302,7 +291,7 @@ fn decode(entry: &Entry) -> Result<Option<Command>, EngineError> {
 fn note_leases(action: &Action, entry_term: u64, changes: &mut Vec<LeaseChange>) {
     match action {
         Action::LeaseGrant { id, ttl } => {
-            changes.push(LeaseChange::Granted { id: *id, ttl: *ttl, remaining: 0 });
+            changes.push(LeaseChange::Granted { id: *id, ttl: *ttl });
         }
         Action::LeaseRevoke { id, term } => {
             if term.is_none_or(|term| term == entry_term) {

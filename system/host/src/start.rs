@@ -30,8 +30,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
 
-/// Requests of this member that may wait for their answers at once.
-const MAX_PENDING: usize = 20_000;
+/// Writes of this member that may wait for their answers at once (contract item 35).
+const MAX_PENDING: usize = 5_000;
 
 /// Bytes in one append, and appends under way to one follower.
 const APPEND_BYTES: usize = 1 << 20;

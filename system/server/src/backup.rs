@@ -44,8 +44,8 @@ struct Writer<S> {
     sum: Sha256,
     waiting: BytesMut,
     written: u64,
-    /// The bytes that are still to come, as far as anyone knows.
-    expected: u64,
+    /// Bytes of content, padding included.
+    total: u64,
 }
 
 impl<S: FnMut(Bytes, u64) -> Result<(), ()>> Writer<S> {
@@ -61,9 +61,7 @@ impl<S: FnMut(Bytes, u64) -> Result<(), ()>> Writer<S> {
 
     fn blob(&mut self, blob: Bytes) -> Result<(), Stopped> {
         self.written += blob.len() as u64;
-        // Zero is said with the checksum alone: it is how a client knows the end.
-        let remaining = self.expected.saturating_sub(self.written).max(1);
-        (self.send)(blob, remaining).map_err(|()| Stopped::Reader)
+        (self.send)(blob, self.total - self.written).map_err(|()| Stopped::Reader)
     }
 
     fn finish(mut self) -> Result<(), Stopped> {
@@ -79,24 +77,41 @@ impl<S: FnMut(Bytes, u64) -> Result<(), ()>> Writer<S> {
     }
 }
 
-/// Writes a backup of the view: `send` takes blobs in order, with the bytes that still follow.
+/// Writes a backup of the view: `send` takes blobs in order, with the bytes of content that still
+/// follow. The state is read twice, the first time to know its size: it is nowhere else in memory.
 pub fn write(view: &View, send: impl FnMut(Bytes, u64) -> Result<(), ()>) -> Result<(), Stopped> {
+    let mut length = MAGIC.len();
+    each_chunk(view, |chunk| {
+        length += 4 + chunk.len();
+        Ok(())
+    })?;
     let mut writer = Writer {
         send,
         sum: Sha256::new(),
         waiting: BytesMut::new(),
         written: 0,
-        expected: view.size().total,
+        total: length.next_multiple_of(BLOCK) as u64,
     };
     writer.write(MAGIC)?;
+    each_chunk(view, |chunk| {
+        writer.write(&(chunk.len() as u32).to_le_bytes())?;
+        writer.write(&chunk)
+    })?;
+    writer.finish()
+}
+
+fn each_chunk(
+    view: &View,
+    mut take: impl FnMut(Bytes) -> Result<(), Stopped>,
+) -> Result<(), Stopped> {
     let mut after: Option<Bytes> = None;
     loop {
         let chunk = view.chunk(after.as_deref(), CHUNK_BYTES);
         let chunk = chunk.map_err(|error| Stopped::State(error.to_string()))?;
-        writer.write(&(chunk.data.len() as u32).to_le_bytes())?;
-        writer.write(&chunk.data)?;
-        if chunk.done {
-            return writer.finish();
+        let done = chunk.done;
+        take(chunk.data)?;
+        if done {
+            return Ok(());
         }
         after = Some(chunk.cursor);
     }

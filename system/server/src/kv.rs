@@ -1,7 +1,7 @@
 //! `etcdserverpb.KV`.
 
 use crate::service::Service;
-use crate::{convert, errors};
+use crate::{convert, errors, leader_watch};
 use bytes::BytesMut;
 use quorate_host::View;
 use quorate_store::{Action, Answer, Outcome, Range, RangeAnswer, ReadError, Txn, validate};
@@ -63,6 +63,7 @@ impl RawKv for KvService {
         &self,
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<RawRangeResponse>, Status> {
+        leader_watch::check(&self.0, request.metadata())?;
         let request = request.into_inner();
         let serializable = request.serializable;
         let (answer, revision) = self.read(&convert::range(request)?, serializable).await?;
@@ -87,6 +88,7 @@ impl Kv for KvService {
         &self,
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<pb::RangeResponse>, Status> {
+        leader_watch::check(&self.0, request.metadata())?;
         let request = request.into_inner();
         let serializable = request.serializable;
         let (answer, revision) = self.read(&convert::range(request)?, serializable).await?;
@@ -106,6 +108,7 @@ impl Kv for KvService {
         &self,
         request: Request<pb::PutRequest>,
     ) -> Result<Response<pb::PutResponse>, Status> {
+        leader_watch::check(&self.0, request.metadata())?;
         let put = convert::put(request.into_inner())?;
         match settled(self.0.write(Action::Put(put)).await?)? {
             (Answer::Put { prev }, revision) => Ok(Response::new(pb::PutResponse {
@@ -120,6 +123,7 @@ impl Kv for KvService {
         &self,
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
+        leader_watch::check(&self.0, request.metadata())?;
         let delete = convert::delete(request.into_inner())?;
         match settled(self.0.write(Action::Delete(delete)).await?)? {
             (Answer::Delete { deleted, prev }, revision) => {
@@ -137,6 +141,7 @@ impl Kv for KvService {
         &self,
         request: Request<pb::TxnRequest>,
     ) -> Result<Response<pb::TxnResponse>, Status> {
+        leader_watch::check(&self.0, request.metadata())?;
         let request = request.into_inner();
         let stale = convert::all_serializable(&request);
         let txn = convert::txn(request, self.0.limits.max_txn_ops)?;
@@ -158,6 +163,7 @@ impl Kv for KvService {
         &self,
         request: Request<pb::CompactionRequest>,
     ) -> Result<Response<pb::CompactionResponse>, Status> {
+        leader_watch::check(&self.0, request.metadata())?;
         let pb::CompactionRequest { revision, physical } = request.into_inner();
         let (_, now) = settled(self.0.write(Action::Compact { revision }).await?)?;
         if physical {

@@ -35,6 +35,9 @@ const SPACE_EVERY: Duration = Duration::from_secs(2);
 /// still find room (design section 7).
 const SPACE_RESERVE: u64 = 96 << 20;
 
+/// Progress is told at most so often, whatever was asked for.
+const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
 /// etcd's default quota.
 const DEFAULT_QUOTA: u64 = 2 << 30;
 
@@ -145,7 +148,7 @@ fn limits(config: &Config) -> Limits {
         max_watchers_per_stream: config.max_watchers_per_stream,
         max_watchers: config.max_watchers,
         watch_buffer_bytes: config.watch_buffer_bytes,
-        progress_interval: config.watch_progress_notify_interval,
+        progress_interval: config.watch_progress_notify_interval.max(MIN_PROGRESS_INTERVAL),
         leaderless_patience: 3 * config.election_timeout,
         min_lease_ttl: half_more.as_secs_f64().ceil() as i64,
     }
@@ -192,6 +195,7 @@ fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
     let reflect = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let reflection = reflect().build_v1().map_err(|error| error.to_string())?;
     let reflection_alpha = reflect().build_v1alpha().map_err(|error| error.to_string())?;

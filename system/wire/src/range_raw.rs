@@ -121,14 +121,32 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         if request.uri().path() != "/etcdserverpb.KV/Range" {
-            return self.rest.call(request);
+            let rest = self.rest.call(request);
+            return Box::pin(async move { Ok(name_the_limit(rest.await?)) });
         }
         let method = RangeMethod(Arc::clone(&self.inner));
         let limit = self.max_decoding_message_size;
         Box::pin(async move {
             let codec = PiecewiseCodec::default();
             let mut grpc = Grpc::new(codec).apply_max_message_size_config(limit, None);
-            Ok(grpc.unary(method, request).await)
+            Ok(name_the_limit(grpc.unary(method, request).await))
         })
     }
+}
+
+/// A message above the receiver's limit is ResourceExhausted in every gRPC library that etcd's
+/// clients use, and they take it for final; tonic says OutOfRange.
+fn name_the_limit(
+    mut response: http::Response<tonic::body::Body>,
+) -> http::Response<tonic::body::Body> {
+    const OUT_OF_RANGE: &[u8] = b"11";
+    const RESOURCE_EXHAUSTED: &str = "8";
+    let header = |name: &str| response.headers().get(name).map(http::HeaderValue::as_bytes);
+    let is_out_of_range = header("grpc-status").is_some_and(|code| code == OUT_OF_RANGE);
+    let text = b"Error,%20decoded%20message%20length%20too%20large";
+    if is_out_of_range && header("grpc-message").is_some_and(|message| message.starts_with(text)) {
+        let code = http::HeaderValue::from_static(RESOURCE_EXHAUSTED);
+        response.headers_mut().insert("grpc-status", code);
+    }
+    response
 }

@@ -79,16 +79,17 @@ async fn three_large_values() -> (Cluster, Client) {
     (cluster, client)
 }
 
+/// A watcher to whom the three deletes of one revision come with three mebibytes of previous values.
+fn large_deletes() -> WatchCreateRequest {
+    WatchCreateRequest { range_end: "\0".into(), prev_kv: true, ..watch_key("a") }
+}
+
 #[tokio::test]
 async fn c47_fragments_share_the_header_and_only_the_last_is_unmarked() {
     let (_cluster, client) = three_large_values().await;
-    let create = WatchCreateRequest {
-        range_end: "\0".into(),
-        start_revision: 2,
-        fragment: true,
-        ..watch_key("a")
-    };
+    let create = WatchCreateRequest { fragment: true, ..large_deletes() };
     let (mut watching, created) = Watching::open(&client, create).await;
+    client.delete(DeleteRangeRequest { range_end: "d".into(), ..delete("a") }).await.unwrap();
     let mut parts = vec![watching.next().await];
     while parts.last().unwrap().fragment {
         parts.push(watching.next().await);
@@ -98,7 +99,7 @@ async fn c47_fragments_share_the_header_and_only_the_last_is_unmarked() {
     assert!(parts.iter().all(|part| part.watch_id == created.watch_id));
     let seen =
         parts.iter().flat_map(|part| part.events.iter().map(mod_revision)).collect::<Vec<_>>();
-    assert_eq!(seen, [2, 3, 4]);
+    assert_eq!(seen, [5, 5, 5]);
 
     // A small response of the same watcher is whole.
     client.write("a", "small").await;
@@ -110,11 +111,11 @@ async fn c47_fragments_share_the_header_and_only_the_last_is_unmarked() {
 #[tokio::test]
 async fn c47_without_fragment_a_response_is_whole_however_large() {
     let (_cluster, client) = three_large_values().await;
-    let create = WatchCreateRequest { range_end: "\0".into(), start_revision: 2, ..watch_key("a") };
-    let (mut watching, _) = Watching::open(&client, create).await;
+    let (mut watching, _) = Watching::open(&client, large_deletes()).await;
+    client.delete(DeleteRangeRequest { range_end: "d".into(), ..delete("a") }).await.unwrap();
     let response = watching.next().await;
     assert!(!response.fragment);
-    assert_eq!(response.events.iter().map(mod_revision).collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!(response.events.iter().map(mod_revision).collect::<Vec<_>>(), [5, 5, 5]);
 }
 
 #[tokio::test]

@@ -194,7 +194,8 @@ impl Watchers {
                 if !batch.events.is_empty() {
                     watcher.active = true;
                     let header = self.service.header(view.revision());
-                    self.ready.extend(watcher.answers(header, batch.events));
+                    let answers = watcher.answers(header, view.compacted(), batch.events);
+                    self.ready.extend(answers);
                 }
                 Ok(found)
             }
@@ -214,7 +215,7 @@ impl Watchers {
             return;
         }
         let revision = view.revision();
-        if self.watchers.values().all(|watcher| watcher.cursor.is_synced(revision)) {
+        if self.watchers.values().all(|watcher| watcher.is_synced(revision)) {
             self.say(self.head(NO_WATCHER, revision));
         }
     }
@@ -225,7 +226,7 @@ impl Watchers {
         let mut idle = Vec::new();
         for watcher in self.watchers.values_mut() {
             let active = std::mem::take(&mut watcher.active);
-            if watcher.progress_notify && !active && watcher.cursor.is_synced(revision) {
+            if watcher.progress_notify && !active && watcher.is_synced(revision) {
                 idle.push(watcher.id);
             }
         }

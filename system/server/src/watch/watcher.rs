@@ -25,6 +25,8 @@ pub struct Watcher {
     pub progress_notify: bool,
     /// Something was sent since the last round of progress notices.
     pub active: bool,
+    /// The revision that the client named as its first; 0 is whatever comes next.
+    start: i64,
     fragment: bool,
 }
 
@@ -80,6 +82,7 @@ impl Watcher {
         };
         Ok(Watcher {
             cursor: Cursor::new(watch, request.start_revision, current),
+            start: request.start_revision,
             id,
             progress_notify: request.progress_notify,
             active: false,
@@ -87,14 +90,25 @@ impl Watcher {
         })
     }
 
-    /// The answers that carry a batch: one, or several when they may be split.
+    /// True when it has seen everything up to `revision` and has begun by then: of one that waits
+    /// for the future, no progress is told (items 42 and 51).
+    pub fn is_synced(&self, revision: i64) -> bool {
+        self.start <= revision && self.cursor.is_synced(revision)
+    }
+
+    /// The answers that carry a batch: one, or several when they may be split. The pair before a
+    /// change at the compacted revision is gone, even where it still lies around (item 48).
     pub fn answers(
         &self,
         header: Option<pb::ResponseHeader>,
+        compacted: i64,
         events: Vec<Delivery<Arc<EncodedEvent>>>,
     ) -> Vec<RawWatchResponse> {
         let prev = self.cursor.watch().prev_kv;
-        let encoded: Vec<Bytes> = events.iter().map(|event| event.encoded.bytes(prev)).collect();
+        let encode = |event: &Delivery<Arc<EncodedEvent>>| {
+            event.encoded.bytes(prev && event.revision > compacted)
+        };
+        let encoded: Vec<Bytes> = events.iter().map(encode).collect();
         let total: usize = encoded.iter().map(Bytes::len).sum();
         let answer = |events: Vec<Bytes>, fragment: bool| RawWatchResponse {
             head: pb::WatchResponse { header, watch_id: self.id, fragment, ..Default::default() },
