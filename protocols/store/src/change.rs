@@ -18,6 +18,10 @@ use bytes::Bytes;
 /// Bytes that a log entry takes besides its key.
 pub(crate) const LOG_ENTRY: u64 = 17;
 
+/// Keys of a range that are gathered before they are removed: a range of any size is deleted with
+/// the memory for so many.
+const DELETES_AT_ONCE: usize = 512;
+
 impl Revision {
     fn stamp(&mut self) -> Stamp {
         let stamp = Stamp { revision: self.main, sub: self.next_sub };
@@ -115,18 +119,29 @@ impl<E: Engine> Applier<E> {
         revision: &mut Revision,
         delete: &Delete,
     ) -> Result<Answer, EngineError> {
-        let mut prev = Vec::new();
-        let mut deleted = 0;
-        for (key, record) in self.doomed(&delete.range)? {
-            let pair = self.remove(revision, key, record)?;
-            deleted += 1;
-            if delete.prev_kv {
-                prev.push(pair);
+        let (mut prev, mut deleted) = (Vec::new(), 0);
+        let mut rest = delete.range.clone();
+        loop {
+            let doomed = self.doomed(&rest)?;
+            let last = doomed.last().map(|(key, _)| key.clone());
+            let full = doomed.len() == DELETES_AT_ONCE;
+            deleted += doomed.len() as i64;
+            for (key, record) in doomed {
+                let pair = self.remove(revision, key, record)?;
+                if delete.prev_kv {
+                    prev.push(pair);
+                }
+            }
+            match last {
+                Some(last) if full && !rest.is_single() => {
+                    rest.key = [&last[..], &[0]].concat().into();
+                }
+                Some(_) | None => return Ok(Answer::Delete { deleted, prev }),
             }
         }
-        Ok(Answer::Delete { deleted, prev })
     }
 
+    /// The first keys of a range with their records.
     fn doomed(&self, range: &KeyRange) -> Result<Vec<(Bytes, Bytes)>, EngineError> {
         if range.is_single() {
             let found = self.current(&range.key)?;
@@ -138,7 +153,7 @@ impl<E: Engine> Applier<E> {
         let (from, to) = bounds(range);
         let low = layout::plain(CURRENT, from);
         let high = to.map_or_else(|| vec![CURRENT + 1], |to| layout::plain(CURRENT, to));
-        let pairs = self.engine.range(&low, Some(&high));
+        let pairs = self.engine.range(&low, Some(&high)).take(DELETES_AT_ONCE);
         pairs.map(|pair| pair.map(|(key, record)| (key.slice(1..), record))).collect()
     }
 

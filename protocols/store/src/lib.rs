@@ -38,7 +38,7 @@
 //!
 //! - Sorting is stable (etcd's is not): ties come by key.
 //! - A put and a delete of one key in two transactions nested side by side are refused as duplicate
-//!   in either order.
+//!   in either order. (A delete without an end is passed over, as in etcd.)
 //! - A read-only transaction without any range is linearizable (etcd takes it for serializable).
 //! - Hashes are of our own making: compare them among members, not with etcd's.
 //! - The NOSPACE and CORRUPT alarms are looked at when a command is applied, also for checkpoints.

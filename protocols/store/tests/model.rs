@@ -44,6 +44,14 @@ fn assert_same_history(view: &View<MemView>, model: &Model) {
 }
 
 #[test]
+fn views_and_rings_are_shared_between_threads() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<View<MemView>>();
+    shared::<Ring<bytes::Bytes>>();
+    shared::<Cursor>();
+}
+
+#[test]
 fn every_answer_event_and_revision_agrees_with_the_model() {
     for seed in 0..60 {
         let mut maker = Maker::new(seed);
