@@ -26,9 +26,9 @@ enum Command {
     Serve,
     /// Start a cluster of real processes on this machine
     Up(up::UpArguments),
-    /// Show the members of that cluster
+    /// Show how the members of the local cluster are
     Status(status::StatusArguments),
-    /// Stop, kill, pause or cut off members of that cluster
+    /// Stop, kill, pause or cut off members of the local cluster
     Node(node::NodeArguments),
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::up::DATA_DIR;
-use crate::up::control::{self, Action, Request};
+use crate::up::control::{self, Action, EVERYBODY, Request};
 
 /// Stop, kill, pause or cut off members of the cluster that `quorate up` runs.
 #[derive(Args, Debug)]
@@ -21,7 +21,9 @@ use crate::up::control::{self, Action, Request};
 
   # The network loses everything that n2 sends to n1, and nothing else
   quorate node cut n2 --to n1
-  quorate node heal n2")]
+  quorate node heal
+
+All of it can be combined; `quorate status` tells what is amiss.")]
 pub struct NodeArguments {
     #[command(subcommand)]
     command: NodeCommand,
@@ -44,8 +46,8 @@ enum NodeCommand {
     Resume(Node),
     /// Lose every packet on its links to the other members, without a word to anybody
     Cut(Links),
-    /// Let packets through again
-    Heal(Links),
+    /// Let packets through again; without a name, on all links
+    Heal(Heal),
 }
 
 #[derive(Args, Debug)]
@@ -66,6 +68,18 @@ struct Links {
     from: Option<String>,
 }
 
+#[derive(Args, Debug)]
+struct Heal {
+    /// Its name, such as n2
+    name: Option<String>,
+    /// Only what it sends to this node
+    #[arg(long, value_name = "NODE", requires = "name")]
+    to: Option<String>,
+    /// Only what it receives from this node
+    #[arg(long, value_name = "NODE", requires = "name")]
+    from: Option<String>,
+}
+
 impl NodeCommand {
     fn request(self) -> Request {
         let plain = |action, node: Node| Request { action, node: node.name, to: None, from: None };
@@ -77,7 +91,10 @@ impl NodeCommand {
             NodeCommand::Pause(node) => plain(Action::Pause, node),
             NodeCommand::Resume(node) => plain(Action::Resume, node),
             NodeCommand::Cut(cut) => links(Action::Cut, cut),
-            NodeCommand::Heal(heal) => links(Action::Heal, heal),
+            NodeCommand::Heal(Heal { name, to, from }) => {
+                let name = name.unwrap_or_else(|| EVERYBODY.to_owned());
+                links(Action::Heal, Links { name, to, from })
+            }
         }
     }
 }

@@ -1,17 +1,15 @@
 //! `quorate status`: how the members of a local cluster are, as they tell any client.
 //!
-//! Where the members are is read from `cluster.json`; everything else comes from the public API: each member's status,
-//! the list of members, and one linearizable read, which succeeds only with a quorum. A member that does not answer is
-//! told apart by how: nobody listens on its port, or somebody does and says nothing for a second.
+//! Where the members are and which links are cut is read from `cluster.json`; everything else comes from the public API:
+//! one linearizable read, which succeeds only with a quorum, and after it each member's status. A member that does not
+//! answer is told apart by how: nobody listens on its port, or somebody does and says nothing for a second.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use quorate_client::etcd::etcdserverpb::{
-    MemberListRequest, RangeRequest, StatusRequest, StatusResponse,
-};
+use quorate_client::etcd::etcdserverpb::{RangeRequest, StatusRequest, StatusResponse};
 use serde::Serialize;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -52,13 +50,15 @@ enum Output {
 #[derive(Serialize, Debug)]
 struct Report {
     cluster_id: Option<String>,
-    /// Every member answers, one leads, and a quorum serves.
+    /// Every member answers and knows a leader, and a quorum serves.
     healthy: bool,
     /// A linearizable read was answered.
     quorum: bool,
     /// The name of the leader, if the members that answer know one.
     leader: Option<String>,
     members: Vec<Member>,
+    /// The links that lose every packet.
+    cuts: Vec<String>,
     /// What is amiss and what would help, one line each.
     advice: Vec<String>,
 }
@@ -85,7 +85,10 @@ struct Told {
     /// Log entries behind the furthest member that answers.
     lag: u64,
     revision: i64,
+    /// Files on the disk, the log with its reserve included.
     db_size_bytes: i64,
+    /// Keys and values that a read can still see.
+    db_size_in_use_bytes: i64,
     errors: Vec<String>,
     #[serde(skip)]
     leader: u64,
@@ -120,9 +123,10 @@ pub fn main(arguments: &StatusArguments) -> ExitCode {
     if report.healthy { ExitCode::SUCCESS } else { ExitCode::from(UNHEALTHY) }
 }
 
-/// Asks all members at once.
+/// Asks all members at once. The quorum is asked for first, because an election that is under way then has its result
+/// in what the members tell.
 async fn examine(cluster: &ClusterFile) -> Report {
-    let quorum = tokio::spawn(has_quorum(cluster.clone()));
+    let quorum = has_quorum(cluster).await;
     let mut looks = JoinSet::new();
     for (index, member) in cluster.members.iter().cloned().enumerate() {
         looks.spawn(async move { (index, look(&member).await) });
@@ -130,7 +134,7 @@ async fn examine(cluster: &ClusterFile) -> Report {
     let mut answers = looks.join_all().await;
     answers.sort_by_key(|(index, _)| *index);
     let answers = answers.into_iter().map(|(_, answer)| answer).collect::<Vec<_>>();
-    report(cluster, answers, quorum.await.unwrap_or(false))
+    report(cluster, answers, quorum)
 }
 
 /// What one member tells, or how it does not answer.
@@ -151,15 +155,14 @@ async fn look(member: &MemberEntry) -> Result<StatusResponse, String> {
     }
 }
 
-/// Whether some member can serve a linearizable read, or at least list the members by one.
-async fn has_quorum(cluster: ClusterFile) -> bool {
+/// Whether some member can serve a linearizable read.
+async fn has_quorum(cluster: &ClusterFile) -> bool {
     let mut reads = JoinSet::new();
-    for member in cluster.members {
+    for member in cluster.members.iter().cloned() {
         reads.spawn(async move {
             let Ok(client) = client_of(&member.client_url, ANSWER_LIMIT) else { return false };
             let read = RangeRequest { key: b"\0".to_vec().into(), ..Default::default() };
-            let list = MemberListRequest { linearizable: true };
-            client.range(read).await.is_ok() && client.member_list(list).await.is_ok()
+            client.range(read).await.is_ok()
         });
     }
     while let Some(read) = reads.join_next().await {
@@ -192,14 +195,15 @@ fn report(
     let is_leader =
         |member: &&Member| member.told.as_ref().is_some_and(|told| Some(told.member) == leader);
     let leader = members.iter().find(is_leader).map(|member| member.name.clone());
-    let all_answer = members.iter().all(|member| member.told.is_some());
-    let healthy = quorum && all_answer && leader.is_some();
+    let follows = |member: &Member| member.told.as_ref().is_some_and(|told| told.leader != 0);
+    let healthy = quorum && leader.is_some() && members.iter().all(follows);
     let mut report = Report {
         cluster_id: cluster.cluster_id.clone(),
         healthy,
         quorum,
         leader,
         members,
+        cuts: cluster.cuts.clone(),
         advice: vec![],
     };
     report.advice = advice(&report);
@@ -223,6 +227,7 @@ fn told(status: &StatusResponse, furthest: u64) -> Told {
         lag: furthest.saturating_sub(status.raft_index),
         revision: header.revision,
         db_size_bytes: status.db_size,
+        db_size_in_use_bytes: status.db_size_in_use,
         errors: status.errors.clone(),
         leader: status.leader,
         member: header.member_id,
@@ -235,21 +240,28 @@ fn advice(report: &Report) -> Vec<String> {
     let missing = report.members.iter().filter(|member| member.told.is_none()).collect::<Vec<_>>();
     let names = missing.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(", ");
     let mut lines = Vec::new();
-    if report.quorum && missing.is_empty() {
-        return lines;
-    }
     let (needed, there) = (total / 2 + 1, total - missing.len());
     if !report.quorum {
         lines.push(if there < needed {
             format!("The quorum is lost: {there} of {total} members answer, {needed} are needed; missing: {names}.")
         } else {
             format!(
-                "No quorum: {there} of {total} members answer, but no linearizable read succeeds; an election is under \
-                 way, or their links are cut (quorate node heal {})",
-                report.members[0].name
+                "No quorum: {there} of {total} members answer, but no linearizable read succeeded within a second; an \
+                 election may be under way."
             )
         });
     }
+    if !report.cuts.is_empty() {
+        lines.push(format!(
+            "Links are cut: {}; to heal them: quorate node heal",
+            report.cuts.join(" ")
+        ));
+    }
+    let strangers = report
+        .members
+        .iter()
+        .filter(|member| member.told.as_ref().is_some_and(|told| told.leader == 0));
+    lines.extend(strangers.map(|member| format!("{} knows no leader.", member.name)));
     for member in missing {
         let name = &member.name;
         lines.push(if member.state.starts_with("does not run") {
@@ -265,8 +277,8 @@ fn advice(report: &Report) -> Vec<String> {
 
 fn table(report: &Report) -> String {
     let heading = [
-        "NAME", "ENDPOINT", "ID", "ROLE", "TERM", "LOG", "APPLIED", "LAG", "REVISION", "DB SIZE",
-        "STATE",
+        "NAME", "ENDPOINT", "ID", "ROLE", "TERM", "LOG", "APPLIED", "LAG", "REVISION", "IN USE",
+        "ON DISK", "STATE",
     ];
     let rows = report.members.iter().map(|member| {
         let cells = match &member.told {
@@ -278,6 +290,7 @@ fn table(report: &Report) -> String {
                 told.applied_index.to_string(),
                 told.lag.to_string(),
                 told.revision.to_string(),
+                size(told.db_size_in_use_bytes),
                 size(told.db_size_bytes),
             ],
             None => std::array::from_fn(|_| "-".to_owned()),
@@ -328,6 +341,7 @@ mod tests {
             raft_index: index,
             raft_applied_index: index,
             db_size: 20480,
+            db_size_in_use: 30,
             ..Default::default()
         })
     }
@@ -353,6 +367,8 @@ mod tests {
             "9",
             "1",
             "7",
+            "30",
+            "B",
             "20.0",
             "KiB",
             "ok",
@@ -372,10 +388,14 @@ mod tests {
             report.advice,
             [
                 "The quorum is lost: 1 of 3 members answer, 2 are needed; missing: n1, n3.",
+                "n2 knows no leader.",
                 "n1 does not run: quorate node restart n1",
                 "n3 does not answer: quorate node resume n3, or quorate node restart n3",
             ]
         );
+        let stranger = made(vec![answer(1, 0, 10), answer(2, 2, 10), answer(3, 2, 10)], true);
+        assert!(!stranger.healthy && stranger.leader.as_deref() == Some("n2"));
+        assert_eq!(stranger.advice, ["n1 knows no leader."]);
         let one_down = made(vec![gone(), answer(2, 2, 10), answer(3, 2, 10)], true);
         assert!(!one_down.healthy && one_down.quorum);
         assert_eq!(one_down.advice, ["n1 does not run: quorate node restart n1"]);

@@ -183,9 +183,10 @@ fn directory(settings: &Settings, path: &Path) -> Result<(), FlagError> {
     Ok(())
 }
 
+/// Half of the processors, as the threads of the node itself need the others; more than eight gain nothing.
 fn client_threads(settings: &Settings) -> usize {
     match settings.size("client-threads") {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        0 => std::thread::available_parallelism().map_or(1, |count| (count.get() / 2).clamp(1, 8)),
         threads => threads,
     }
 }
@@ -219,7 +220,7 @@ mod tests {
         assert_eq!(config.listen_client_urls, ["http://localhost:2379"]);
         assert_eq!(config.election_timeout.as_millis(), 1000);
         assert_eq!(config.max_concurrent_streams, u32::MAX);
-        assert!(config.client_threads > 0);
+        assert!((1..=8).contains(&config.client_threads), "{}", config.client_threads);
     }
 
     #[test]

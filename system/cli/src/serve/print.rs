@@ -114,9 +114,10 @@ pub fn config(settings: &Settings) -> String {
     }
     let rows = settings.all().map(|setting| {
         let effect = effect(&setting.flag.effect).to_owned();
-        vec![setting.flag.name.to_owned(), shown(setting), setting.origin.to_string(), effect]
+        vec![setting.flag.name.to_owned(), setting.origin.to_string(), effect, shown(setting)]
     });
-    columns::table(&["SETTING", "VALUE", "FROM", "EFFECT"], rows)
+    // The values come last: some are long.
+    columns::table(&["SETTING", "FROM", "EFFECT", "VALUE"], rows)
 }
 
 fn effect(effect: &Effect) -> &'static str {
@@ -155,7 +156,7 @@ mod tests {
         let table = config(&settings);
         let line = table.lines().find(|line| line.starts_with("name ")).unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
-        assert_eq!(words, ["name", "n7", "environment", "ETCD_NAME", "yes"]);
+        assert_eq!(words, ["name", "environment", "ETCD_NAME", "yes", "n7"]);
     }
 
     #[test]

@@ -40,13 +40,16 @@ pub enum Action {
     Heal,
 }
 
+/// Stands for every member where links are healed.
+pub const EVERYBODY: &str = "*";
+
 /// One request.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// What to do.
     pub action: Action,
-    /// To which member.
+    /// To which member; links may be healed for [`EVERYBODY`].
     pub node: String,
     /// Cut or heal only what it sends to this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,36 +133,42 @@ async fn serve(stream: tokio::net::UnixStream, sender: mpsc::Sender<Pending>) {
 
 /// Asks the supervisor of a directory. The errors are one line each.
 pub fn ask(directory: &Path, request: &Request) -> Result<Answer, String> {
-    let cluster = running(directory)?;
-    let gone = |error: io::Error| match cluster.supervisor_pid {
-        Some(pid) => format!(
-            "the cluster of {} does not run any more, its supervisor (process {pid}) does not answer ({error}): \
-             start it with `quorate up`",
-            directory.display()
-        ),
-        None => format!("the supervisor does not answer: {error}"),
-    };
-    let (path, _open) = short(directory, &cluster.control).map_err(gone)?;
-    let mut stream = UnixStream::connect(path).map_err(gone)?;
-    stream.set_read_timeout(Some(ANSWER_LIMIT)).map_err(gone)?;
+    let (_, mut stream) = connect(directory)?;
     let mut line = serde_json::to_vec(request).map_err(|error| error.to_string())?;
     line.push(b'\n');
-    stream.write_all(&line).map_err(gone)?;
-    let mut text = String::new();
-    BufReader::new(stream).read_line(&mut text).map_err(gone)?;
+    let mut exchange = || -> io::Result<String> {
+        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+        stream.write_all(&line)?;
+        let mut text = String::new();
+        BufReader::new(&stream).read_line(&mut text)?;
+        Ok(text)
+    };
+    let text = exchange().map_err(|error| format!("the supervisor does not answer: {error}"))?;
     serde_json::from_str(&text).map_err(|_| "the supervisor ended before it answered".to_owned())
 }
 
-/// The description of a cluster that runs.
+/// The description of a cluster that runs, which its supervisor proves by taking a call.
 pub fn running(directory: &Path) -> Result<ClusterFile, String> {
+    connect(directory).map(|(cluster, _)| cluster)
+}
+
+fn connect(directory: &Path) -> Result<(ClusterFile, UnixStream), String> {
     let shown = directory.display();
     let cluster = ClusterFile::read(directory)?.ok_or_else(|| {
         format!("no cluster in {shown}: start one with `quorate up`, or name its --data-dir")
     })?;
-    if cluster.supervisor_pid.is_none() {
+    let Some(pid) = cluster.supervisor_pid else {
         return Err(format!("the cluster of {shown} does not run: start it with `quorate up`"));
+    };
+    let connected =
+        short(directory, &cluster.control).and_then(|(path, _open)| UnixStream::connect(path));
+    match connected {
+        Ok(stream) => Ok((cluster, stream)),
+        Err(error) => Err(format!(
+            "the cluster of {shown} does not run any more, its supervisor (process {pid}) does not answer ({error}): \
+             start it with `quorate up`"
+        )),
     }
-    Ok(cluster)
 }
 
 #[cfg(test)]

@@ -39,6 +39,9 @@ pub struct ClusterFile {
     pub control: String,
     /// The first port; member i has `base_port + 10 i` for clients and one more for peers.
     pub base_port: u16,
+    /// The links that `quorate node cut` has cut, as `n1->n2`.
+    #[serde(default)]
+    pub cuts: Vec<String>,
     /// The members.
     pub members: Vec<MemberEntry>,
 }
@@ -80,6 +83,7 @@ impl ClusterFile {
             supervisor_pid: None,
             control: CONTROL.to_owned(),
             base_port,
+            cuts: Vec::new(),
             members: (0..nodes).map(member).collect(),
         }
     }

@@ -15,7 +15,7 @@ pub mod ready;
 mod relay;
 mod supervisor;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -107,14 +107,15 @@ async fn run(arguments: &UpArguments) -> Result<(), String> {
     let begun = Instant::now();
     let started = match supervisor.start() {
         Ok(()) => tokio::select! {
-            ready = supervisor.until_ready(READY_LIMIT) => ready.map(|()| Started::Ready),
+            ready = supervisor.until_ready(READY_LIMIT) => ready.map(Started::Ready),
             () = signals.next() => Ok(Started::Interrupted),
         },
         Err(error) => Err(format!("cannot start a member: {error}")),
     };
     match started {
-        Ok(Started::Ready) => {
-            say(&introduction(supervisor.cluster(), &path, begun.elapsed()));
+        Ok(Started::Ready(missing)) => {
+            // Why some are missing follows at once: their ends wait to be reported.
+            say(&introduction(supervisor.cluster(), &path, begun.elapsed(), missing));
             supervise(&mut supervisor, requests, ends, &mut signals).await;
             say("Stopping.\n");
         }
@@ -133,7 +134,8 @@ async fn run(arguments: &UpArguments) -> Result<(), String> {
 
 /// How the start went.
 enum Started {
-    Ready,
+    /// A quorum serves; so many members ended.
+    Ready(usize),
     Interrupted,
 }
 
@@ -157,7 +159,9 @@ async fn supervise(
                     done = supervisor.execute(&request) => done,
                     () = signals.next() => return,
                 };
-                say(&format!("{}\n", done.text));
+                if done.ok {
+                    say(&format!("{}\n", done.text));
+                }
                 // Whoever asked may have gone.
                 let _ = answer.send(done);
             }
@@ -198,9 +202,17 @@ fn reserve(cluster: &ClusterFile) -> Result<Vec<TcpListener>, String> {
             let port =
                 url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("our own URL");
             held.push(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
+                let reason = match error.kind() {
+                    ErrorKind::AddrInUse => "is taken by another process".to_owned(),
+                    _ => format!("cannot be used ({error})"),
+                };
+                // The addresses of a cluster are part of it.
+                let other_ports = match cluster.cluster_id {
+                    Some(_) => "--base-port and another --data-dir",
+                    None => "--base-port",
+                };
                 format!(
-                    "port {port}, for the {purpose} of {}, cannot be used ({error}): free it, or choose other ports \
-                     with --base-port (with --fresh or another --data-dir, if that cluster exists already)",
+                    "port {port}, for the {purpose} of {}, {reason}: free it, or choose other ports with {other_ports}",
                     member.name
                 )
             })?);
@@ -240,18 +252,23 @@ fn data_dir_flag(path: &Path) -> String {
 }
 
 /// What is said when everything is ready.
-fn introduction(cluster: &ClusterFile, path: &Path, took: Duration) -> String {
-    let count = cluster.members.len();
+fn introduction(cluster: &ClusterFile, path: &Path, took: Duration, missing: usize) -> String {
+    let (total, count) = (cluster.members.len(), cluster.members.len() - missing);
     let endpoints =
         cluster.members.iter().map(|member| member.client_url.trim_start_matches("http://"));
     let endpoints = endpoints.collect::<Vec<_>>().join(",");
     let program = invocation();
-    let own_endpoints = match cluster.base_port {
-        2379 => String::new(),
-        _ => format!(" --endpoints {endpoints}"),
+    let data_dir = data_dir_flag(path);
+    // Client commands read the description of the usual directory by themselves.
+    let own_endpoints = match data_dir.is_empty() {
+        true => String::new(),
+        false => format!(" --endpoints {endpoints}"),
     };
-    let members =
-        if count == 1 { "1 member is".to_owned() } else { format!("{count} members are") };
+    let members = match (count, missing) {
+        (1, 0) => "1 member is".to_owned(),
+        (_, 0) => format!("{count} members are"),
+        (_, 1..) => format!("{count} of {total} members are"),
+    };
     let mut text = format!(
         "{members} ready after {:.1} s, data in {}\n\n",
         took.as_secs_f64(),
@@ -266,9 +283,8 @@ fn introduction(cluster: &ClusterFile, path: &Path, took: Duration) -> String {
         ));
     }
     text.push_str(&format!(
-        "\nTry from a second shell:\n\n  {program} status{}\n  {program} put greeting hello{own_endpoints}\n  \
-         etcdctl --endpoints {endpoints} get greeting\n\nCtrl-C stops it.\n",
-        data_dir_flag(path)
+        "\nTry from a second shell:\n\n  {program} status{data_dir}\n  {program} put greeting hello{own_endpoints}\n  \
+         etcdctl --endpoints {endpoints} get greeting\n\nCtrl-C stops it.\n"
     ));
     text
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::control::{Action, Answer, Request};
+use super::control::{Action, Answer, EVERYBODY, Request};
 use super::directory::{CONTROL, ClusterFile, Directory, MemberEntry};
 use super::process::{Ended, Process, State, last_lines};
 use super::ready::{Level, until_ready};
@@ -64,28 +64,45 @@ impl Supervisor {
         self.note_pids()
     }
 
-    /// Waits until every member is ready. The error tells which one is not, and why.
-    pub async fn until_ready(&mut self, limit: Duration) -> Result<(), String> {
+    /// Waits until every member is ready or has ended, and returns how many have: a cluster that has its quorum serves
+    /// without them. The error tells why there is none.
+    pub async fn until_ready(&mut self, limit: Duration) -> Result<usize, String> {
         let mut looks = JoinSet::new();
         for (process, member) in self.processes.iter().zip(self.cluster.members.clone()) {
             let ended = process.ended();
             looks.spawn(async move {
-                let status = tokio::select! {
+                tokio::select! {
                     status = until_ready(&member.client_url, Level::Led, limit) => status.map_err(|reason| {
-                        format!("{} is not ready after {} s: {reason}", member.name, limit.as_secs())
+                        let text = format!("{} is not ready after {} s: {reason}", member.name, limit.as_secs());
+                        NotReady::Slow(with_log(&text, &member))
                     }),
-                    () = ended => Err(format!("{} ended while it was starting", member.name)),
-                };
-                status.map_err(|text| with_log(&text, &member))
+                    () = ended => Err(NotReady::Ended(format!(
+                        "{} ended while it was starting: {}",
+                        member.name,
+                        last_line(&member)
+                    ))),
+                }
             });
         }
-        let mut cluster_id = None;
+        let total = self.processes.len();
+        let mut missing = 0;
         while let Some(look) = looks.join_next().await {
-            let header = look.map_err(|error| error.to_string())??.header;
-            cluster_id = header.map(|header| format!("{:x}", header.cluster_id));
+            match look.map_err(|error| error.to_string())? {
+                Ok(status) => {
+                    let header = status.header.unwrap_or_default();
+                    self.cluster.cluster_id = Some(format!("{:x}", header.cluster_id));
+                }
+                Err(NotReady::Slow(text)) => return Err(text),
+                Err(NotReady::Ended(text)) => {
+                    missing += 1;
+                    if missing > (total - 1) / 2 {
+                        return Err(text);
+                    }
+                }
+            }
         }
-        self.cluster.cluster_id = cluster_id;
-        self.describe().map_err(|error| error.to_string())
+        self.note_pids().map_err(|error| error.to_string())?;
+        Ok(missing)
     }
 
     /// Says that a member ended by itself; `None` if somebody asked for that.
@@ -97,7 +114,7 @@ impl Supervisor {
         }
         let member = &self.cluster.members[ended.index];
         let text = format!("{} ended by itself ({})", member.name, how(ended.status));
-        let last = last_lines(&member.log_file, 1).pop().unwrap_or_default();
+        let last = last_line(member);
         Some(format!(
             "{text}: {last}\n  its log: {}\n  start it again: {} node restart {}{}",
             member.log_file.display(),
@@ -116,6 +133,10 @@ impl Supervisor {
     }
 
     async fn carry_out(&mut self, request: &Request) -> Result<String, String> {
+        if request.action == Action::Heal && request.node == EVERYBODY {
+            let pairs = self.relays.cuts();
+            return Ok(self.set_cut(&pairs, false));
+        }
         let index = self.index_of(&request.node)?;
         let name = request.node.clone();
         match request.action {
@@ -170,14 +191,12 @@ impl Supervisor {
         };
         match answering {
             Ok(_) => Ok(format!("{} runs again", member.name)),
-            Err(reason) => {
-                let last = last_lines(&member.log_file, 1).pop().unwrap_or_default();
-                Err(format!(
-                    "{} was started but {reason}; the end of {}: {last}",
-                    member.name,
-                    member.log_file.display()
-                ))
-            }
+            Err(reason) => Err(format!(
+                "{} was started but {reason}; the end of {}: {}",
+                member.name,
+                member.log_file.display(),
+                last_line(&member)
+            )),
         }
     }
 
@@ -200,14 +219,24 @@ impl Supervisor {
         if pairs.is_empty() {
             return Err(format!("{} is alone: there is no link to cut", request.node));
         }
+        Ok(self.set_cut(&pairs, cut))
+    }
+
+    /// Cuts or heals links, given as (from, to), and tells which are cut now.
+    fn set_cut(&mut self, pairs: &[(usize, usize)], cut: bool) -> String {
         for (from, to) in pairs {
-            self.relays.set_cut(from, to, cut);
+            self.relays.set_cut(*from, *to, cut);
         }
         let name = |i: usize| self.cluster.members[i].name.as_str();
         let cuts = self.relays.cuts();
         let cuts = cuts.iter().map(|(from, to)| format!("{}->{}", name(*from), name(*to)));
-        let cuts = cuts.collect::<Vec<_>>().join(" ");
-        Ok(if cuts.is_empty() { "all links are whole".to_owned() } else { format!("cut: {cuts}") })
+        self.cluster.cuts = cuts.collect();
+        // The links are as they are, whether or not the description can be written.
+        let _ = self.describe();
+        match self.cluster.cuts.join(" ") {
+            cuts if cuts.is_empty() => "all links are whole".to_owned(),
+            cuts => format!("cut: {cuts}"),
+        }
     }
 
     fn index_of(&self, name: &str) -> Result<usize, String> {
@@ -236,6 +265,7 @@ impl Supervisor {
             }
         }
         self.cluster.supervisor_pid = None;
+        self.cluster.cuts.clear();
         self.cluster.members.iter_mut().for_each(|member| member.pid = None);
         let removed = std::fs::remove_file(self.directory.path.join(CONTROL));
         if let Err(error) = self.describe().and(removed) {
@@ -283,6 +313,19 @@ fn arguments(members: &[MemberEntry], index: usize, relays: &Relays) -> Vec<Stri
         arguments.push(format!("--peer-route={}={}", member.name, relays.route(index, other)));
     }
     arguments
+}
+
+/// How a member did not become ready.
+enum NotReady {
+    /// It runs and did not get there in time.
+    Slow(String),
+    /// It does not run any more.
+    Ended(String),
+}
+
+/// The last line of a member's log, which says why it ended if it ended by itself.
+fn last_line(member: &MemberEntry) -> String {
+    last_lines(&member.log_file, 1).pop().unwrap_or_default()
 }
 
 /// A text followed by the last lines of a member's log.

@@ -21,7 +21,7 @@ pub const FLAGS: &[Flag] = &[
         "client-threads",
         "0",
         Count(0, 1024),
-        "Threads that serve clients; 0 is one per processor.",
+        "Threads that serve clients; 0 is half of the processors, at least 1 and at most 8.",
     ),
     works("max-watchers", "1000000", Count(1, 1 << 32), "Most watchers of this member."),
     works(

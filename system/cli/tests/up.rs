@@ -1,0 +1,421 @@
+//! `quorate up`, `status` and `node`, on real processes.
+//!
+//! Each test starts a cluster of its own in a temporary directory, on ports that were free a moment ago, and speaks to it
+//! as a person does: by commands without addresses, run where `quorate-data` lies. A cluster that is dropped is killed;
+//! the kernel then kills its members.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+
+/// No wait is longer. The machine may be busy with something else.
+const LIMIT: Duration = Duration::from_secs(90);
+/// The last line of the introduction.
+const READY: &str = "Ctrl-C stops it.";
+
+/// What a command printed and how it ended.
+#[derive(Debug)]
+struct Done {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Done {
+    #[track_caller]
+    fn ok(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self.out
+    }
+
+    /// The error of a command that failed: one line.
+    #[track_caller]
+    fn failed(self) -> String {
+        assert_eq!(self.code, Some(1), "{self:?}");
+        assert_eq!(self.err.lines().count(), 1, "not one line: {}", self.err);
+        self.err
+    }
+}
+
+/// Runs a command in a directory, without what the environment would add.
+fn quorate(directory: &Path, line: &str) -> Done {
+    let output = command(directory, line).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Done { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+fn command(directory: &Path, line: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+    command.args(line.split_whitespace()).current_dir(directory).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if ["ETCD", "QUORATE_"].iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Looks again and again until there is an answer.
+#[track_caller]
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < LIMIT, "waited in vain until {what}");
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// A first port such that those of five members are free now, below those that the kernel gives away by itself. No two
+/// calls return the same.
+fn base_port() -> u16 {
+    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        AtomicU32::new((time.subsec_nanos() / 64) % 1000)
+    });
+    let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    std::iter::repeat_with(|| 12_000 + (NEXT.fetch_add(1, Ordering::Relaxed) % 300) * 60)
+        .map(|base| u16::try_from(base).unwrap())
+        .take(200)
+        .find(|base| (0..5).all(|i| is_free(base + 10 * i) && is_free(base + 10 * i + 1)))
+        .expect("no free ports in 200 attempts")
+}
+
+/// A running cluster.
+struct Up {
+    child: Child,
+    directory: PathBuf,
+    output: PathBuf,
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Up {
+    /// Starts a cluster on new ports and waits until it is ready.
+    fn start(directory: &Path, flags: &str) -> Up {
+        Up::again(directory, &format!("{flags} --base-port {}", base_port()))
+    }
+
+    /// Starts a cluster and waits until it is ready.
+    fn again(directory: &Path, flags: &str) -> Up {
+        let mut up = Up::spawn(directory, flags);
+        until("the cluster is ready", || {
+            let ended = up.child.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended ({ended:?}): {}", up.printed());
+            up.printed().contains(READY).then_some(())
+        });
+        up
+    }
+
+    fn spawn(directory: &Path, flags: &str) -> Up {
+        let output = directory.join("printed");
+        let file = File::create(&output).unwrap();
+        let mut command = command(directory, &format!("up {flags}"));
+        let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        Up { child, directory: directory.to_owned(), output }
+    }
+
+    /// Everything it printed so far.
+    fn printed(&self) -> String {
+        fs::read_to_string(&self.output).unwrap()
+    }
+
+    fn quorate(&self, line: &str) -> Done {
+        quorate(&self.directory, line)
+    }
+
+    /// `quorate status -w json`, and whether it ended with code 0.
+    fn status(&self) -> (bool, Value) {
+        let done = self.quorate("status -w json");
+        assert!([Some(0), Some(5)].contains(&done.code), "{done:?}");
+        (done.code == Some(0), serde_json::from_str(&done.out).unwrap())
+    }
+
+    fn until_healthy(&self) -> Value {
+        until("the cluster is healthy", || Some(self.status()).filter(|(ok, _)| *ok)).1
+    }
+
+    fn leader(&self) -> String {
+        self.until_healthy()["leader"].as_str().expect("a leader").to_owned()
+    }
+
+    /// The description of the cluster.
+    fn file(&self) -> Value {
+        let text = fs::read_to_string(self.directory.join("quorate-data/cluster.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Where the named members, or all but those, listen for clients: a flag for client commands.
+    fn endpoints(&self, is_meant: impl Fn(&str) -> bool) -> String {
+        let file = self.file();
+        let members = file["members"].as_array().unwrap().iter();
+        let meant = members.filter(|member| is_meant(member["name"].as_str().unwrap()));
+        let urls = meant.map(|member| member["client_url"].as_str().unwrap()).collect::<Vec<_>>();
+        format!("--endpoints {}", urls.join(","))
+    }
+
+    /// Ends it as Ctrl-C does.
+    fn interrupt(mut self) -> (ExitStatus, String) {
+        let pid = Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, Signal::INT).unwrap();
+        let status = until("it ends", || self.child.try_wait().unwrap());
+        (status, self.printed())
+    }
+}
+
+/// A member as `status` shows it.
+fn member<'a>(status: &'a Value, name: &str) -> &'a Value {
+    let members = status["members"].as_array().unwrap();
+    members.iter().find(|member| member["name"] == name).unwrap()
+}
+
+fn advice(status: &Value) -> Vec<&str> {
+    status["advice"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect()
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_behind_but_the_data() {
+    let temporary = tempfile::tempdir().unwrap();
+    let up = Up::start(temporary.path(), "--nodes 3");
+    let introduction = up.printed();
+    assert!(introduction.starts_with("3 members are ready after "), "{introduction}");
+    assert!(introduction.contains("\n  etcdctl --endpoints 127.0.0.1:"), "{introduction}");
+    assert!(!introduction.contains("put greeting hello --endpoints"), "{introduction}");
+
+    let file = up.file();
+    assert_eq!((&file["version"], &file["supervisor_pid"]), (&1.into(), &up.child.id().into()));
+    let members = file["members"].as_array().unwrap();
+    assert_eq!(members.len(), 3);
+    let status = up.until_healthy();
+    assert_eq!(status["cluster_id"], file["cluster_id"]);
+    for told in status["members"].as_array().unwrap() {
+        assert_eq!((&told["state"], &told["term"]), (&"ok".into(), &status["members"][0]["term"]));
+        assert!(told["applied_index"].as_u64().unwrap() <= told["log_index"].as_u64().unwrap());
+        assert!(told["db_size_bytes"].as_i64().unwrap() > 0, "{told}");
+    }
+    assert_eq!(up.quorate("put a kept").ok(), "OK\n");
+    assert_eq!(up.quorate("get a").ok(), "a\nkept\n");
+    let table = up.quorate("status").ok();
+    assert_eq!(table.lines().count(), 4, "{table}");
+    assert!(table.contains("leader") && table.contains("follower"), "{table}");
+
+    let pids: Vec<i32> =
+        members.iter().map(|m| m["pid"].as_i64().unwrap().try_into().unwrap()).collect();
+    let (ended, printed) = up.interrupt();
+    assert!(ended.success() && printed.ends_with("Stopping.\n"), "{ended:?}: {printed}");
+    for pid in pids {
+        let pid = Pid::from_raw(pid).unwrap();
+        assert!(rustix::process::test_kill_process(pid).is_err(), "process {pid:?} is left");
+    }
+    let error = quorate(temporary.path(), "status").failed();
+    assert!(error.contains("does not run: start it with `quorate up`"), "{error}");
+    let error = quorate(temporary.path(), "node kill n1").failed();
+    assert!(error.contains("does not run: start it with `quorate up`"), "{error}");
+
+    // Nodes and ports are what the directory says.
+    let up = Up::again(temporary.path(), "");
+    assert_eq!(up.quorate("get a --print-value-only").ok(), "kept\n");
+    assert_eq!(up.file()["cluster_id"], file["cluster_id"]);
+}
+
+#[test]
+fn fresh_deletes_what_was_there() {
+    let temporary = tempfile::tempdir().unwrap();
+    let up = Up::start(temporary.path(), "--nodes 1");
+    up.quorate("put a gone").ok();
+    assert!(up.interrupt().0.success());
+    let up = Up::start(temporary.path(), "--nodes 1 --fresh");
+    assert_eq!(up.quorate("get a").ok(), "");
+    assert_eq!(up.until_healthy()["members"][0]["revision"], 1);
+    assert_eq!(
+        up.printed().lines().next().unwrap().split(" after").next(),
+        Some("1 member is ready")
+    );
+    let error = up.quorate("node cut n1").failed();
+    assert!(error.contains("n1 is alone"), "{error}");
+}
+
+#[test]
+fn nodes_are_killed_and_held_while_writes_go_on() {
+    let temporary = tempfile::tempdir().unwrap();
+    let up = Up::start(temporary.path(), "--nodes 3");
+    let others = |gone: &str| up.endpoints(|name| name != gone);
+
+    assert_eq!(up.quorate("node kill n2").ok(), "n2 killed\n");
+    let status = until("a quorum is left", || Some(up.status().1).filter(|s| s["quorum"] == true));
+    assert_eq!((&status["healthy"], up.status().0), (&false.into(), false));
+    assert!(advice(&status).contains(&"n2 does not run: quorate node restart n2"), "{status}");
+    assert_eq!(member(&up.file(), "n2")["pid"], Value::Null);
+    up.quorate(&format!("put a 1 {}", others("n2"))).ok();
+    let error = up.quorate("node kill n2").failed();
+    assert!(error.contains("n2 does not run"), "{error}");
+    assert_eq!(up.quorate("node restart n2").ok(), "n2 runs again\n");
+    up.until_healthy();
+    let second = up.endpoints(|name| name == "n2");
+    assert_eq!(up.quorate(&format!("get a --print-value-only {second}")).ok(), "1\n");
+
+    assert_eq!(up.quorate("node pause n3").ok(), "n3 paused\n");
+    let status = until("a quorum is left", || Some(up.status().1).filter(|s| s["quorum"] == true));
+    assert_eq!(member(&status, "n3")["state"], "no answer in 1 s: paused or overloaded");
+    up.quorate(&format!("put b 2 {}", others("n3"))).ok();
+    assert!(up.quorate("node pause n3").failed().contains("n3 is paused already"));
+    assert_eq!(up.quorate("node resume n3").ok(), "n3 resumed\n");
+    assert!(up.quorate("node resume n3").failed().contains("n3 is not paused"));
+    up.until_healthy();
+    let third = up.endpoints(|name| name == "n3");
+    assert_eq!(up.quorate(&format!("get b --print-value-only {third}")).ok(), "2\n");
+
+    assert_eq!(up.quorate("node stop n1").ok(), "n1 stopped\n");
+    assert_eq!(up.quorate("node restart n1").ok(), "n1 runs again\n");
+    up.until_healthy();
+    // All of it was asked for, so nothing "ended by itself".
+    assert!(!up.printed().contains("by itself"), "{}", up.printed());
+}
+
+#[test]
+fn a_leader_that_is_cut_off_misses_a_write_and_catches_up() {
+    let temporary = tempfile::tempdir().unwrap();
+    let up = Up::start(temporary.path(), "--nodes 3");
+    let leader = up.leader();
+    up.quorate("put a before").ok();
+    assert!(up.quorate(&format!("node cut {leader}")).ok().starts_with("cut: n"));
+    assert_eq!(up.file()["cuts"].as_array().unwrap().len(), 4);
+
+    let (others, own) = (up.endpoints(|n| n != leader), up.endpoints(|n| n == leader));
+    until("the others have a leader", || {
+        up.quorate(&format!("put a after {others}")).code.filter(|code| *code == 0)
+    });
+    let stale = format!("get a --consistency s --print-value-only {own}");
+    assert_eq!(up.quorate(&stale).ok(), "before\n", "the write went through a cut");
+    let (healthy, status) = up.status();
+    assert!(
+        !healthy && status["leader"] != leader.as_str() && status["quorum"] == true,
+        "{status}"
+    );
+    assert!(advice(&status).iter().any(|line| line.starts_with("Links are cut: ")), "{status}");
+
+    assert_eq!(up.quorate("node heal").ok(), "all links are whole\n");
+    let caught_up = || Some(up.quorate(&stale).ok()).filter(|value| value == "after\n");
+    until("the old leader has the write", caught_up);
+    up.until_healthy();
+
+    // One direction of one link.
+    assert_eq!(up.quorate("node cut n1 --to n2").ok(), "cut: n1->n2\n");
+    assert_eq!(up.quorate("node cut n1 --from n3").ok(), "cut: n1->n2 n3->n1\n");
+    assert_eq!(up.quorate("node heal n1 --to n2").ok(), "cut: n3->n1\n");
+    assert_eq!(up.quorate("node heal n3").ok(), "all links are whole\n");
+    assert!(up.quorate("node cut n1 --to n1").failed().contains("no link to itself"));
+    assert!(up.quorate("node cut n9").failed().contains("this cluster has n1, n2, n3"));
+}
+
+#[test]
+fn a_lost_quorum_is_named_and_comes_back() {
+    let temporary = tempfile::tempdir().unwrap();
+    let up = Up::start(temporary.path(), "--nodes 3");
+    up.quorate("put a 1").ok();
+    up.quorate("node kill n1").ok();
+    up.quorate("node kill n3").ok();
+    let (healthy, status) = up.status();
+    assert!(!healthy && status["quorum"] == false, "{status}");
+    let lost = "The quorum is lost: 1 of 3 members answer, 2 are needed; missing: n1, n3.";
+    assert_eq!(advice(&status)[0], lost);
+    let done = up.quorate("status");
+    assert!(done.code == Some(5) && done.out.contains(lost), "{done:?}");
+
+    let second = up.endpoints(|name| name == "n2");
+    let write = up.quorate(&format!("put a 2 --command-timeout 2s {second}"));
+    assert_eq!(write.code, Some(1), "a write without a quorum: {write:?}");
+    let read = up.quorate(&format!("get a --consistency s --print-value-only {second}"));
+    assert_eq!(read.ok(), "1\n");
+    up.quorate("node restart n1").ok();
+    up.quorate("node restart n3").ok();
+    up.until_healthy();
+    up.quorate("put a 3").ok();
+    assert_eq!(up.quorate("get a --print-value-only").ok(), "3\n");
+}
+
+#[test]
+fn a_member_that_lost_its_disk_is_refused_and_the_others_go_on() {
+    let temporary = tempfile::tempdir().unwrap();
+    let up = Up::start(temporary.path(), "--nodes 3");
+    up.quorate("put a 1").ok();
+    up.quorate("node kill n2").ok();
+    fs::remove_dir_all(temporary.path().join("quorate-data/n2/data")).unwrap();
+    let error = up.quorate("node restart n2").failed();
+    assert!(error.contains("n2 was started but it ended") && error.contains("belonged to cluster"));
+    assert!(up.interrupt().0.success());
+
+    let up = Up::again(temporary.path(), "");
+    assert!(up.printed().starts_with("2 of 3 members are ready"), "{}", up.printed());
+    until("its end is told", || {
+        up.printed().contains("n2 ended by itself (exit code 1): ").then_some(())
+    });
+    let others = up.endpoints(|name| name != "n2");
+    assert_eq!(up.quorate(&format!("get a --print-value-only {others}")).ok(), "1\n");
+}
+
+#[test]
+fn a_killed_supervisor_takes_its_members_along() {
+    let temporary = tempfile::tempdir().unwrap();
+    let up = Up::start(temporary.path(), "--nodes 1");
+    let (file, directory) = (up.file(), up.directory.clone());
+    // Drop kills it with SIGKILL.
+    drop(up);
+    let address = file["members"][0]["client_url"].as_str().unwrap().trim_start_matches("http://");
+    until("the member has ended", || TcpStream::connect(address).is_err().then_some(()));
+    let error = quorate(&directory, "status").failed();
+    assert!(error.contains("does not run any more"), "{error}");
+    // What it left behind is no obstacle.
+    Up::again(&directory, "").until_healthy();
+}
+
+#[test]
+fn what_stands_in_the_way_is_said_in_one_line() {
+    let temporary = tempfile::tempdir().unwrap();
+    let up = Up::start(temporary.path(), "--nodes 1");
+    let base = up.file()["base_port"].as_u64().unwrap();
+    let error = up.quorate("up").failed();
+    assert!(error.contains(&format!("in use by another `quorate up` (process {})", up.child.id())));
+    let error = up.quorate(&format!("up --data-dir other --base-port {base}")).failed();
+    let taken = format!("port {base}, for the clients of n1, is taken by another process");
+    assert!(error.contains(&taken) && error.contains("--base-port"), "{error}");
+    let error = up.quorate("up --data-dir .").failed();
+    assert!(error.contains("which `quorate up` did not make"), "{error}");
+    let error = up.quorate("status --data-dir nowhere").failed();
+    assert!(error.contains("no cluster in nowhere: start one with `quorate up`"), "{error}");
+    let error = up.quorate("node explode n1");
+    assert!(error.code == Some(2) && error.err.contains("explode"), "{error:?}");
+
+    assert!(up.interrupt().0.success());
+    let data = temporary.path().join("quorate-data");
+    let error = quorate(temporary.path(), "up --nodes 3").failed();
+    assert!(error.contains("holds a cluster of 1, not of 3"), "{error}");
+    let meta = data.join("n1/data/meta");
+    let text = fs::read_to_string(&meta).unwrap();
+    fs::write(&meta, text.replace("name = n1", "name = n7")).unwrap();
+    let error = quorate(temporary.path(), "up").failed();
+    assert!(error.contains("n1 ended while it was starting: ") && error.contains("is damaged"));
+    let file = data.join("cluster.json");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
+    let error = quorate(temporary.path(), "up").failed();
+    assert!(error.contains("another version of quorate (version 2, this one writes 1)"), "{error}");
+    assert!(error.contains("--fresh"), "{error}");
+}
