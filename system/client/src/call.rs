@@ -40,7 +40,12 @@ pub(crate) struct Attempts {
 
 impl Client {
     /// Sends a request to one endpoint after the other until there is an answer, an error that is final, or no time.
-    pub(crate) async fn unary<Q, R, F, A>(&self, kind: Kind, request: Q, send: F) -> Result<R, Error>
+    pub(crate) async fn unary<Q, R, F, A>(
+        &self,
+        kind: Kind,
+        request: Q,
+        send: F,
+    ) -> Result<R, Error>
     where
         Q: Clone,
         F: Fn(Channel, Request<Q>) -> A,

@@ -4,7 +4,7 @@
 //! read or a write, and the messages.
 
 use tonic::transport::Channel;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::etcdserverpb::cluster_client::ClusterClient;
@@ -95,6 +95,21 @@ impl Client {
         .await
     }
 
+    /// Reads the keys of an interval in pieces and puts them together; from a member that cannot send pieces, at once.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn range_stream(
+        &self,
+        request: pb::RangeRequest,
+    ) -> Result<pb::RangeResponse, Error> {
+        let options = &self.shared.options;
+        self.unary(Kind::Read, request, |channel, request| {
+            range_in_pieces(kv(channel, options), request)
+        })
+        .await
+    }
+
     /// Renews a lease once: `Ok(None)` if it is gone.
     ///
     /// # Errors
@@ -110,6 +125,39 @@ impl Client {
         });
         Ok(answer.await?.filter(|answer| answer.ttl > 0))
     }
+}
+
+/// The last piece carries the header, `more` and `count`.
+async fn range_in_pieces(
+    mut client: KvClient<Channel>,
+    request: Request<pb::RangeRequest>,
+) -> Result<Response<pb::RangeResponse>, Status> {
+    let mut fallback = Request::new(request.get_ref().clone());
+    *fallback.metadata_mut() = request.metadata().clone();
+    let stream = client.range_stream(request).await;
+    let mut whole = pb::RangeResponse::default();
+    let collected = match stream {
+        Ok(stream) => collect(stream.into_inner(), &mut whole).await,
+        Err(status) => Err(status),
+    };
+    match collected {
+        Ok(()) => Ok(Response::new(whole)),
+        Err(status) if status.code() == Code::Unimplemented => client.range(fallback).await,
+        Err(status) => Err(status),
+    }
+}
+
+async fn collect(
+    mut pieces: Streaming<pb::RangeStreamResponse>,
+    whole: &mut pb::RangeResponse,
+) -> Result<(), Status> {
+    while let Some(piece) = pieces.message().await? {
+        let piece = piece.range_response.unwrap_or_default();
+        let mut kvs = std::mem::take(&mut whole.kvs);
+        kvs.extend(piece.kvs);
+        *whole = pb::RangeResponse { kvs, ..piece };
+    }
+    Ok(())
 }
 
 async fn keep_alive_once(

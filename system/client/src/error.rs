@@ -153,6 +153,8 @@ fn transport_cause(status: &Status) -> Cause {
         innermost = next;
     }
     let reason = innermost.to_string();
+    // The number that the standard library adds says nothing to a reader.
+    let reason = reason.split(" (os error").next().unwrap_or_default().to_owned();
     if connecting { Cause::Connecting(reason) } else { Cause::Connected(reason) }
 }
 

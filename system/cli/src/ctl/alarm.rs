@@ -43,8 +43,9 @@ pub async fn run(command: Command, global: &Global) -> Result<(), Failure> {
         Command::Disarm { extra } => {
             refuse("disarm", &extra)?;
             // The API disarms one alarm of one member at a time.
-            let mut answer = client.alarm(list).await?;
-            for AlarmMember { member_id, alarm } in std::mem::take(&mut answer.alarms) {
+            let raised = client.alarm(list).await?.alarms;
+            let mut answer = AlarmResponse::default();
+            for AlarmMember { member_id, alarm } in raised {
                 let action = AlarmAction::Deactivate as i32;
                 let disarmed = client.alarm(AlarmRequest { action, member_id, alarm }).await?;
                 answer.alarms.extend(disarmed.alarms);
@@ -94,7 +95,8 @@ mod tests {
 
     #[test]
     fn alarms_have_names() {
-        let alarms = vec![AlarmMember { member_id: 5, alarm: 1 }, AlarmMember { member_id: 6, alarm: 2 }];
+        let alarms =
+            vec![AlarmMember { member_id: 5, alarm: 1 }, AlarmMember { member_id: 6, alarm: 2 }];
         let answer = AlarmResponse { header: None, alarms };
         let printed = |format| {
             let mut output = Output::new(format, false);

@@ -224,7 +224,9 @@ mod tests {
              \"kvs\":[{\"key\":\"YQ==\",\"create_revision\":2,\"mod_revision\":3,\"version\":2,\
              \"value\":\"Mg==\"}],\"count\":1}\n"
         );
-        assert!(printed(Format::Fields, range, &answer).ends_with("\"More\" : false\n\"Count\" : 1\n"));
+        assert!(
+            printed(Format::Fields, range, &answer).ends_with("\"More\" : false\n\"Count\" : 1\n")
+        );
         let mut output = Output::new(Format::Table, false);
         assert_eq!(range(&mut output, &answer).expect_err("no table").code, 4);
     }
@@ -258,7 +260,9 @@ mod tests {
         };
         assert_eq!(printed(Format::Simple, txn, &answer), "SUCCESS\n\nOK\n\na\n2\n\nFAILURE\n");
         let json = printed(Format::Json, txn, &answer);
-        assert!(json.starts_with("{\"succeeded\":true,\"responses\":[{\"Response\":{\"response_put\":{}}},"));
+        assert!(json.starts_with(
+            "{\"succeeded\":true,\"responses\":[{\"Response\":{\"response_put\":{}}},"
+        ));
         assert!(json.ends_with("{\"Response\":{\"response_txn\":{}}}]}\n"), "{json}");
     }
 

@@ -45,7 +45,9 @@ pub fn parse(line: &str) -> Result<Compare, String> {
         "!=" => CompareResult::NotEqual,
         ">" => CompareResult::Greater,
         "<" => CompareResult::Less,
-        other => return Err(format!("{} (unknown operator {other}: use =, !=, < or >)", malformed())),
+        other => {
+            return Err(format!("{} (unknown operator {other}: use =, !=, < or >)", malformed()));
+        }
     };
     Ok(Compare {
         result: result as i32,
@@ -89,11 +91,36 @@ mod tests {
     #[test]
     fn every_target_and_operator_can_be_written() {
         let lines = [
-            (r#"ver("k") = "1""#, CompareTarget::Version, CompareResult::Equal, TargetUnion::Version(1)),
-            (r#"create("k") != "2""#, CompareTarget::Create, CompareResult::NotEqual, TargetUnion::CreateRevision(2)),
-            (r#"mod("k") > "-3""#, CompareTarget::Mod, CompareResult::Greater, TargetUnion::ModRevision(-3)),
-            (r#"value("k") < "a b""#, CompareTarget::Value, CompareResult::Less, TargetUnion::Value("a b".into())),
-            (r#"lease("k")   =  "1f""#, CompareTarget::Lease, CompareResult::Equal, TargetUnion::Lease(31)),
+            (
+                r#"ver("k") = "1""#,
+                CompareTarget::Version,
+                CompareResult::Equal,
+                TargetUnion::Version(1),
+            ),
+            (
+                r#"create("k") != "2""#,
+                CompareTarget::Create,
+                CompareResult::NotEqual,
+                TargetUnion::CreateRevision(2),
+            ),
+            (
+                r#"mod("k") > "-3""#,
+                CompareTarget::Mod,
+                CompareResult::Greater,
+                TargetUnion::ModRevision(-3),
+            ),
+            (
+                r#"value("k") < "a b""#,
+                CompareTarget::Value,
+                CompareResult::Less,
+                TargetUnion::Value("a b".into()),
+            ),
+            (
+                r#"lease("k")   =  "1f""#,
+                CompareTarget::Lease,
+                CompareResult::Equal,
+                TargetUnion::Lease(31),
+            ),
         ];
         for (line, target, result, union) in lines {
             let compare = parse(line).expect(line);

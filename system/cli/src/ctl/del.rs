@@ -66,7 +66,8 @@ impl Arguments {
     /// Arguments that are missing, too many, or contradict each other.
     pub fn request(self) -> Result<DeleteRangeRequest, Failure> {
         if self.keys.is_empty() || self.keys.len() > 2 {
-            let message = "del command needs one argument as key and an optional argument as range_end";
+            let message =
+                "del command needs one argument as key and an optional argument as range_end";
             return Err(Failure::arguments(message));
         }
         let (key, range_end) = interval(self.keys, self.prefix, self.from_key)?;

@@ -100,9 +100,21 @@ pub fn status(output: &mut Output, list: &[Status]) -> Result<(), Failure> {
         }
         Format::Table => {
             let header = [
-                "endpoint", "ID", "version", "storage version", "db size", "in use",
-                "percentage not in use", "quota", "is leader", "is learner", "raft term",
-                "raft index", "raft applied index", "errors", "downgrade target version",
+                "endpoint",
+                "ID",
+                "version",
+                "storage version",
+                "db size",
+                "in use",
+                "percentage not in use",
+                "quota",
+                "is leader",
+                "is learner",
+                "raft term",
+                "raft index",
+                "raft applied index",
+                "errors",
+                "downgrade target version",
                 "downgrade enabled",
             ];
             let rows: Vec<Vec<String>> = list.iter().map(status_row).collect();
@@ -296,7 +308,8 @@ mod tests {
             printed(Format::Json, health, &[well]),
             "[{\"endpoint\":\"a:1\",\"health\":true,\"took\":\"4.6ms\"}]\n"
         );
-        let answer = HashKvResponse { header: header(), hash: 9, compact_revision: -1, hash_revision: 5 };
+        let answer =
+            HashKvResponse { header: header(), hash: 9, compact_revision: -1, hash_revision: 5 };
         let list = [Hash { endpoint: "a:1".to_owned(), answer }];
         assert_eq!(printed(Format::Simple, hash, &list), "a:1, 9, 5\n");
         assert!(printed(Format::Json, hash, &list).ends_with(

@@ -9,10 +9,10 @@ use quorate_client::etcd::etcdserverpb::RangeRequest;
 use quorate_client::etcd::etcdserverpb::range_request::{SortOrder, SortTarget};
 use quorate_client::{FROM_KEY, prefix_end};
 
+use super::answers;
 use super::failure::{BAD_FEATURE, Failure};
 use super::global::Global;
 use super::output::Format;
-use super::answers;
 
 /// Gets the key or a range of keys
 #[derive(Debug, Args)]
@@ -56,6 +56,9 @@ pub struct Arguments {
     /// Only the values; needs --write-out=simple
     #[arg(long)]
     print_value_only: bool,
+    /// Fetch the answer in pieces, where the server can
+    #[arg(long)]
+    stream: bool,
     /// Only keys created at this revision or later
     #[arg(long, default_value_t = 0)]
     min_create_rev: i64,
@@ -73,6 +76,7 @@ pub struct Arguments {
 /// Runs the command.
 pub async fn run(arguments: Arguments, global: &Global) -> Result<(), Failure> {
     let (print_value_only, count_only) = (arguments.print_value_only, arguments.count_only);
+    let in_pieces = arguments.stream;
     let request = arguments.request()?;
     let mut output = global.output()?;
     if count_only && output.format != Format::Fields {
@@ -82,7 +86,11 @@ pub async fn run(arguments: Arguments, global: &Global) -> Result<(), Failure> {
         return Err(Failure::arguments("print-value-only is only for `--write-out=simple`"));
     }
     output.value_only = print_value_only;
-    let answer = global.client()?.range(request).await?;
+    let client = global.client()?;
+    let answer = match in_pieces {
+        true => client.range_stream(request).await?,
+        false => client.range(request).await?,
+    };
     answers::range(&mut output, &answer)?;
     output.flush()
 }
@@ -94,11 +102,13 @@ impl Arguments {
     /// Arguments that are missing, contradict each other, or have values that do not exist.
     pub fn request(self) -> Result<RangeRequest, Failure> {
         if self.keys.is_empty() {
-            let message = "get command needs one argument as key and an optional argument as range_end";
+            let message =
+                "get command needs one argument as key and an optional argument as range_end";
             return Err(Failure::arguments(message));
         }
         if self.keys_only && self.count_only {
-            let message = "`--keys-only` and `--count-only` cannot be set at the same time, choose one";
+            let message =
+                "`--keys-only` and `--count-only` cannot be set at the same time, choose one";
             return Err(Failure::arguments(message));
         }
         let (sort_order, sort_target) = self.sort()?;
@@ -123,7 +133,8 @@ impl Arguments {
     }
 
     fn sort(&self) -> Result<(SortOrder, SortTarget), Failure> {
-        let bad = |what: &str, value: &str| Failure::new(BAD_FEATURE, format!("bad sort {what} {value}"));
+        let bad =
+            |what: &str, value: &str| Failure::new(BAD_FEATURE, format!("bad sort {what} {value}"));
         let target = match self.sort_by.to_uppercase().as_str() {
             "" | "KEY" => SortTarget::Key,
             "CREATE" => SortTarget::Create,
@@ -187,7 +198,8 @@ pub fn interval(
         return Err(Failure::arguments(message));
     }
     if keys.len() > 1 && (prefix || from_key) {
-        let message = "too many arguments, only accept one argument when `--prefix` or `--from-key` is set";
+        let message =
+            "too many arguments, only accept one argument when `--prefix` or `--from-key` is set";
         return Err(Failure::arguments(message));
     }
     let mut keys = keys.into_iter().map(|key| Bytes::from(key.into_vec()));
@@ -241,9 +253,15 @@ mod tests {
         let request = |words: &[&str]| request(words).expect("fine");
         assert_eq!(request(&["a", "--order", "ASCEND"]).sort_order(), SortOrder::None);
         let sorted = request(&["a", "--order", "descend", "--sort-by", "modify"]);
-        assert_eq!((sorted.sort_order(), sorted.sort_target()), (SortOrder::Descend, SortTarget::Mod));
+        assert_eq!(
+            (sorted.sort_order(), sorted.sort_target()),
+            (SortOrder::Descend, SortTarget::Mod)
+        );
         let unordered = request(&["a", "--sort-by", "VALUE"]);
-        assert_eq!((unordered.sort_order(), unordered.sort_target()), (SortOrder::None, SortTarget::Value));
+        assert_eq!(
+            (unordered.sort_order(), unordered.sort_target()),
+            (SortOrder::None, SortTarget::Value)
+        );
     }
 
     #[test]

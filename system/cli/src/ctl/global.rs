@@ -31,7 +31,14 @@ pub struct Global {
     #[arg(long, global = true, env = "ETCDCTL_ENDPOINTS", value_delimiter = ',', hide_env = true)]
     endpoints: Vec<String>,
     /// The output format: simple, fields, json, protobuf or table
-    #[arg(long, short = 'w', global = true, env = "ETCDCTL_WRITE_OUT", default_value = "simple", hide_env = true)]
+    #[arg(
+        long,
+        short = 'w',
+        global = true,
+        env = "ETCDCTL_WRITE_OUT",
+        default_value = "simple",
+        hide_env = true
+    )]
     write_out: String,
     /// Print keys, values and ids in hexadecimal
     #[arg(long, global = true, env = "ETCDCTL_HEX", hide_env = true)]
@@ -49,10 +56,22 @@ pub struct Global {
     #[arg(long, global = true, env = "ETCDCTL_KEEPALIVE_TIMEOUT", default_value = "6s", value_parser = parse_duration, hide_env = true)]
     keepalive_timeout: Duration,
     /// Most bytes of a request [0: 2 MiB]
-    #[arg(long, global = true, env = "ETCDCTL_MAX_REQUEST_BYTES", default_value = "0", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "ETCDCTL_MAX_REQUEST_BYTES",
+        default_value = "0",
+        hide_env = true
+    )]
     max_request_bytes: usize,
     /// Most bytes of an answer [0: no limit]
-    #[arg(long, global = true, env = "ETCDCTL_MAX_RECV_BYTES", default_value = "0", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "ETCDCTL_MAX_RECV_BYTES",
+        default_value = "0",
+        hide_env = true
+    )]
     max_recv_bytes: usize,
     /// Who to be: name:password
     #[arg(long, global = true, env = "ETCDCTL_USER", hide_env = true)]
@@ -248,7 +267,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_security_flag_is_never_ignored() {
-        for flag in ["--cacert=x", "--insecure-transport=false", "--insecure-skip-tls-verify", "-d x"] {
+        for flag in
+            ["--cacert=x", "--insecure-transport=false", "--insecure-skip-tls-verify", "-d x"]
+        {
             let failure = parse(&format!("x --endpoints a:1 {flag}")).client().expect_err(flag);
             assert_eq!(failure.code, BAD_ARGUMENTS);
             assert!(failure.message.expect("said").contains("not supported"), "{flag}");

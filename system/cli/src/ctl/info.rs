@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
-use super::global::Global;
+use super::output::{Format, Output};
 
 /// The API that this client speaks.
 const API_VERSION: &str = "3.7";
@@ -43,18 +43,19 @@ pub fn completion(arguments: &Completion, mut command: clap::Command) -> Result<
 }
 
 /// Prints the flags of all commands.
-pub fn options(global: &Global, command: clap::Command) -> Result<(), Failure> {
-    let mut output = global.output()?;
+pub fn options(command: clap::Command) -> Result<(), Failure> {
+    let mut output = Output::new(Format::Simple, false);
     output.line("The following options can be passed to any command:\n");
     let bare = clap::Command::new("options").disable_help_flag(true).help_template("{options}");
-    let mut bare = bare.args(command.get_arguments().filter(|argument| argument.is_global_set()));
+    let shared = command.get_arguments().filter(|argument| argument.is_global_set());
+    let mut bare = bare.args(shared.map(|argument| argument.clone().hide(false)));
     output.line(bare.render_help().to_string());
     output.flush()
 }
 
 /// Prints versions, in etcdctl's form when called so.
-pub fn version(global: &Global, is_etcdctl: bool) -> Result<(), Failure> {
-    let mut output = global.output()?;
+pub fn version(is_etcdctl: bool) -> Result<(), Failure> {
+    let mut output = Output::new(Format::Simple, false);
     let own = env!("CARGO_PKG_VERSION");
     if is_etcdctl {
         output.line(format!("etcdctl version: {API_VERSION}.0 (quorate {own})"));

@@ -163,13 +163,19 @@ mod tests {
 
     #[test]
     fn strings_are_escaped_as_go_does() {
-        assert_eq!(string("a\"\\<&>\n\u{1}\u{2028}é"), "\"a\\\"\\\\\\u003c\\u0026\\u003e\\n\\u0001\\u2028é\"");
+        assert_eq!(
+            string("a\"\\<&>\n\u{1}\u{2028}é"),
+            "\"a\\\"\\\\\\u003c\\u0026\\u003e\\n\\u0001\\u2028é\""
+        );
     }
 
     #[test]
     fn headers_stand_alone_or_at_the_top() {
         let known = ResponseHeader { cluster_id: 7, member_id: 0, revision: 2, raft_term: 1 };
-        assert_eq!(header(Some(&known)).expect("there"), r#"{"cluster_id":7,"revision":2,"raft_term":1}"#);
+        assert_eq!(
+            header(Some(&known)).expect("there"),
+            r#"{"cluster_id":7,"revision":2,"raft_term":1}"#
+        );
         assert_eq!(header(None), None);
         let top = header_fields(Object::new(), &known).value("ID", 5).string("Error", "").end();
         assert_eq!(top, r#"{"cluster_id":7,"revision":2,"raft_term":1,"ID":5,"Error":""}"#);

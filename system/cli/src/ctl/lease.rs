@@ -128,7 +128,8 @@ fn print_grant(output: &mut Output, answer: &LeaseGrantResponse) -> Result<(), F
             let object = at_top(answer.header.as_ref()).value("ID", id).value("TTL", ttl);
             output.line(object.string("Error", &answer.error).end());
         }
-        Format::Protobuf | Format::Table => return Err(output.unsupported()),
+        Format::Protobuf => output.message(answer),
+        Format::Table => return Err(output.unsupported()),
     }
     Ok(())
 }
@@ -177,7 +178,8 @@ fn print_time_to_live(
             output.line(format!("lease {id:016x} already expired"));
         }
         Format::Simple => {
-            let text = format!("lease {id:016x} granted with TTL({granted_ttl}s), remaining({ttl}s)");
+            let text =
+                format!("lease {id:016x} granted with TTL({granted_ttl}s), remaining({ttl}s)");
             let mut line = text.into_bytes();
             if keys {
                 line.extend_from_slice(b", attached keys([");
@@ -201,7 +203,8 @@ fn print_time_to_live(
             let object = at_top(answer.header.as_ref()).value("id", id).value("ttl", ttl);
             output.line(object.value("granted-ttl", granted_ttl).raw("keys", &keys).end());
         }
-        Format::Protobuf | Format::Table => return Err(output.unsupported()),
+        Format::Protobuf => output.message(answer),
+        Format::Table => return Err(output.unsupported()),
     }
     Ok(())
 }
@@ -225,10 +228,12 @@ fn print_list(output: &mut Output, answer: &LeaseLeasesResponse) -> Result<(), F
             answer.leases.iter().for_each(|lease| output.lease_id("ID", lease.id));
         }
         Format::Json => {
-            let leases = answer.leases.iter().map(|lease| Object::new().value("id", lease.id).end());
+            let leases =
+                answer.leases.iter().map(|lease| Object::new().value("id", lease.id).end());
             output.line(at_top(answer.header.as_ref()).raw("leases", &json::list(leases)).end());
         }
-        Format::Protobuf | Format::Table => return Err(output.unsupported()),
+        Format::Protobuf => output.message(answer),
+        Format::Table => return Err(output.unsupported()),
     }
     Ok(())
 }
@@ -273,7 +278,8 @@ fn print_renewal(output: &mut Output, answer: &LeaseKeepAliveResponse) -> Result
         Format::Json => {
             output.line(at_top(answer.header.as_ref()).value("ID", id).value("TTL", ttl).end());
         }
-        Format::Protobuf | Format::Table => return Err(output.unsupported()),
+        Format::Protobuf => output.message(answer),
+        Format::Table => return Err(output.unsupported()),
     }
     Ok(())
 }
@@ -305,9 +311,13 @@ mod tests {
 
     #[test]
     fn a_grant_prints_the_id_in_sixteen_digits() {
-        let answer = LeaseGrantResponse { header: header(), id: 0x1f, ttl: 100, error: String::new() };
+        let answer =
+            LeaseGrantResponse { header: header(), id: 0x1f, ttl: 100, error: String::new() };
         let print = |output: &mut Output| print_grant(output, &answer);
-        assert_eq!(printed(Format::Simple, print), "lease 000000000000001f granted with TTL(100s)\n");
+        assert_eq!(
+            printed(Format::Simple, print),
+            "lease 000000000000001f granted with TTL(100s)\n"
+        );
         let json = format!("{TOP},\"ID\":31,\"TTL\":100,\"Error\":\"\"}}\n");
         assert_eq!(printed(Format::Json, print), json);
         assert!(printed(Format::Fields, print).ends_with("\"ID\" : 31\n\"TTL\" : 100\n"));
@@ -315,7 +325,8 @@ mod tests {
 
     #[test]
     fn a_lease_that_is_gone_has_expired() {
-        let gone = LeaseTimeToLiveResponse { header: header(), id: 1, ttl: -1, ..Default::default() };
+        let gone =
+            LeaseTimeToLiveResponse { header: header(), id: 1, ttl: -1, ..Default::default() };
         let print = |output: &mut Output| print_time_to_live(output, false, &gone);
         assert_eq!(printed(Format::Simple, print), "lease 0000000000000001 already expired\n");
         let json = format!("{TOP},\"id\":1,\"ttl\":-1,\"granted-ttl\":0,\"keys\":null}}\n");
@@ -327,7 +338,8 @@ mod tests {
         let keys = vec!["a".into(), "b".into()];
         let answer = LeaseTimeToLiveResponse { header: None, id: 1, ttl: 9, granted_ttl: 10, keys };
         let with_keys = |output: &mut Output| print_time_to_live(output, true, &answer);
-        let text = "lease 0000000000000001 granted with TTL(10s), remaining(9s), attached keys([a b])\n";
+        let text =
+            "lease 0000000000000001 granted with TTL(10s), remaining(9s), attached keys([a b])\n";
         assert_eq!(printed(Format::Simple, with_keys), text);
         assert!(printed(Format::Json, with_keys).ends_with("\"keys\":[\"YQ==\",\"Yg==\"]}\n"));
     }
@@ -339,7 +351,10 @@ mod tests {
         let json = printed(Format::Json, |output| print_list(output, &none));
         assert_eq!(json, format!("{TOP},\"leases\":[]}}\n"));
         let one = LeaseLeasesResponse { header: None, leases: vec![LeaseStatus { id: 5 }] };
-        assert_eq!(printed(Format::Json, |output| print_list(output, &one)), "{\"leases\":[{\"id\":5}]}\n");
+        assert_eq!(
+            printed(Format::Json, |output| print_list(output, &one)),
+            "{\"leases\":[{\"id\":5}]}\n"
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! `member`: who belongs to the cluster.
 
 use clap::{Args, Subcommand};
-use quorate_client::etcd::etcdserverpb::{Member, MemberListRequest, MemberListResponse, ResponseHeader};
+use quorate_client::etcd::etcdserverpb::{
+    Member, MemberListRequest, MemberListResponse, ResponseHeader,
+};
 
 use super::failure::Failure;
 use super::get::serializable;
@@ -18,8 +20,10 @@ pub enum Command {
 
 /// Arguments of `member list`.
 #[derive(Debug, Args)]
-#[command(after_help = "With --write-out=simple a line per member: id, status, name, peer addresses, client addresses,
-whether it is a learner.")]
+#[command(
+    after_help = "With --write-out=simple a line per member: id, status, name, peer addresses, client addresses,
+whether it is a learner."
+)]
 pub struct List {
     /// Linearizable (l) or serializable (s, answered by one member at once, may be stale)
     #[arg(long, default_value = "l")]
@@ -150,6 +154,6 @@ mod tests {
             "{\"header\":{\"cluster_id\":\"ff\",\"member_id\":\"10\",\"raft_term\":2},\"members\":[{\"ID\":\"6474\","
         ));
         assert!(printed(Format::Fields, true).contains("\"ID\" : 6474\n\"Name\" : \"n1\"\n"));
-        assert!(printed(Format::Table, false).contains("│ STATUS"));
+        assert!(printed(Format::Table, false).contains(" STATUS "));
     }
 }

@@ -85,10 +85,15 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let is_etcdctl = crate::is_etcdctl(&arguments);
     let command = command_line(is_etcdctl);
     let arguments = without_values_of_switches(command.clone(), arguments);
-    let matches = command.try_get_matches_from(arguments);
+    let matches = command.clone().try_get_matches_from(&arguments);
     let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
     match parsed {
         Ok(arguments) => run(arguments, is_etcdctl),
+        // A command that only groups others explains them.
+        Err(error) if error.kind() == ErrorKind::MissingSubcommand => {
+            print!("{}", help_of(command, &arguments));
+            ExitCode::SUCCESS
+        }
         Err(error) => report_usage(&error),
     }
 }
@@ -122,15 +127,24 @@ async fn dispatch(command: Command, global: &Global, is_etcdctl: bool) -> Result
         Command::Snapshot(command) => snapshot::run(command, global).await,
         Command::Alarm(command) => alarm::run(command, global).await,
         Command::Defrag(arguments) => defrag::run(arguments, global).await,
-        Command::Options => info::options(global, command_line(is_etcdctl)),
+        Command::Options => info::options(command_line(is_etcdctl)),
         Command::Completion(arguments) => info::completion(&arguments, command_line(is_etcdctl)),
-        Command::Version => info::version(global, is_etcdctl),
+        Command::Version => info::version(is_etcdctl),
     }
 }
 
-/// The command line as clap knows it. Like pflag, an option takes the next word whatever it looks like (`--rev -1`).
+/// The command line as clap knows it. Like pflag, an option takes the next word whatever it looks like (`--rev -1`). The
+/// flags of all commands are hidden from the help of each, which `options` makes up for.
 fn command_line(is_etcdctl: bool) -> clap::Command {
-    let command = take_any_value(Arguments::command());
+    let hide_shared = |argument: clap::Arg| {
+        let is_shared = argument.is_global_set();
+        argument.hide(is_shared)
+    };
+    let command = take_any_value(Arguments::command()).mut_args(hide_shared);
+    let name = if is_etcdctl { "etcdctl" } else { "quorate" };
+    let command = command.after_help(format!(
+        "Use \"{name} options\" for a list of the options of all commands, such as --endpoints and --write-out."
+    ));
     if is_etcdctl {
         command.name("etcdctl").about("A simple command line client for etcd3, by Quorate.")
     } else {
@@ -176,6 +190,19 @@ fn collect_switches(command: &clap::Command, switches: &mut Vec<String>) {
     let flags = flags.filter(|argument| matches!(argument.get_action(), ArgAction::SetTrue));
     switches.extend(flags.filter_map(|argument| argument.get_long().map(str::to_owned)));
     command.get_subcommands().for_each(|command| collect_switches(command, switches));
+}
+
+/// The help of the command that the words lead to.
+fn help_of(mut command: clap::Command, words: &[OsString]) -> String {
+    command.build();
+    let mut current = &mut command;
+    for word in words.iter().skip(1) {
+        let is_command = current.find_subcommand(word).is_some();
+        if is_command {
+            current = current.find_subcommand_mut(word).expect("just found");
+        }
+    }
+    current.render_help().to_string()
 }
 
 /// Help goes to standard output and is no error; a line that cannot be read is etcdctl's exit code 1, not clap's 2.
@@ -237,7 +264,14 @@ mod tests {
     fn gos_ways_of_writing_flags_are_understood() {
         assert!(parse(&["etcdctl", "get", "k", "--rev", "-1"]).is_ok());
         assert!(parse(&["etcdctl", "memb", "list"]).is_ok(), "commands may be shortened");
-        let hex = |word: &str| parse(&["etcdctl", "get", "k", word]).expect("fine").global.output().expect("simple").hex;
+        let hex = |word: &str| {
+            parse(&["etcdctl", "get", "k", word])
+                .expect("fine")
+                .global
+                .output()
+                .expect("simple")
+                .hex
+        };
         assert!(hex("--hex") && hex("--hex=true") && hex("--hex=1"));
         assert!(!hex("--hex=false"));
         assert!(parse(&["etcdctl", "get", "k", "--hex=maybe"]).is_err());
@@ -254,10 +288,25 @@ mod tests {
     }
 
     #[test]
+    fn a_group_of_commands_explains_itself() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let help = help_of(command_line(true), &words("etcdctl --hex lease"));
+        assert!(help.contains("timetolive") && !help.contains("compaction"), "{help}");
+        assert!(!help.contains("--endpoints"), "shared flags are listed by `options`: {help}");
+        assert!(help_of(command_line(false), &words("quorate")).contains("compaction"));
+        let error = parse(&["etcdctl", "lease", "--hex"]).expect_err("no command");
+        assert_eq!(error.kind(), ErrorKind::MissingSubcommand);
+    }
+
+    #[test]
     fn the_help_names_every_command() {
         let help = include_str!("help.txt");
         for command in Arguments::command().get_subcommands() {
-            assert!(help.contains(&format!("\n  {} ", command.get_name())), "{}", command.get_name());
+            assert!(
+                help.contains(&format!("\n  {} ", command.get_name())),
+                "{}",
+                command.get_name()
+            );
         }
         for name in crate::local::NAMES {
             assert!(help.contains(&format!("\n  {name} ")), "{name}");

@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn fields_are_quoted_and_ids_may_be_hexadecimal() {
-        let pair = KeyValue { key: "a\"".into(), mod_revision: 3, lease: 10, ..KeyValue::default() };
+        let pair =
+            KeyValue { key: "a\"".into(), mod_revision: 3, lease: 10, ..KeyValue::default() };
         let mut output = Output::new(Format::Fields, true);
         output.header(Some(&ResponseHeader { cluster_id: 255, ..ResponseHeader::default() }));
         output.pair_fields("Prev", &pair);

@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_too_much_is_said() {
-        for words in [&[][..], &["k"], &["k", "v", "--ignore-value"], &["k", "v", "--lease", "zz"]] {
+        for words in [&[][..], &["k"], &["k", "v", "--ignore-value"], &["k", "v", "--lease", "zz"]]
+        {
             assert_eq!(request(words, None).expect_err("wrong").code, 128, "{words:?}");
         }
     }

@@ -123,7 +123,9 @@ pub fn unquote(word: &str) -> Result<Vec<u8>, String> {
             '0'..='7' => {
                 let first = escape.to_digit(8).expect("an octal digit");
                 let value = first * 64 + digits(&mut characters, 2, 8, word)?;
-                out.push(u8::try_from(value).map_err(|_| format!("{word}: \\{value:o} is no byte"))?);
+                out.push(
+                    u8::try_from(value).map_err(|_| format!("{word}: \\{value:o} is no byte"))?,
+                );
             }
             other => return Err(format!("{word}: there is no escape \\{other}")),
         }
@@ -146,7 +148,8 @@ fn digits(
 }
 
 fn push_character(out: &mut Vec<u8>, value: u32, word: &str) -> Result<(), String> {
-    let character = char::from_u32(value).ok_or_else(|| format!("{word}: {value:x} is no character"))?;
+    let character =
+        char::from_u32(value).ok_or_else(|| format!("{word}: {value:x} is no character"))?;
     out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     Ok(())
 }
@@ -180,7 +183,10 @@ mod tests {
             let words = split_words(line).expect(line);
             words.into_iter().map(|word| String::from_utf8(word).expect("text")).collect()
         };
-        assert_eq!(words(r#"put  "k\x41" 'single "q'  plain"#), ["put", "kA", "single \"q", "plain"]);
+        assert_eq!(
+            words(r#"put  "k\x41" 'single "q'  plain"#),
+            ["put", "kA", "single \"q", "plain"]
+        );
         assert_eq!(words(r#"a"b c"#), ["a\"b", "c"], "a quote inside a word is part of it");
         assert_eq!(words(r#"x "unclosed y"#), ["x", "unclosed", "y"]);
         assert!(words("  \t ").is_empty());

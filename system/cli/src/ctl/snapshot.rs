@@ -55,10 +55,12 @@ pub async fn run(command: Command, global: &Global) -> Result<(), Failure> {
 async fn save(path: &Path, global: &Global) -> Result<(), Failure> {
     let interrupted = |message: String| Failure::new(INTERRUPTED, message);
     let endpoints = global.endpoints()?;
-    let (Some(endpoint), true) = (endpoints.first(), endpoints.len() == 1 || !global.endpoints_given())
+    let (Some(endpoint), true) =
+        (endpoints.first(), endpoints.len() == 1 || !global.endpoints_given())
     else {
         let list = endpoints.join(" ");
-        let message = format!("snapshot must be requested to one selected node, not multiple [{list}]");
+        let message =
+            format!("snapshot must be requested to one selected node, not multiple [{list}]");
         return Err(interrupted(message));
     };
     let client = global.client()?.only(endpoint)?;
@@ -107,7 +109,8 @@ impl Partial {
         let mut name = path.as_os_str().to_owned();
         name.push(".part");
         let path = PathBuf::from(name);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
         let file = file.map_err(|error| format!("could not open {} ({error})", path.display()))?;
         let (digest, tail) = (Sha256::new(), Vec::new());
         Ok(Self { path, file, digest, tail, written: 0, finished: false })
@@ -117,7 +120,9 @@ impl Partial {
     /// The file cannot be written.
     fn append(&mut self, piece: &SnapshotResponse) -> Result<(), String> {
         let path = self.path.display();
-        self.file.write_all(&piece.blob).map_err(|error| format!("cannot write {path}: {error}"))?;
+        self.file
+            .write_all(&piece.blob)
+            .map_err(|error| format!("cannot write {path}: {error}"))?;
         self.written += piece.blob.len() as u64;
         self.tail.extend_from_slice(&piece.blob);
         let known = self.tail.len().saturating_sub(DIGEST_BYTES);
@@ -145,8 +150,11 @@ impl Partial {
     fn finish(mut self, path: &Path) -> Result<(), String> {
         let digest = std::mem::take(&mut self.digest).finalize();
         if self.tail.len() != DIGEST_BYTES || self.tail != digest.as_slice() {
-            let reason = "the SHA-256 at its end does not match: it was cut short or changed on the way";
-            return Err(format!("the snapshot is damaged ({reason}); nothing was saved, try again"));
+            let reason =
+                "the SHA-256 at its end does not match: it was cut short or changed on the way";
+            return Err(format!(
+                "the snapshot is damaged ({reason}); nothing was saved, try again"
+            ));
         }
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -203,7 +211,11 @@ mod tests {
             let error = partial.finish(&path).expect_err("damaged");
             assert!(error.contains("SHA-256"), "{error}");
         }
-        assert_eq!(std::fs::read_dir(directory.path()).expect("list").count(), 0, "nothing is left");
+        assert_eq!(
+            std::fs::read_dir(directory.path()).expect("list").count(),
+            0,
+            "nothing is left"
+        );
     }
 
     #[test]

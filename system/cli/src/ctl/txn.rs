@@ -19,7 +19,8 @@ use super::{answers, compare, del, get, put};
 
 /// Processes all the requests in one transaction
 #[derive(Debug, Args)]
-#[command(after_help = "Reads three lists from standard input, each ended by an empty line: conditions, requests
+#[command(
+    after_help = "Reads three lists from standard input, each ended by an empty line: conditions, requests
 if all of them hold, requests if not.
 
   conditions   TARGET(\"KEY\") OPERATOR \"VALUE\"
@@ -35,7 +36,8 @@ Example:
   put key1 \"created key1\"
   put key2 \"some extra key\"
 
-  END")]
+  END"
+)]
 pub struct Arguments {
     /// Announce each list
     #[arg(long, short)]
@@ -57,7 +59,11 @@ pub async fn run(arguments: Arguments, global: &Global) -> Result<(), Failure> {
 }
 
 /// Reads a whole transaction.
-fn read(input: &mut impl BufRead, announce: bool, output: &mut Output) -> Result<TxnRequest, Failure> {
+fn read(
+    input: &mut impl BufRead,
+    announce: bool,
+    output: &mut Output,
+) -> Result<TxnRequest, Failure> {
     let mut announce = |what: &str| {
         if announce {
             output.line(what);
@@ -160,13 +166,17 @@ mod tests {
         assert_eq!(put.value, "a b");
         let Some(Request::RequestRange(get)) = &request.success[1].request else { panic!("a get") };
         assert_eq!(get.limit, 5);
-        let Some(Request::RequestDeleteRange(del)) = &request.failure[0].request else { panic!("a del") };
+        let Some(Request::RequestDeleteRange(del)) = &request.failure[0].request else {
+            panic!("a del")
+        };
         assert_eq!(del.range_end, "l");
     }
 
     #[test]
     fn quoted_words_and_values_with_a_dash() {
-        let request = transaction("\nput k -- -v\nput \"k\\x41\" 'one two'\nput k v --prev-kv=true\n\n\n").expect("fine");
+        let request =
+            transaction("\nput k -- -v\nput \"k\\x41\" 'one two'\nput k v --prev-kv=true\n\n\n")
+                .expect("fine");
         let put = |op: &RequestOp| match &op.request {
             Some(Request::RequestPut(put)) => (put.key.clone(), put.value.clone(), put.prev_kv),
             other => panic!("not a put: {other:?}"),
@@ -182,7 +192,11 @@ mod tests {
         for (text, code, message) in [
             ("\nfoo a\n\n\n", 3, "invalid txn request: foo a"),
             ("\nput\n\n\n", 3, "invalid txn compare request: put"),
-            ("\nput a\n\n\n", 128, "put command needs 1 argument and input from stdin or 2 arguments"),
+            (
+                "\nput a\n\n\n",
+                128,
+                "put command needs 1 argument and input from stdin or 2 arguments",
+            ),
             ("\nput a b\n", 3, "EOF"),
             ("\nget a --bogus\n\n\n", 3, "invalid txn request: get a --bogus"),
             ("foo\n\n\n\n", 3, "malformed comparison: foo"),

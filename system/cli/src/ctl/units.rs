@@ -42,7 +42,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 pub fn format_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     let fraction = |unit: u128, name: &str| {
-        let text = format!("{}.{:0width$}", nanos / unit, nanos % unit, width = unit.ilog10() as usize);
+        let text =
+            format!("{}.{:0width$}", nanos / unit, nanos % unit, width = unit.ilog10() as usize);
         format!("{}{name}", text.trim_end_matches('0').trim_end_matches('.'))
     };
     match nanos {
@@ -105,7 +106,9 @@ mod tests {
 
     #[test]
     fn durations_are_gos() {
-        for (text, millis) in [("5s", 5_000), ("1m30s", 90_000), ("500ms", 500), ("1.5h", 5_400_000), ("0", 0)] {
+        for (text, millis) in
+            [("5s", 5_000), ("1m30s", 90_000), ("500ms", 500), ("1.5h", 5_400_000), ("0", 0)]
+        {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         for bad in ["5", "", "s", "5x", "-1s", "1e5h", "9999999999999999999h"] {

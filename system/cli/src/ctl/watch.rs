@@ -91,7 +91,8 @@ impl Defaults {
         let (key, end) = (variable("ETCDCTL_WATCH_KEY"), variable("ETCDCTL_WATCH_RANGE_END"));
         if let (None, Some(end)) = (&key, &end) {
             let end = quote(end.as_bytes());
-            let message = format!("ETCDCTL_WATCH_KEY is empty but got ETCDCTL_WATCH_RANGE_END={end}");
+            let message =
+                format!("ETCDCTL_WATCH_KEY is empty but got ETCDCTL_WATCH_RANGE_END={end}");
             return Err(Failure::arguments(message));
         }
         Ok(Self { keys: key.into_iter().chain(end).collect() })
@@ -114,8 +115,8 @@ impl Arguments {
             return Err("`range_end` and `--prefix` are mutually exclusive".to_owned());
         }
         keys.truncate(2);
-        let (key, range_end) =
-            interval(keys, self.prefix, false).map_err(|failure| failure.message.unwrap_or_default())?;
+        let (key, range_end) = interval(keys, self.prefix, false)
+            .map_err(|failure| failure.message.unwrap_or_default())?;
         let request = WatchCreateRequest {
             key,
             range_end,
@@ -137,7 +138,11 @@ struct Line {
 }
 
 /// Reads lines and starts a watcher for each, until standard input ends.
-async fn run_interactive(client: &Client, defaults: &Defaults, output: Output) -> Result<(), Failure> {
+async fn run_interactive(
+    client: &Client,
+    defaults: &Defaults,
+    output: Output,
+) -> Result<(), Failure> {
     let (progress, _) = broadcast::channel(16);
     let mut lines = tokio::io::BufReader::new(tokio::io::stdin()).split(b'\n');
     let end = |reason: String| {
@@ -159,7 +164,8 @@ async fn run_interactive(client: &Client, defaults: &Defaults, output: Output) -
                     let watcher = client.watch(plan.request).await?;
                     let (output, listener) = (output.clone(), progress.subscribe());
                     tokio::spawn(async move {
-                        if let Err(failure) = follow(watcher, plan.command, output, listener).await {
+                        if let Err(failure) = follow(watcher, plan.command, output, listener).await
+                        {
                             let code = failure.code;
                             failure.report();
                             std::process::exit(i32::from(code));
@@ -174,10 +180,7 @@ async fn run_interactive(client: &Client, defaults: &Defaults, output: Output) -
 }
 
 /// What a line asks for. The outer failure ends the command, the inner one only skips the line.
-fn plan_of_line(
-    words: Vec<Vec<u8>>,
-    defaults: &Defaults,
-) -> Result<Result<Plan, String>, Failure> {
+fn plan_of_line(words: Vec<Vec<u8>>, defaults: &Defaults) -> Result<Result<Plan, String>, Failure> {
     if words.len() < 2 && defaults.keys.is_empty() {
         return Ok(Err("command type or key is not provided".to_owned()));
     }
@@ -287,7 +290,10 @@ mod tests {
     #[test]
     fn lines_say_what_to_watch_and_what_to_run() {
         let watch = plan("watch a b --rev 5 --prev-kv -- echo -n hi", &[]).expect("fine");
-        assert_eq!((watch.request.key.as_ref(), watch.request.range_end.as_ref()), (&b"a"[..], &b"b"[..]));
+        assert_eq!(
+            (watch.request.key.as_ref(), watch.request.range_end.as_ref()),
+            (&b"a"[..], &b"b"[..])
+        );
         assert_eq!((watch.request.start_revision, watch.request.prev_kv), (5, true));
         assert_eq!(watch.command, ["echo", "-n", "hi"]);
         assert_eq!(plan("watch a --prefix", &[]).expect("fine").request.range_end, "b");
@@ -298,7 +304,10 @@ mod tests {
     #[test]
     fn the_environment_may_name_the_key() {
         let watch = plan("watch --rev 3 -- echo", &["k", "m"]).expect("fine");
-        assert_eq!((watch.request.key.as_ref(), watch.request.range_end.as_ref()), (&b"k"[..], &b"m"[..]));
+        assert_eq!(
+            (watch.request.key.as_ref(), watch.request.range_end.as_ref()),
+            (&b"k"[..], &b"m"[..])
+        );
         let conflict = plan("watch other", &["k"]).expect_err("two keys");
         assert_eq!(conflict, "bad number of arguments (found conflicting environment key)");
     }
