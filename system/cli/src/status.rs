@@ -211,7 +211,7 @@ fn report(
 }
 
 fn told(status: &StatusResponse, furthest: u64) -> Told {
-    let header = status.header.clone().unwrap_or_default();
+    let header = status.header.unwrap_or_default();
     let role = match () {
         () if status.is_learner => "learner",
         () if status.leader == 0 => "no leader",

@@ -4,93 +4,19 @@
 //! as a person does: by commands without addresses, run where `quorate-data` lies. A cluster that is dropped is killed;
 //! the kernel then kills its members.
 
-use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+mod common;
 
+use std::fs::{self, File};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus};
+
+use common::{Done, base_port, command, quorate, until};
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
-/// No wait is longer. The machine may be busy with something else.
-const LIMIT: Duration = Duration::from_secs(90);
 /// The last line of the introduction.
 const READY: &str = "Ctrl-C stops it.";
-
-/// What a command printed and how it ended.
-#[derive(Debug)]
-struct Done {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Done {
-    #[track_caller]
-    fn ok(self) -> String {
-        assert_eq!(self.code, Some(0), "{self:?}");
-        self.out
-    }
-
-    /// The error of a command that failed: one line.
-    #[track_caller]
-    fn failed(self) -> String {
-        assert_eq!(self.code, Some(1), "{self:?}");
-        assert_eq!(self.err.lines().count(), 1, "not one line: {}", self.err);
-        self.err
-    }
-}
-
-/// Runs a command in a directory, without what the environment would add.
-fn quorate(directory: &Path, line: &str) -> Done {
-    let output = command(directory, line).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Done { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
-}
-
-fn command(directory: &Path, line: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
-    command.args(line.split_whitespace()).current_dir(directory).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if ["ETCD", "QUORATE_"].iter().any(|prefix| name.starts_with(prefix)) {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-/// Looks again and again until there is an answer.
-#[track_caller]
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < LIMIT, "waited in vain until {what}");
-        sleep(Duration::from_millis(50));
-    }
-}
-
-/// A first port such that those of five members are free now, below those that the kernel gives away by itself. No two
-/// calls return the same.
-fn base_port() -> u16 {
-    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| {
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        AtomicU32::new((time.subsec_nanos() / 64) % 1000)
-    });
-    let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    std::iter::repeat_with(|| 12_000 + (NEXT.fetch_add(1, Ordering::Relaxed) % 300) * 60)
-        .map(|base| u16::try_from(base).unwrap())
-        .take(200)
-        .find(|base| (0..5).all(|i| is_free(base + 10 * i) && is_free(base + 10 * i + 1)))
-        .expect("no free ports in 200 attempts")
-}
 
 /// A running cluster.
 struct Up {
@@ -224,9 +150,9 @@ fn ctrl_c_leaves_nothing_behind_but_the_data() {
         let pid = Pid::from_raw(pid).unwrap();
         assert!(rustix::process::test_kill_process(pid).is_err(), "process {pid:?} is left");
     }
-    let error = quorate(temporary.path(), "status").failed();
+    let error = quorate(temporary.path(), "status").failed(1);
     assert!(error.contains("does not run: start it with `quorate up`"), "{error}");
-    let error = quorate(temporary.path(), "node kill n1").failed();
+    let error = quorate(temporary.path(), "node kill n1").failed(1);
     assert!(error.contains("does not run: start it with `quorate up`"), "{error}");
 
     // Nodes and ports are what the directory says.
@@ -248,7 +174,7 @@ fn fresh_deletes_what_was_there() {
         up.printed().lines().next().unwrap().split(" after").next(),
         Some("1 member is ready")
     );
-    let error = up.quorate("node cut n1").failed();
+    let error = up.quorate("node cut n1").failed(1);
     assert!(error.contains("n1 is alone"), "{error}");
 }
 
@@ -264,7 +190,7 @@ fn nodes_are_killed_and_held_while_writes_go_on() {
     assert!(advice(&status).contains(&"n2 does not run: quorate node restart n2"), "{status}");
     assert_eq!(member(&up.file(), "n2")["pid"], Value::Null);
     up.quorate(&format!("put a 1 {}", others("n2"))).ok();
-    let error = up.quorate("node kill n2").failed();
+    let error = up.quorate("node kill n2").failed(1);
     assert!(error.contains("n2 does not run"), "{error}");
     assert_eq!(up.quorate("node restart n2").ok(), "n2 runs again\n");
     up.until_healthy();
@@ -275,9 +201,9 @@ fn nodes_are_killed_and_held_while_writes_go_on() {
     let status = until("a quorum is left", || Some(up.status().1).filter(|s| s["quorum"] == true));
     assert_eq!(member(&status, "n3")["state"], "no answer in 1 s: paused or overloaded");
     up.quorate(&format!("put b 2 {}", others("n3"))).ok();
-    assert!(up.quorate("node pause n3").failed().contains("n3 is paused already"));
+    assert!(up.quorate("node pause n3").failed(1).contains("n3 is paused already"));
     assert_eq!(up.quorate("node resume n3").ok(), "n3 resumed\n");
-    assert!(up.quorate("node resume n3").failed().contains("n3 is not paused"));
+    assert!(up.quorate("node resume n3").failed(1).contains("n3 is not paused"));
     up.until_healthy();
     let third = up.endpoints(|name| name == "n3");
     assert_eq!(up.quorate(&format!("get b --print-value-only {third}")).ok(), "2\n");
@@ -321,8 +247,8 @@ fn a_leader_that_is_cut_off_misses_a_write_and_catches_up() {
     assert_eq!(up.quorate("node cut n1 --from n3").ok(), "cut: n1->n2 n3->n1\n");
     assert_eq!(up.quorate("node heal n1 --to n2").ok(), "cut: n3->n1\n");
     assert_eq!(up.quorate("node heal n3").ok(), "all links are whole\n");
-    assert!(up.quorate("node cut n1 --to n1").failed().contains("no link to itself"));
-    assert!(up.quorate("node cut n9").failed().contains("this cluster has n1, n2, n3"));
+    assert!(up.quorate("node cut n1 --to n1").failed(1).contains("no link to itself"));
+    assert!(up.quorate("node cut n9").failed(1).contains("this cluster has n1, n2, n3"));
 }
 
 #[test]
@@ -358,7 +284,7 @@ fn a_member_that_lost_its_disk_is_refused_and_the_others_go_on() {
     up.quorate("put a 1").ok();
     up.quorate("node kill n2").ok();
     fs::remove_dir_all(temporary.path().join("quorate-data/n2/data")).unwrap();
-    let error = up.quorate("node restart n2").failed();
+    let error = up.quorate("node restart n2").failed(1);
     assert!(error.contains("n2 was started but it ended") && error.contains("belonged to cluster"));
     assert!(up.interrupt().0.success());
 
@@ -380,7 +306,7 @@ fn a_killed_supervisor_takes_its_members_along() {
     drop(up);
     let address = file["members"][0]["client_url"].as_str().unwrap().trim_start_matches("http://");
     until("the member has ended", || TcpStream::connect(address).is_err().then_some(()));
-    let error = quorate(&directory, "status").failed();
+    let error = quorate(&directory, "status").failed(1);
     assert!(error.contains("does not run any more"), "{error}");
     // What it left behind is no obstacle.
     Up::again(&directory, "").until_healthy();
@@ -391,31 +317,31 @@ fn what_stands_in_the_way_is_said_in_one_line() {
     let temporary = tempfile::tempdir().unwrap();
     let up = Up::start(temporary.path(), "--nodes 1");
     let base = up.file()["base_port"].as_u64().unwrap();
-    let error = up.quorate("up").failed();
+    let error = up.quorate("up").failed(1);
     assert!(error.contains(&format!("in use by another `quorate up` (process {})", up.child.id())));
-    let error = up.quorate(&format!("up --data-dir other --base-port {base}")).failed();
+    let error = up.quorate(&format!("up --data-dir other --base-port {base}")).failed(1);
     let taken = format!("port {base}, for the clients of n1, is taken by another process");
     assert!(error.contains(&taken) && error.contains("--base-port"), "{error}");
-    let error = up.quorate("up --data-dir .").failed();
+    let error = up.quorate("up --data-dir .").failed(1);
     assert!(error.contains("which `quorate up` did not make"), "{error}");
-    let error = up.quorate("status --data-dir nowhere").failed();
+    let error = up.quorate("status --data-dir nowhere").failed(1);
     assert!(error.contains("no cluster in nowhere: start one with `quorate up`"), "{error}");
     let error = up.quorate("node explode n1");
     assert!(error.code == Some(2) && error.err.contains("explode"), "{error:?}");
 
     assert!(up.interrupt().0.success());
     let data = temporary.path().join("quorate-data");
-    let error = quorate(temporary.path(), "up --nodes 3").failed();
+    let error = quorate(temporary.path(), "up --nodes 3").failed(1);
     assert!(error.contains("holds a cluster of 1, not of 3"), "{error}");
     let meta = data.join("n1/data/meta");
     let text = fs::read_to_string(&meta).unwrap();
     fs::write(&meta, text.replace("name = n1", "name = n7")).unwrap();
-    let error = quorate(temporary.path(), "up").failed();
+    let error = quorate(temporary.path(), "up").failed(1);
     assert!(error.contains("n1 ended while it was starting: ") && error.contains("is damaged"));
     let file = data.join("cluster.json");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replace("\"version\": 1", "\"version\": 2")).unwrap();
-    let error = quorate(temporary.path(), "up").failed();
+    let error = quorate(temporary.path(), "up").failed(1);
     assert!(error.contains("another version of quorate (version 2, this one writes 1)"), "{error}");
     assert!(error.contains("--fresh"), "{error}");
 }

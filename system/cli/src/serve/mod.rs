@@ -39,7 +39,10 @@ pub fn main(arguments: &[String]) -> ExitCode {
             let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
-        Ok(Prepared::Run(settings, config, warnings)) => run(&settings, config, &warnings),
+        Ok(Prepared::Run(told)) => {
+            let (settings, config, warnings) = *told;
+            run(&settings, config, &warnings)
+        }
         Err(FlagError(text)) => {
             eprintln!("quorate serve: {text}");
             ExitCode::from(BAD_FLAGS)
@@ -50,7 +53,7 @@ pub fn main(arguments: &[String]) -> ExitCode {
 /// What the flags ask for.
 enum Prepared {
     Print(String),
-    Run(Settings, quorate_server::Config, Vec<String>),
+    Run(Box<(Settings, quorate_server::Config, Vec<String>)>),
 }
 
 fn prepare(arguments: &[String]) -> Result<Prepared, FlagError> {
@@ -67,7 +70,7 @@ fn prepare(arguments: &[String]) -> Result<Prepared, FlagError> {
         return Ok(Prepared::Print(print::config(&settings)));
     }
     let config = build::config(&settings)?;
-    Ok(Prepared::Run(settings, config, warnings))
+    Ok(Prepared::Run(Box::new((settings, config, warnings))))
 }
 
 fn run(settings: &Settings, config: quorate_server::Config, warnings: &[String]) -> ExitCode {

@@ -108,7 +108,7 @@ pub fn host_and_port(url: &str) -> Result<(&str, u16), String> {
             ));
         }
         "unix" => {
-            return Err(format!("unix sockets are not supported yet; expected http://host:port"));
+            return Err("unix sockets are not supported yet; expected http://host:port".to_owned());
         }
         _ => return Err(format!("{url:?} has an unknown scheme; expected http://host:port")),
     }

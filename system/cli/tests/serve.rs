@@ -1,0 +1,137 @@
+//! `quorate serve` as an operator meets it: what stands in a member's way, where its settings come from, how it ends.
+
+mod common;
+
+use std::fs::{self, File};
+use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Child;
+
+use common::{Done, base_port, command, quorate, until};
+use rustix::process::{Pid, Signal};
+
+/// A running member, killed when dropped.
+struct Member(Child);
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The flags of a member alone, listening at a port and the next.
+fn alone(port: u16, data_dir: &str) -> String {
+    let (client, peer) =
+        (format!("http://127.0.0.1:{port}"), format!("http://127.0.0.1:{}", port + 1));
+    format!(
+        "serve --name a --data-dir {data_dir} --listen-client-urls {client} --advertise-client-urls {client} \
+         --listen-peer-urls {peer} --initial-advertise-peer-urls {peer} --initial-cluster a={peer}"
+    )
+}
+
+/// Starts a member and waits until it takes calls; what it logs goes to `log`.
+fn start(directory: &Path, port: u16, flags: &str) -> Member {
+    let log = File::create(directory.join("log")).unwrap();
+    let child = command(directory, flags).stdout(log.try_clone().unwrap()).stderr(log).spawn();
+    let mut member = Member(child.unwrap());
+    until("the member listens", || {
+        assert!(member.0.try_wait().unwrap().is_none(), "{}", logged(directory));
+        TcpStream::connect(("127.0.0.1", port)).ok()
+    });
+    member
+}
+
+fn logged(directory: &Path) -> String {
+    fs::read_to_string(directory.join("log")).unwrap()
+}
+
+#[track_caller]
+fn says(done: Done, code: i32, parts: &[&str]) {
+    let error = done.failed(code);
+    for part in parts {
+        assert!(error.contains(part), "{error:?} does not contain {part:?}");
+    }
+}
+
+#[test]
+fn what_stands_in_its_way_is_one_line_and_its_end_is_by_the_signal() {
+    let temporary = tempfile::tempdir().unwrap();
+    let here = temporary.path();
+    let (port, other) = (base_port(), base_port());
+    let mut member = start(here, port, &format!("{} --snapshot-count 5", alone(port, "a")));
+    let log = logged(here);
+    let warnings = log.lines().filter(|line| line.contains("has no effect")).collect::<Vec<_>>();
+    assert!(warnings.len() == 1 && warnings[0].contains("--snapshot-count"), "{log}");
+
+    let taken = format!("http://127.0.0.1:{} is already taken by another process", port + 1);
+    says(quorate(here, &alone(port, "b")), 1, &[&taken, "--listen-peer-urls"]);
+    let holder = format!("data directory a is in use by process {}", member.0.id());
+    says(quorate(here, &alone(other, "a")), 1, &[&holder, "--data-dir"]);
+
+    rustix::process::kill_process(Pid::from_child(&member.0), Signal::TERM).unwrap();
+    let ended = until("it ends", || member.0.try_wait().unwrap());
+    assert_eq!(ended.signal(), Some(Signal::TERM.as_raw()), "{}", logged(here));
+    says(
+        quorate(here, &alone(other, "a")),
+        1,
+        &["a/meta belongs to cluster ", "use another data directory"],
+    );
+    let flags = format!("{} --initial-cluster-state existing", alone(port, "c"));
+    says(quorate(here, &flags), 2, &["c holds no member"]);
+
+    // The same flags as before start it again.
+    drop(start(here, port, &alone(port, "a")));
+}
+
+#[test]
+fn slips_and_missing_protection_are_errors_in_one_line() {
+    let temporary = tempfile::tempdir().unwrap();
+    let cases: &[(&str, &[&str])] = &[
+        ("--cert-file c --key-file k", &["--cert-file", "not supported yet"]),
+        ("--peer-client-cert-auth", &["--peer-client-cert-auth", "not supported yet"]),
+        ("--auth-token jwt", &["--auth-token", "not supported yet"]),
+        ("--election-timout 1000", &["did you mean --election-timeout?"]),
+        ("--election-timeout 1s", &["\"1s\"", "milliseconds"]),
+        ("--pre-vote false", &["write --pre-vote=false"]),
+        ("--config-file none.yml", &["none.yml", "No such file"]),
+        ("--name b --initial-cluster a=http://127.0.0.1:1", &["couldn't find local name \"b\""]),
+    ];
+    for (flags, parts) in cases {
+        says(quorate(temporary.path(), &format!("serve {flags}")), 2, parts);
+    }
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "nothing was written");
+}
+
+#[test]
+fn every_setting_tells_where_it_came_from() {
+    let temporary = tempfile::tempdir().unwrap();
+    let file = "name: filed\nheartbeat-interval: 50\nelection-timeout: 500\nmax-txn-ops: 1\n";
+    fs::write(temporary.path().join("c.yml"), file).unwrap();
+    let line = "serve --config-file c.yml --heartbeat-interval 60 --print-config -w json";
+    let mut printed = command(temporary.path(), line);
+    printed
+        .env("ETCD_NAME", "etcd")
+        .env("QUORATE_NAME", "own")
+        .env("ETCD_HEARTBEAT_INTERVAL", "70");
+    let printed = printed.env("ETCD_MAX_TXN_OPS", "2").output().unwrap();
+    let tree: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
+    let seen = |name: &str| {
+        let entry = &tree[name];
+        (entry["value"].as_str().unwrap().to_owned(), entry["origin"].as_str().unwrap().to_owned())
+    };
+    let expected = [
+        ("name", "own", "environment QUORATE_NAME"),
+        ("heartbeat-interval", "60", "flag"),
+        ("max-txn-ops", "2", "environment ETCD_MAX_TXN_OPS"),
+        ("election-timeout", "500", "file c.yml"),
+        ("max-request-bytes", "1572864", "default"),
+    ];
+    for (name, value, origin) in expected {
+        assert_eq!(seen(name), (value.to_owned(), origin.to_owned()), "{name}");
+    }
+    let table = quorate(temporary.path(), "serve --print-config").ok();
+    assert!(table.starts_with("SETTING ") && table.contains("\nlisten-peer-urls "), "{table}");
+}
