@@ -220,9 +220,11 @@ async fn accept(
     let mut servers = tokio::task::JoinSet::new();
     for listener in listeners {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|e| e.to_string())?;
+        // As in etcd, 0 never pings.
+        let pings = Some(config.grpc_keepalive_interval).filter(|interval| !interval.is_zero());
         let mut server = Server::builder()
             .tcp_nodelay(true)
-            .http2_keepalive_interval(Some(config.grpc_keepalive_interval))
+            .http2_keepalive_interval(pings)
             .http2_keepalive_timeout(Some(config.grpc_keepalive_timeout))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
