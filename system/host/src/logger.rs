@@ -19,6 +19,10 @@ pub type Writes = Vec<(Ticket, Tagged<raft::Write>)>;
 /// Above so many bytes in flight the core takes no more input until the disk has caught up.
 const MAX_QUEUED_BYTES: usize = 64 << 20;
 
+/// Housekeeping comes after so many bytes even when there is no idle moment: the next segment must
+/// be ready when this one is full, or an append waits until all of it is allocated.
+const MAINTAIN_EVERY: usize = 512 << 10;
+
 /// How long a log thread with nothing to write waits before it looks after its segments.
 const IDLE: Duration = Duration::from_millis(50);
 
@@ -110,6 +114,7 @@ fn size(write: &raft::Write) -> usize {
 /// Runs the log thread until the queue ends. Any error of the log is the end of the process.
 pub fn run<D: Disk>(mut log: Log<D>, queue: Arc<LogQueue>, inbox: Arc<Inbox>, fatal: Fatal) {
     let mut rested = false;
+    let mut written = 0;
     while let Some((writes, _)) = queue.take() {
         let outcome = if writes.is_empty() {
             // The first idle moment marks the end of what is synced; after that only the spare
@@ -117,9 +122,14 @@ pub fn run<D: Disk>(mut log: Log<D>, queue: Arc<LogQueue>, inbox: Arc<Inbox>, fa
             if rested { Ok(()) } else { look_after(&mut log, &mut rested) }
         } else {
             rested = false;
-            let bytes = writes.iter().map(|(_, write)| size(&write.body)).sum();
-            let outcome = persist(&mut log, writes, &inbox);
+            let bytes: usize = writes.iter().map(|(_, write)| size(&write.body)).sum();
+            let mut outcome = persist(&mut log, writes, &inbox);
             queue.done(bytes);
+            written += bytes;
+            if outcome.is_ok() && written >= MAINTAIN_EVERY {
+                written = 0;
+                outcome = look_after(&mut log, &mut rested);
+            }
             outcome
         };
         if let Err(error) = outcome {
