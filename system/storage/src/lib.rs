@@ -13,9 +13,10 @@
 //!
 //! # What is deliberately absent
 //!
-//! No thread, no clock, no async: the host owns those. No knowledge of Raft
-//! in the log itself: entries, votes and configurations are opaque numbers and bytes there. No retry of anything: a disk that failed once is
-//! asked again only by a new process, through recovery.
+//! No clock, no async, no thread but the engine's two: the host owns those. No knowledge of Raft
+//! in the log itself: entries, votes and configurations are opaque numbers and bytes there. No
+//! retry of anything: a disk that failed once is asked again only by a new process, through
+//! recovery.
 
 pub mod disk;
 pub mod engine;

@@ -62,5 +62,7 @@ impl Candidate for Ours {
     fn settle(&mut self) {
         self.engine.sync().unwrap();
         assert!(self.engine.wait_quiet(Duration::from_secs(120)));
+        // The files that a merge replaced are unlinked a moment after nobody reads them.
+        std::thread::sleep(Duration::from_millis(500));
     }
 }

@@ -231,22 +231,21 @@ impl LsmEngine {
         let delay = match (self.state.sealed.len(), young) {
             (SEALED_LIMIT.., _) => Duration::MAX,
             (3, _) => Duration::from_millis(4),
-            (2, _) | (_, 24..) => Duration::from_millis(1),
-            (_, 12..) => Duration::from_micros(200),
+            (2, _) | (_, 16..) => Duration::from_millis(1),
+            (_, 8..) => Duration::from_micros(200),
             (0 | 1, _) => return Ok(()),
         };
         let started = Instant::now();
         if delay == Duration::MAX {
-            let before = self.installs_seen;
-            let moved = |shared: &Shared| shared.installs.load(Ordering::Acquire) != before;
-            while self.state.sealed.len() >= SEALED_LIMIT {
-                let moved = self.shared.wait(DISK_GIVES_UP, moved);
-                self.shared.check()?;
-                if !moved {
-                    return Err(self.disk_is_stuck());
-                }
-                self.take_over();
+            // The flusher takes them in order, so this one going means that the older ones went.
+            let awaited = self.state.sealed[SEALED_LIMIT - 1].id;
+            let flushed = |shared: &Shared| shared.take_over().1 >= awaited;
+            let flushed = self.shared.wait(DISK_GIVES_UP, flushed);
+            self.shared.check()?;
+            if !flushed {
+                return Err(self.disk_is_stuck());
             }
+            self.take_over();
         } else {
             std::thread::sleep(delay);
         }

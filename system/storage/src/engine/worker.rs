@@ -42,6 +42,9 @@ pub(crate) struct Installed {
     pub flushed: u64,
 }
 
+/// What a thread does until the engine goes.
+type Work = Box<dyn FnOnce(&Shared) + Send>;
+
 struct Queue {
     sealed: VecDeque<(Arc<Memtable>, u64)>,
     merge_wanted: bool,
@@ -106,11 +109,11 @@ impl Shared {
     /// Starts the two threads.
     pub fn start(self: &Arc<Shared>, options: &Options) -> Vec<std::thread::JoinHandle<()>> {
         let table_bytes = options.table_bytes;
-        let work: [(&str, Box<dyn FnOnce(&Shared) + Send>); 2] = [
+        let work: [(&str, Work); 2] = [
             ("state-flush", Box::new(Shared::flush_loop)),
             ("state-merge", Box::new(move |shared| shared.merge_loop(table_bytes))),
         ];
-        let spawn = |(name, run): (&str, Box<dyn FnOnce(&Shared) + Send>)| {
+        let spawn = |(name, run): (&str, Work)| {
             let shared = self.clone();
             let thread = std::thread::Builder::new().name(name.into());
             thread.spawn(move || {
