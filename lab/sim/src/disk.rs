@@ -67,6 +67,8 @@ struct World {
     /// Operations so far that changed something or made it durable.
     effects: u64,
     latency_us: u64,
+    /// Failures that were asked for and have struck.
+    struck: u64,
 }
 
 /// What is going to go wrong.
@@ -114,6 +116,7 @@ impl SimDisk {
             faults: Faults::default(),
             effects: 0,
             latency_us: 0,
+            struck: 0,
         };
         SimDisk { world: Arc::new(Mutex::new(world)) }
     }
@@ -137,6 +140,28 @@ impl SimDisk {
         world.faults.power_off_at = None;
     }
 
+    /// The disk as a power failure right now would leave it if nothing unsynced made it, as a disk
+    /// of its own: whoever must know what is durable can open it and look.
+    pub fn platter(&self) -> SimDisk {
+        let mut world = self.world().clone();
+        world.faults = Faults::default();
+        world.name_changes.clear();
+        world.names = world.durable_names.clone();
+        for inode in world.inodes.values_mut() {
+            inode.dirty.clear();
+            inode.cache = inode.platter.clone();
+        }
+        world.boot += 1;
+        world.powered = true;
+        SimDisk { world: Arc::new(Mutex::new(world)) }
+    }
+
+    /// Takes back every fault that has not struck yet; power that is off stays off.
+    pub fn heal(&self) {
+        let slowness = self.world().faults.slowness;
+        self.world().faults = Faults { slowness, ..Faults::default() };
+    }
+
     /// Lets the power fail during the `effects`-th next operation that changes anything (one
     /// means the next). Until [`SimDisk::crash`] or [`SimDisk::restart`], every operation fails.
     pub fn crash_after(&self, effects: u64) {
@@ -158,6 +183,11 @@ impl SimDisk {
     /// Lets one operation of this kind fail with EIO, after `successes` more that succeed.
     pub fn fail_next(&self, op: DiskOp, successes: u64) {
         self.world().faults.failing.push((op, successes));
+    }
+
+    /// How many failures of [`SimDisk::fail_next`] have struck.
+    pub fn struck(&self) -> u64 {
+        self.world().struck
     }
 
     /// Limits the bytes of all files together; `None` lifts the limit.
@@ -364,6 +394,7 @@ impl World {
             let (_, successes) = &mut self.faults.failing[position];
             if *successes == 0 {
                 self.faults.failing.remove(position);
+                self.struck += 1;
                 return Err(failure(op, name, EIO));
             }
             *successes -= 1;

@@ -1,0 +1,178 @@
+//! What must hold over the members of one Raft group, whatever happened so far.
+
+use crate::oracles::{Violation, expect};
+use crate::trace::hash;
+use quorate_base::NodeId;
+use quorate_raft::{Entry, Message, Raft, Role, Write};
+use std::collections::BTreeMap;
+
+/// Where a life of a member stood at its last step.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    term: u64,
+    commit: u64,
+    applied: u64,
+    /// Commits up to here were compared with what everybody committed.
+    compared: u64,
+    led: u64,
+}
+
+/// An entry that is committed.
+#[derive(Clone, Copy, Debug)]
+struct Committed {
+    term: u64,
+    /// The term of the member that said so first: no smaller than the one in which it committed.
+    in_term: u64,
+}
+
+/// Everything that was ever true of the group.
+#[derive(Clone, Debug, Default)]
+pub struct Consensus {
+    leaders: BTreeMap<u64, NodeId>,
+    votes: BTreeMap<(NodeId, u64), NodeId>,
+    /// By index and term: the payload's hash, and the term of the entry before where it was seen.
+    entries: BTreeMap<(u64, u64), (u64, Option<u64>)>,
+    /// Element `i` is entry `i + 1`.
+    committed: Vec<Committed>,
+    seen: BTreeMap<NodeId, Seen>,
+}
+
+fn digest(entry: &Entry) -> u64 {
+    hash(0x9e37_79b9, &entry.payload)
+}
+
+impl Consensus {
+    /// A new life begins.
+    pub fn born(&mut self, node: NodeId) {
+        self.seen.insert(node, Seen::default());
+    }
+
+    /// The newest committed index.
+    pub fn committed(&self) -> u64 {
+        self.committed.len() as u64
+    }
+
+    /// Two logs that agree in index and term agree in payload and predecessor; by induction, in
+    /// everything before.
+    pub fn wrote(&mut self, node: NodeId, raft: &Raft, write: &Write) -> Result<(), Violation> {
+        let Write::Append(entries) = write else { return Ok(()) };
+        let mut before = match entries[0].index - 1 {
+            0 => Some(0),
+            index => raft.term_at(index),
+        };
+        for entry in entries {
+            let fresh = (digest(entry), before);
+            let known = self.entries.entry((entry.index, entry.term)).or_insert(fresh);
+            let same_before = known.1.is_none() || before.is_none() || known.1 == before;
+            expect(known.0 == fresh.0 && same_before, "log-matching", || {
+                let (index, term) = (entry.index, entry.term);
+                format!("{node} writes another entry {index} of term {term}, or after another one")
+            })?;
+            known.1 = known.1.or(before);
+            before = Some(entry.term);
+        }
+        Ok(())
+    }
+
+    /// A vote that leaves is given for good.
+    pub fn sent(&mut self, from: NodeId, to: NodeId, message: &Message) -> Result<(), Violation> {
+        let Message::VoteReply { term, granted: true } = message else { return Ok(()) };
+        let first = *self.votes.entry((from, *term)).or_insert(to);
+        expect(first == to, "one-vote-per-term", || {
+            format!("{from} votes for {first} and for {to} in term {term}")
+        })
+    }
+
+    /// Compares a member with all that is known. Answers the newest index that became known as
+    /// committed with this step, and its term.
+    pub fn stepped(
+        &mut self,
+        node: NodeId,
+        raft: &Raft,
+        applied: u64,
+        synced: u64,
+    ) -> Result<Option<(u64, u64)>, Violation> {
+        let mut seen = self.seen.get(&node).copied().unwrap_or_default();
+        let (term, commit, last) = (raft.term(), raft.commit(), raft.last_id());
+        let base = raft.base().index;
+        let told = raft.status().applied;
+        let back = term < seen.term || commit < seen.commit || applied < seen.applied;
+        expect(!back, "monotone", || {
+            format!("{node} goes back from {seen:?} to {term}, {commit}, {applied}")
+        })?;
+        let ordered = base <= told && told <= applied && told <= commit && commit <= last.index;
+        expect(ordered && base <= synced, "state-ordering", || {
+            let last = last.index;
+            format!(
+                "{node}: base {base}, told {told}, commit {commit}, last {last}, synced {synced}"
+            )
+        })?;
+        if raft.role() == Role::Leader && seen.led < term {
+            seen.led = term;
+            self.elected(node, raft)?;
+        }
+        let news = self.compare(node, raft, seen.compared.max(base) + 1)?;
+        let compared = commit;
+        self.seen.insert(node, Seen { term, commit, applied, compared, ..seen });
+        Ok(news)
+    }
+
+    fn elected(&mut self, node: NodeId, raft: &Raft) -> Result<(), Violation> {
+        let term = raft.term();
+        let first = *self.leaders.entry(term).or_insert(node);
+        expect(first == node, "election-safety", || {
+            format!("{first} and {node} lead term {term}")
+        })?;
+        for (at, entry) in self.committed.iter().enumerate() {
+            let index = at as u64 + 1;
+            if entry.in_term >= term || index <= raft.base().index {
+                continue;
+            }
+            let held = raft.term_at(index);
+            expect(held == Some(entry.term), "leader-completeness", || {
+                let known = entry.term;
+                format!("{node} leads {term} with {held:?} at {index}, committed with term {known}")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn compare(
+        &mut self,
+        node: NodeId,
+        raft: &Raft,
+        from: u64,
+    ) -> Result<Option<(u64, u64)>, Violation> {
+        let mut news = None;
+        for index in from..=raft.commit() {
+            let Some(term) = raft.term_at(index) else { continue };
+            match self.committed.get(index as usize - 1) {
+                Some(known) => expect(known.term == term, "committed-immutable", || {
+                    let known = known.term;
+                    format!(
+                        "{node} commits {index} with term {term}, it was committed with {known}"
+                    )
+                })?,
+                None => {
+                    expect(index == self.committed() + 1, "committed-immutable", || {
+                        format!("{node} commits {index}, nobody knows what came before")
+                    })?;
+                    self.committed.push(Committed { term, in_term: raft.term() });
+                    news = Some((index, term));
+                }
+            }
+        }
+        Ok(news)
+    }
+
+    /// All members apply the entry that was committed, and no other.
+    pub fn applying(&self, node: NodeId, entry: &Entry) -> Result<(), Violation> {
+        let known = self.committed.get(entry.index as usize - 1).map(|known| known.term);
+        let written = self.entries.get(&(entry.index, entry.term)).map(|(payload, _)| *payload);
+        let right = known == Some(entry.term) && written == Some(digest(entry));
+        expect(right, "state-machine-safety", || {
+            let (index, term) = (entry.index, entry.term);
+            format!("{node} applies entry {index} of term {term}, which was not what is committed")
+        })
+    }
+}

@@ -1,0 +1,333 @@
+//! Consensus alone: five members that agree on numbers.
+//!
+//! The state machine keeps a running hash of what it applied, so that any difference stays visible.
+//! Clients propose numbers, each once, and ask for read indices.
+
+use crate::machine::{App, Machine, Piece, Stored, Told};
+use crate::oracles::Violation;
+use crate::swarm::{ELECTION_TIMEOUT, HEARTBEAT, Plan};
+use crate::trace::hash;
+use crate::world::{Event, World};
+use bytes::Bytes;
+use quorate_base::{Dice, Input, Instant, NodeId};
+use quorate_raft::{self as raft, Config, Entry, LogId, Message, Raft, Restored, SnapshotMeta};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What was applied, as one number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Sum {
+    index: u64,
+    term: u64,
+    hash: u64,
+}
+
+impl Sum {
+    fn bytes(&self) -> Vec<u8> {
+        [self.index, self.term, self.hash].iter().flat_map(|n| n.to_be_bytes()).collect()
+    }
+
+    fn read(bytes: &[u8]) -> Sum {
+        let number = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight"));
+        Sum { index: number(0), term: number(8), hash: number(16) }
+    }
+}
+
+/// The state machine.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    now: Sum,
+    /// The synced state, then what was published after it.
+    published: Vec<Sum>,
+    syncing: usize,
+    pins: BTreeMap<NodeId, Sum>,
+    incoming: Option<(SnapshotMeta, Vec<u8>)>,
+}
+
+/// Bytes of a sum, and of a piece of it: three pieces, so that streams have a middle.
+const SUM: usize = 24;
+const PIECE: usize = 8;
+
+impl App for Tally {
+    /// Payloads that were applied, with their indices.
+    type News = Vec<(u64, Bytes)>;
+
+    fn applied(&self) -> (u64, u64) {
+        (self.now.index, self.now.term)
+    }
+
+    fn apply(&mut self, entry: &Entry, news: &mut Self::News) {
+        assert_eq!(entry.index, self.now.index + 1, "entries come in order");
+        let mut sum = hash(self.now.hash, &entry.term.to_be_bytes());
+        sum = hash(sum, &entry.payload);
+        self.now = Sum { index: entry.index, term: entry.term, hash: sum };
+        news.push((entry.index, entry.payload.clone()));
+    }
+
+    fn publish(&mut self, _news: &mut Self::News) {
+        self.published.push(self.now);
+    }
+
+    fn begin_sync(&mut self) {
+        self.syncing = self.published.len();
+    }
+
+    fn finish_sync(&mut self) {
+        if self.syncing > 0 {
+            self.published.drain(..self.syncing - 1);
+            self.syncing = 0;
+        }
+    }
+
+    fn synced(&self) -> u64 {
+        self.published.first().map_or(0, |sum| sum.index)
+    }
+
+    fn crash(self, dice: &mut Dice) -> Tally {
+        let pick = dice.below(self.published.len() as u64) as usize;
+        let now = self.published[pick];
+        Tally { now, published: vec![now], ..Tally::default() }
+    }
+
+    fn piece(&mut self, to: NodeId, after: &Bytes, _bytes: usize) -> Piece {
+        let newest = *self.published.last().expect("never empty");
+        if after.is_empty() {
+            self.pins.insert(to, newest);
+        }
+        let pin = *self.pins.entry(to).or_insert(newest);
+        let from = after.first().map_or(0, |at| usize::from(*at));
+        let until = from + PIECE;
+        let data = pin.bytes()[from..until].to_vec().into();
+        let next = Bytes::from(vec![until as u8]);
+        Piece { index: pin.index, next, data, done: until == SUM }
+    }
+
+    fn store(&mut self, meta: &SnapshotMeta, after: &Bytes, next: &Bytes, data: &Bytes) -> Stored {
+        if after.is_empty() {
+            self.incoming = Some((meta.clone(), Vec::new()));
+        }
+        let Some((_, bytes)) = self.incoming.as_mut().filter(|(known, _)| known == meta) else {
+            return Stored::Stray;
+        };
+        bytes.extend_from_slice(data);
+        if bytes.len() < SUM { Stored::UpTo(next.clone()) } else { Stored::Whole }
+    }
+
+    fn switch(&mut self, _news: &mut Self::News) -> LogId {
+        let (meta, bytes) = self.incoming.take().expect("a whole state");
+        let now = Sum::read(&bytes);
+        assert_eq!(meta.last, LogId { index: now.index, term: now.term }, "what it says it is");
+        *self = Tally { now, published: vec![now], ..Tally::default() };
+        meta.last
+    }
+
+    fn hash(&self) -> u64 {
+        self.now.hash
+    }
+}
+
+/// The clients, and what they know.
+#[derive(Clone, Debug, Default)]
+pub struct Proposers {
+    next: u64,
+    /// What a read must see at least, by its token.
+    reads: BTreeMap<u64, u64>,
+    /// Where each payload was applied first.
+    applied: BTreeMap<Bytes, u64>,
+    /// Payloads that came back as certainly not appended.
+    refused: BTreeSet<Bytes>,
+    /// What was proposed in peace, and whether it was applied; whether a read was answered.
+    in_peace: BTreeSet<Bytes>,
+    applied_in_peace: bool,
+    read_in_peace: bool,
+}
+
+impl Proposers {
+    fn payload(&mut self, dice: &mut Dice, most: u64) -> Bytes {
+        self.next += 1;
+        let mut bytes = self.next.to_be_bytes().to_vec();
+        bytes.resize(8 + dice.below(most) as usize, 0xaa);
+        bytes.into()
+    }
+}
+
+impl Machine for Raft {
+    type App = Tally;
+    type Load = Proposers;
+
+    fn load(_plan: &Plan, _dice: &mut Dice) -> Proposers {
+        Proposers::default()
+    }
+
+    fn app(_plan: &Plan, _load: &Proposers) -> Tally {
+        Tally { published: vec![Sum::default()], ..Tally::default() }
+    }
+
+    fn build(plan: &Plan, id: NodeId, restored: Restored, dice: Dice, now: Instant) -> Raft {
+        Raft::new(raft_config(plan, id), restored, dice, now)
+    }
+
+    fn raft(&self) -> &Raft {
+        self
+    }
+
+    fn write(write: raft::Write) -> raft::Write {
+        write
+    }
+
+    fn consensus(message: &Message) -> Option<&Message> {
+        Some(message)
+    }
+
+    fn describe(message: &Message) -> String {
+        describe(message)
+    }
+
+    fn request(request: raft::Request) -> raft::Request {
+        request
+    }
+
+    fn applied(index: u64, _news: &mut Vec<(u64, Bytes)>) -> raft::Request {
+        raft::Request::Applied { index }
+    }
+
+    fn synced(plan: &Plan, index: u64) -> Option<raft::Request> {
+        let keep = index.saturating_sub(plan.catchup);
+        (keep > 0).then_some(raft::Request::Compact { index: keep })
+    }
+
+    fn sort(event: raft::Event) -> Told<raft::Event> {
+        match event {
+            raft::Event::Committed(entries) => Told::Committed(entries),
+            event @ (raft::Event::ReadLog { .. }
+            | raft::Event::ChunkNeeded { .. }
+            | raft::Event::ChunksDone { .. }
+            | raft::Event::InstallChunk { .. }) => Told::Serve(event),
+            event @ (raft::Event::Status { .. }
+            | raft::Event::ReadReady { .. }
+            | raft::Event::ReadDropped(_)
+            | raft::Event::NotLeader(_)) => Told::Other(event),
+        }
+    }
+
+    fn heard(world: &mut World<Raft>, node: NodeId, event: raft::Event) {
+        match event {
+            raft::Event::Status { role, term, leader } => {
+                if role == raft::Role::Leader {
+                    world.count("elections");
+                }
+                let leader = leader.map_or("nobody".to_owned(), |leader| leader.to_string());
+                world.note(&format!("{node} is {role:?} of term {term} under {leader}"));
+            }
+            raft::Event::ReadReady { token, index } => {
+                let Some(floor) = world.load.reads.remove(&token) else { return };
+                world.load.read_in_peace |= world.peace.is_some();
+                if index < floor {
+                    let detail = format!("{node} reads at {index}, {floor} was committed before");
+                    world.fail(Violation::new("linearizable-reads", detail));
+                }
+            }
+            raft::Event::ReadDropped(tokens) => {
+                world.load.reads.retain(|token, _| !tokens.contains(token));
+            }
+            raft::Event::NotLeader(payload) => {
+                world.load.in_peace.remove(&payload);
+                world.load.refused.insert(payload);
+            }
+            raft::Event::Committed(_)
+            | raft::Event::ReadLog { .. }
+            | raft::Event::ChunkNeeded { .. }
+            | raft::Event::ChunksDone { .. }
+            | raft::Event::InstallChunk { .. } => unreachable!("sorted elsewhere"),
+        }
+    }
+
+    fn published(world: &mut World<Raft>, node: NodeId, news: Vec<(u64, Bytes)>) {
+        for (index, payload) in news.into_iter().filter(|(_, payload)| !payload.is_empty()) {
+            let load = &mut world.load;
+            load.applied_in_peace |= load.in_peace.contains(&payload);
+            let refused = load.refused.contains(&payload);
+            let first = *load.applied.entry(payload).or_insert(index);
+            if first != index {
+                let detail = format!("{node} applies at {index} what was applied at {first}");
+                world.fail(Violation::new("applied-once", detail));
+            }
+            if refused {
+                let detail = format!("{node} applies at {index} what was handed back");
+                world.fail(Violation::new("refused-means-never", detail));
+            }
+        }
+    }
+
+    fn started(_world: &mut World<Raft>, _node: NodeId) {}
+
+    fn ended(_world: &mut World<Raft>, _node: NodeId) {}
+
+    fn tick(world: &mut World<Raft>, client: u64) {
+        let think = Duration::from_micros(1 + world.dice.below(2 * world.plan.think_us));
+        world.schedule(world.now + think, Event::Client(client));
+        let peace = world.peace.is_some();
+        if peace && Raft::finished(world) {
+            return;
+        }
+        let anyone = NodeId(1 + world.dice.below(world.plan.nodes));
+        let to = world.leader().filter(|_| world.dice.below(5) > 0).unwrap_or(anyone);
+        if world.machine(to).is_none() {
+            return;
+        }
+        if world.dice.below(4) == 0 {
+            world.load.next += 1;
+            let token = world.load.next;
+            let floor = world.oracles.committed();
+            world.load.reads.insert(token, floor);
+            world.feed(to, Input::Request(raft::Request::Read { token }));
+        } else {
+            for _ in 0..=world.dice.below(4) {
+                let payload = world.load.payload(&mut world.dice, world.plan.value_bytes);
+                if peace {
+                    world.load.in_peace.insert(payload.clone());
+                }
+                world.feed(to, Input::Request(raft::Request::Propose(payload)));
+            }
+        }
+    }
+
+    fn finished(world: &World<Raft>) -> bool {
+        let load = &world.load;
+        load.applied_in_peace && load.read_in_peace
+    }
+
+    fn scan(world: &mut World<Raft>) {
+        let sums: BTreeSet<u64> = world.members.values().map(|m| m.app.hash()).collect();
+        if sums.len() != 1 {
+            let detail = format!("at rest the states are {sums:x?}");
+            world.fail(Violation::new("state-machine-safety", detail));
+        }
+    }
+}
+
+/// The settings of a member's consensus.
+pub fn raft_config(plan: &Plan, id: NodeId) -> Config {
+    Config {
+        id,
+        election_timeout: ELECTION_TIMEOUT,
+        heartbeat_interval: HEARTBEAT,
+        max_append_bytes: plan.append_bytes,
+        max_inflight_appends: plan.inflight,
+        max_cached_bytes: plan.cached_bytes,
+    }
+}
+
+/// A message in a few words.
+pub fn describe(message: &Message) -> String {
+    match message {
+        Message::Append { term, prev, entries, commit } => {
+            let count = entries.len();
+            format!("append t{term} {count} after {}.{} commit {commit}", prev.term, prev.index)
+        }
+        Message::SnapshotChunk { term, meta, after, done, .. } => {
+            format!("chunk t{term} of {:?} after {after:x?} done {done}", meta.last)
+        }
+        other => format!("{other:?}"),
+    }
+}

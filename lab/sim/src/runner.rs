@@ -1,0 +1,124 @@
+//! Runs seeds and tells, of one that failed, all that is needed to look at it.
+
+use crate::machine::Machine;
+use crate::oracles::Violation;
+use crate::swarm::{Plan, Sabotage};
+use crate::world::World;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Names the seed to run alone.
+pub const SEED_VARIABLE: &str = "QUORATE_SIM_SEED";
+
+/// A seed that ended well.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Summary {
+    /// Over everything that happened.
+    pub trace: u64,
+    /// Things that happened.
+    pub lines: u64,
+    /// Entries committed.
+    pub committed: u64,
+    /// How often things happened that a swarm of worlds must reach.
+    pub counts: BTreeMap<&'static str, u64>,
+}
+
+/// The sum over worlds.
+pub fn total(summaries: &[Summary]) -> BTreeMap<&'static str, u64> {
+    let mut total = BTreeMap::new();
+    for (what, count) in summaries.iter().flat_map(|summary| &summary.counts) {
+        *total.entry(*what).or_default() += count;
+    }
+    *total.entry("committed").or_default() += summaries.iter().map(|s| s.committed).sum::<u64>();
+    *total.entry("events").or_default() += summaries.iter().map(|s| s.lines).sum::<u64>();
+    total
+}
+
+/// A seed that broke a promise.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Which promise.
+    pub violation: Violation,
+    /// What was drawn.
+    pub plan: Plan,
+    /// The newest events.
+    pub events: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.events {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(f, "{:#?}", self.plan)?;
+        writeln!(f, "seed {} broke {}", self.plan.seed, self.violation)?;
+        write!(f, "run it alone with {SEED_VARIABLE}={}", self.plan.seed)
+    }
+}
+
+/// Runs one seed.
+///
+/// # Errors
+/// The first broken promise; a failed assertion in a protocol counts as one.
+pub fn run<M: Machine>(plan: Plan) -> Result<Summary, Box<Failure>> {
+    let mut world: World<M> = World::new(plan);
+    let panicked = catch_unwind(AssertUnwindSafe(|| world.run())).err();
+    if let Some(panic) = panicked {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let detail = text.unwrap_or_else(|| "a panic without words".to_owned());
+        world.broken.get_or_insert(Violation::new("assertion", detail));
+    }
+    match world.broken {
+        Some(violation) => {
+            Err(Box::new(Failure { violation, plan: world.plan, events: world.trace.newest() }))
+        }
+        None => Ok(Summary {
+            trace: world.trace.hash(),
+            lines: world.trace.lines(),
+            committed: world.oracles.committed(),
+            counts: world.counts,
+        }),
+    }
+}
+
+/// Runs every seed of a range, or the one that the environment names, on two threads; one seed in
+/// twenty twice, which must give the same trace.
+///
+/// # Panics
+/// With the whole story of the first seed that failed.
+pub fn run_all<M: Machine>(seeds: Range<u64>, nodes: u64) -> Vec<Summary> {
+    if let Some(seed) = std::env::var(SEED_VARIABLE).ok().and_then(|text| text.parse().ok()) {
+        return vec![run_one::<M>(seed, nodes)];
+    }
+    let half = |odd: u64| {
+        let seeds = seeds.clone().filter(move |seed| seed % 2 == odd);
+        seeds.map(|seed| run_one::<M>(seed, nodes)).collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| half(1));
+        let mut all = half(0);
+        match other.join() {
+            Ok(more) => all.extend(more),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        all
+    })
+}
+
+fn run_one<M: Machine>(seed: u64, nodes: u64) -> Summary {
+    let run = || run::<M>(Plan::draw(seed, nodes, Sabotage::None));
+    let summary = run().unwrap_or_else(|failure| panic!("{failure}"));
+    if seed % 20 == 0 {
+        let again = run().unwrap_or_else(|failure| panic!("the second time: {failure}"));
+        assert_eq!(summary, again, "seed {seed} tells two stories");
+    }
+    summary
+}
+
+/// Runs seeds with a bug on purpose until one is caught; answers which seed and how.
+pub fn hunt<M: Machine>(sabotage: Sabotage, nodes: u64, seeds: u64) -> Option<Box<Failure>> {
+    (0..seeds).find_map(|seed| run::<M>(Plan::draw(seed, nodes, sabotage)).err())
+}
