@@ -70,8 +70,9 @@ async fn probe(identity: &Identity, peer: &Peer) -> Option<Answer> {
 fn lost_directory(identity: &Identity, peer: &Peer) -> String {
     format!(
         "member {} ({}) already belonged to cluster {:x}, says {}, but its data directory is \
-         empty: with a lost memory it could vote twice. Put the old data directory back, or \
-         remove the member and add it again under a new id",
+         empty: with a lost memory it could vote twice. Put the old data directory back; if it is \
+         lost, the others go on without it, and all members begin anew from a backup of one of \
+         them (quorate snapshot save, then quorate snapshot restore)",
         identity.name, identity.id, identity.cluster, peer.name
     )
 }
