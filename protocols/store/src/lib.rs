@@ -89,6 +89,6 @@ pub use mem::{MemEngine, MemView};
 pub use reader::ReadError;
 pub use ring::{Entry, Ring};
 pub use session::{INTERVALS, ORIGINS};
-pub use snapshot::{Chunk, InstallError, Installer};
+pub use snapshot::{Chunk, InstallError, Installer, Summary, Survey};
 pub use validate::ValidationError;
 pub use view::{KvHash, Size, View};

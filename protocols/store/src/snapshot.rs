@@ -12,7 +12,7 @@
 use crate::applier::{Applier, Options};
 use crate::engine::{Engine, EngineError, EngineRead};
 use crate::hash::checksum;
-use crate::layout::{self, SPACES};
+use crate::layout::{self, CURRENT, LEASE, META, Meta, SPACES};
 use crate::view::View;
 use bytes::{BufMut, Bytes};
 use std::fmt;
@@ -99,32 +99,16 @@ impl<V: EngineRead> View<V> {
     }
 }
 
-/// Fills a fresh engine with chunks.
-#[derive(Debug)]
-pub struct Installer<E: Engine> {
-    engine: E,
+/// What has arrived so far, and therefore what must come next.
+#[derive(Debug, Default)]
+struct Sequence {
     last: Option<Bytes>,
     done: bool,
 }
 
-impl<E: Engine> Installer<E> {
-    /// Begins with an engine that holds nothing.
-    ///
-    /// # Errors
-    /// When the engine holds something, or fails.
-    pub fn new(engine: E) -> Result<Installer<E>, InstallError> {
-        if let Some(pair) = engine.range(&[], None).next() {
-            pair?;
-            return Err(EngineError("a snapshot is installed into an empty engine".into()).into());
-        }
-        Ok(Installer { engine, last: None, done: false })
-    }
-
-    /// Takes the next chunk, all of it or, on an error, none. True when it was the last.
-    ///
-    /// # Errors
-    /// See [`InstallError`].
-    pub fn push(&mut self, data: &Bytes) -> Result<bool, InstallError> {
+impl Sequence {
+    /// The pairs of the next chunk. On an error nothing has changed.
+    fn accept(&mut self, data: &Bytes) -> Result<Pairs, InstallError> {
         if self.done {
             return Err(InstallError::Incomplete);
         }
@@ -142,21 +126,112 @@ impl<E: Engine> Installer<E> {
             }
             last = Some(key);
         }
-        for (key, value) in &pairs {
-            self.engine.put(key, value);
-        }
         if let Some((key, _)) = pairs.last() {
             self.last = Some(Bytes::copy_from_slice(key));
         }
         self.done = done;
+        Ok(pairs)
+    }
+}
+
+/// What a whole state says about itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Summary {
+    /// The newest revision.
+    pub revision: i64,
+    /// The revision of the last compaction; -1 before any.
+    pub compacted: i64,
+    /// The index and term of the last entry in it.
+    pub applied: (u64, u64),
+    /// The number of keys that exist.
+    pub keys: u64,
+    /// The number of leases.
+    pub leases: u64,
+}
+
+/// Reads chunks for what they tell about the state, and keeps none of it: any state fits.
+#[derive(Debug, Default)]
+pub struct Survey {
+    sequence: Sequence,
+    meta: Option<Meta>,
+    keys: u64,
+    leases: u64,
+}
+
+impl Survey {
+    /// Takes the next chunk. True when it was the last.
+    ///
+    /// # Errors
+    /// See [`InstallError`]; what [`Installer::push`] would refuse, this refuses.
+    pub fn push(&mut self, data: &Bytes) -> Result<bool, InstallError> {
+        for (key, value) in self.sequence.accept(data)? {
+            match key[0] {
+                META => self.meta = Some(Meta::read(&value).map_err(EngineError::from)?),
+                CURRENT => self.keys += 1,
+                LEASE => self.leases += 1,
+                _other => {}
+            }
+        }
+        Ok(self.sequence.done)
+    }
+
+    /// What the state says, once all of it has passed.
+    ///
+    /// # Errors
+    /// When the last chunk is missing, or what came is no state.
+    pub fn finish(self) -> Result<Summary, InstallError> {
+        if !self.sequence.done {
+            return Err(InstallError::Incomplete);
+        }
+        let Some(meta) = self.meta else {
+            return Err(InstallError::Malformed("there is no meta record"));
+        };
+        Ok(Summary {
+            revision: meta.revision,
+            compacted: meta.compacted,
+            applied: (meta.applied_index, meta.applied_term),
+            keys: self.keys,
+            leases: self.leases,
+        })
+    }
+}
+
+/// Fills a fresh engine with chunks.
+#[derive(Debug)]
+pub struct Installer<E: Engine> {
+    engine: E,
+    sequence: Sequence,
+}
+
+impl<E: Engine> Installer<E> {
+    /// Begins with an engine that holds nothing.
+    ///
+    /// # Errors
+    /// When the engine holds something, or fails.
+    pub fn new(engine: E) -> Result<Installer<E>, InstallError> {
+        if let Some(pair) = engine.range(&[], None).next() {
+            pair?;
+            return Err(EngineError("a snapshot is installed into an empty engine".into()).into());
+        }
+        Ok(Installer { engine, sequence: Sequence::default() })
+    }
+
+    /// Takes the next chunk, all of it or, on an error, none. True when it was the last.
+    ///
+    /// # Errors
+    /// See [`InstallError`].
+    pub fn push(&mut self, data: &Bytes) -> Result<bool, InstallError> {
+        for (key, value) in &self.sequence.accept(data)? {
+            self.engine.put(key, value);
+        }
         // An unfinished installation is marked as applied up to nothing.
         self.engine.publish(0)?;
-        Ok(done)
+        Ok(self.sequence.done)
     }
 
     /// The last key that is in: where a sender goes on after a broken transfer.
     pub fn cursor(&self) -> Option<&Bytes> {
-        self.last.as_ref()
+        self.sequence.last.as_ref()
     }
 
     /// Opens what was installed and publishes it under its applied index.
@@ -164,10 +239,10 @@ impl<E: Engine> Installer<E> {
     /// # Errors
     /// When the last chunk is missing, or what came is no state.
     pub fn finish(self, options: Options) -> Result<Applier<E>, InstallError> {
-        if !self.done {
+        if !self.sequence.done {
             return Err(InstallError::Incomplete);
         }
-        if self.engine.get(&[layout::META])?.is_none() {
+        if self.engine.get(&[META])?.is_none() {
             return Err(InstallError::Malformed("there is no meta record"));
         }
         let mut applier = Applier::open(self.engine, options)?;

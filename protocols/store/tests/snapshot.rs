@@ -66,6 +66,27 @@ fn a_copy_goes_on_exactly_like_the_original() {
 }
 
 #[test]
+fn a_survey_tells_what_the_copy_would_hold() {
+    let mut store = busy(8, 400);
+    let view = view(&mut store);
+    let all = chunks(&view, 700);
+    let mut survey = Survey::default();
+    let ends: Vec<bool> = all.iter().map(|chunk| survey.push(chunk).unwrap()).collect();
+    assert_eq!(ends.iter().position(|end| *end), Some(all.len() - 1));
+    let summary = survey.finish().unwrap();
+    assert!(summary.keys > 0 && summary.leases > 0, "{summary:?} tells nothing");
+    assert_eq!(summary.revision, view.revision());
+    assert_eq!(summary.compacted, view.compacted());
+    assert_eq!(summary.applied, view.applied());
+    assert_eq!(summary.keys, view.keys());
+    assert_eq!(summary.leases, view.leases().unwrap().len() as u64);
+    let mut cut = Survey::default();
+    cut.push(&all[0]).unwrap();
+    assert_eq!(cut.push(&all[2]), Err(InstallError::OutOfOrder));
+    assert_eq!(cut.finish(), Err(InstallError::Incomplete));
+}
+
+#[test]
 fn a_broken_transfer_goes_on_from_the_last_chunk_that_arrived() {
     let view = view(&mut busy(5, 300));
     let mut installer = Installer::new(MemEngine::new()).unwrap();

@@ -79,6 +79,9 @@ fn item_22_a_key_is_changed_once_on_every_path() {
     assert_eq!(check(vec![both.clone(), put_op("a", "3")]), dup("a"));
     assert_eq!(check(vec![delete_op("a", ""), both.clone()]), dup("a"));
     assert_eq!(check(vec![both.clone(), both.clone()]), dup("a"));
+    let nested_delete = nest(vec![delete_op("a", "")], vec![]);
+    assert_eq!(check(vec![put_op("a", "1"), nested_delete.clone()]), dup("a"));
+    assert_eq!(check(vec![both.clone(), nested_delete]), dup("a"));
     let put_or_delete = nest(vec![put_op("a", "1")], vec![delete_op("a", "")]);
     assert_eq!(check(vec![put_or_delete]), Ok(()));
     assert_eq!(check(vec![nest(vec![both.clone(), put_op("a", "3")], vec![])]), dup("a"));
