@@ -11,7 +11,7 @@ use crate::up::control::{self, Action, EVERYBODY, Request};
 /// Stop, kill, pause or cut off members of the cluster that `quorate up` runs.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  # The machine of n2 loses power, and comes back
+  # n2 ends without a chance to say or write anything, and comes back
   quorate node kill n2
   quorate node restart n2
 
@@ -28,7 +28,7 @@ pub struct NodeArguments {
     #[command(subcommand)]
     command: NodeCommand,
     /// The data directory of the cluster
-    #[arg(long, global = true, default_value = DATA_DIR)]
+    #[arg(long, value_name = "DIR", global = true, default_value = DATA_DIR)]
     data_dir: PathBuf,
 }
 

@@ -29,14 +29,14 @@ const UNHEALTHY: u8 = 5;
 /// Show the members of the cluster that `quorate up` runs.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Exit codes: 0 all is well, 1 there is no such cluster, 5 a member or the quorum is missing."
+    after_help = "Exit codes: 0 all is well, 1 there is no such cluster, 5 a member, its leader or the quorum is missing."
 )]
 pub struct StatusArguments {
     /// The data directory of the cluster
-    #[arg(long, default_value = DATA_DIR)]
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
     data_dir: PathBuf,
     /// How to print
-    #[arg(short = 'w', long, value_enum, default_value_t = Output::Table)]
+    #[arg(short = 'w', long, value_name = "FORMAT", value_enum, default_value_t = Output::Table)]
     write_out: Output,
 }
 

@@ -133,13 +133,9 @@ impl Open {
 fn yaml(text: &str) -> Result<Vec<Raw>, String> {
     let mut raw = Vec::new();
     let mut open: Option<Open> = None;
-    for (index, full) in text.lines().enumerate() {
-        let number = index + 1;
-        let line = without_comment(full).trim_end();
-        if line.is_empty() || line == "---" {
-            continue;
-        }
-        let fail = |text: &str| format!("line {number}: {text}: {:?}", full.trim());
+    for (number, line) in whole_lines(text)? {
+        let line = line.as_str();
+        let fail = |text: &str| format!("line {number}: {text}: {:?}", line.trim());
         let content = line.trim_start();
         let indented = content.len() < line.len();
         if let Some(item) = content.strip_prefix("- ") {
@@ -172,6 +168,32 @@ fn yaml(text: &str) -> Result<Vec<Raw>, String> {
     }
     raw.extend(open.and_then(Open::close));
     Ok(raw)
+}
+
+/// The lines with something in them, without comments, by the number of their first; a list in brackets that goes on
+/// over several lines is one.
+fn whole_lines(text: &str) -> Result<Vec<(usize, String)>, String> {
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    let mut in_brackets = false;
+    for (index, full) in text.lines().enumerate() {
+        let line = without_comment(full).trim_end();
+        if line.is_empty() || line == "---" {
+            continue;
+        }
+        match lines.last_mut().filter(|_| in_brackets) {
+            Some((_, whole)) => whole.push_str(line.trim_start()),
+            None => {
+                lines.push((index + 1, line.to_owned()));
+                in_brackets = split_key(line.trim_start())
+                    .is_some_and(|(_, rest)| rest.trim().starts_with('['));
+            }
+        }
+        in_brackets &= !line.ends_with(']');
+    }
+    match lines.last().filter(|_| in_brackets) {
+        Some((number, _)) => Err(format!("line {number}: a bracket is not closed")),
+        None => Ok(lines),
+    }
 }
 
 /// The line without its comment: `#` at the start or after a space, outside of quotes.
@@ -256,7 +278,7 @@ mod tests {
         let text = "# A comment.\n---\nname: 'n 1' # another\ndata-dir:\nheartbeat-interval: 50\n\
                     listen-client-urls: http://a:1,http://b:2\npre-vote: True\n\
                     watch-progress-notify-interval: 600000000000\n\
-                    log-outputs: [stderr, \"x y\"]\ninitial-cluster:\n  - a=http://a:1\n  - b=http://b:1\n\
+                    log-outputs: [stderr, \"x y\"]\ncipher-suites: [\n  A, # one\n  B\n]\ninitial-cluster:\n  - a=http://a:1\n  - b=http://b:1\n\
                     client-transport-security:\n  cert-file:\n  client-cert-auth: false\n\
                     peer-transport-security:\n  auto-tls: true\nmetrics: basic\n";
         let expected = pairs(&[
@@ -266,6 +288,7 @@ mod tests {
             ("pre-vote", "true"),
             ("watch-progress-notify-interval", "600000000000ns"),
             ("log-outputs", "stderr,x y"),
+            ("cipher-suites", "A,B"),
             ("initial-cluster", "a=http://a:1,b=http://b:1"),
             ("client-cert-auth", "false"),
             ("peer-auto-tls", "true"),
@@ -307,6 +330,7 @@ mod tests {
             ("other:\n  name: a\n", "x: line 2: unknown section \"other\""),
             ("- a\n", "x: line 1: a list without a key"),
             ("name: 'a\n", "x: line 1: a quote is not closed"),
+            ("name: a\nlog-outputs: [a,\nname: b\n", "x: line 2: a bracket is not closed"),
         ];
         for (text, expected) in cases {
             let error = read("x", text).unwrap_err();

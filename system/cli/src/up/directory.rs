@@ -156,7 +156,8 @@ impl Directory {
         if wanted.fresh {
             directory.wipe().map_err(|error| format!("{shown} cannot be deleted: {error}"))?;
         }
-        let cluster = match ClusterFile::read(&directory.path)? {
+        let found = ClusterFile::read(&directory.path)?;
+        let cluster = match found.filter(|found| directory.has_begun(found)) {
             Some(cluster) => agree(cluster, wanted, path)?,
             None => {
                 let (nodes, base) = (wanted.nodes.unwrap_or(3), wanted.base_port.unwrap_or(2379));
@@ -170,6 +171,13 @@ impl Directory {
             }
         };
         Ok((directory, cluster))
+    }
+
+    /// Whether a cluster has become more than a description: one that never started, for a slip in the flags perhaps,
+    /// may still take another shape.
+    fn has_begun(&self, cluster: &ClusterFile) -> bool {
+        let has_data = |member: &MemberEntry| self.path.join(&member.name).join("data").exists();
+        cluster.cluster_id.is_some() || cluster.members.iter().any(has_data)
     }
 
     /// Deletes what `up` and its members made, and nothing else.
@@ -282,6 +290,21 @@ mod tests {
             Directory::open(path, Wanted { nodes: Some(nodes), ..ANY }).unwrap();
         cluster.write(&directory.path).unwrap();
         fs::create_dir_all(&cluster.members[0].data_dir).unwrap();
+    }
+
+    #[test]
+    fn a_cluster_that_never_began_may_take_another_shape() {
+        let temporary = tempfile::tempdir().unwrap();
+        let wanted = |nodes| Wanted { nodes: Some(nodes), ..ANY };
+        let (directory, cluster) = Directory::open(temporary.path(), wanted(1)).unwrap();
+        cluster.write(&directory.path).unwrap();
+        drop(directory);
+        let (directory, cluster) = Directory::open(temporary.path(), wanted(5)).unwrap();
+        assert_eq!(cluster.members.len(), 5);
+        fs::create_dir_all(&cluster.members[4].data_dir).unwrap();
+        cluster.write(&directory.path).unwrap();
+        drop(directory);
+        refuses(temporary.path(), wanted(1), "holds a cluster of 5, not of 1");
     }
 
     #[track_caller]

@@ -47,17 +47,17 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 While it runs, from a second shell: `quorate status`, `quorate node kill n2`.")]
 pub struct UpArguments {
     /// How many members: 1, 3 or 5 [default: what the data directory holds, else 3]
-    #[arg(long, value_parser = nodes)]
+    #[arg(long, value_name = "N", value_parser = nodes)]
     nodes: Option<u16>,
     /// Delete the data directory first, if it is one of `quorate up`
     #[arg(long)]
     fresh: bool,
     /// Where the members' data and logs lie
-    #[arg(long, default_value = DATA_DIR)]
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
     data_dir: PathBuf,
     /// Port of the first member for clients; its peer port is one more, the next member's ports 10 more
     /// [default: what the data directory holds, else 2379]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     base_port: Option<u16>,
     /// Additional flags for every member; see `quorate serve --help`
     #[arg(last = true, value_name = "SERVE FLAGS")]

@@ -4,7 +4,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -113,10 +112,20 @@ impl Supervisor {
             return None;
         }
         let member = &self.cluster.members[ended.index];
-        let text = format!("{} ended by itself ({})", member.name, how(ended.status));
-        let last = last_line(member);
+        let text = match (ended.status.code(), ended.status.signal()) {
+            (Some(code), _) => {
+                format!("{} ended by itself (exit code {code}): {}", member.name, last_line(member))
+            }
+            (None, Some(signal)) => {
+                format!(
+                    "{} was ended by signal {signal}, which did not come from here",
+                    member.name
+                )
+            }
+            (None, None) => format!("{} ended", member.name),
+        };
         Some(format!(
-            "{text}: {last}\n  its log: {}\n  start it again: {} node restart {}{}",
+            "{text}\n  its log: {}\n  start it again: {} node restart {}{}",
             member.log_file.display(),
             super::invocation(),
             member.name,
@@ -333,12 +342,4 @@ fn with_log(text: &str, member: &MemberEntry) -> String {
     let lines = last_lines(&member.log_file, 10);
     let lines = lines.iter().map(|line| format!("\n    {line}")).collect::<String>();
     format!("{text}; the end of its log, {}:{lines}", member.log_file.display())
-}
-
-fn how(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "unknown how".to_owned(),
-    }
 }

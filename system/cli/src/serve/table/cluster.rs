@@ -77,6 +77,6 @@ pub const FLAGS: &[Flag] = &[
     idle("discovery-request-timeout", "5s", Duration, WITH_DISCOVERY),
     idle("discovery-keepalive-time", "2s", Duration, WITH_DISCOVERY),
     idle("discovery-keepalive-timeout", "6s", Duration, WITH_DISCOVERY),
-    idle("discovery-fallback", "exit", Choice(&["exit"]), WITH_DISCOVERY),
+    idle("discovery-fallback", "exit", Choice(&["exit", "proxy"]), WITH_DISCOVERY),
     idle("discovery-proxy", "", Text, WITH_DISCOVERY),
 ];
