@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+pub mod backup;
 mod bulk;
 mod clock;
 mod core;
@@ -32,6 +33,7 @@ mod feed;
 mod gate;
 mod inbox;
 mod logger;
+pub mod offline;
 mod options;
 mod peers;
 mod pending;

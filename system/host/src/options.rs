@@ -78,6 +78,18 @@ pub fn cluster_id(members: &[MemberInfo], token: &str) -> u64 {
     hash(&parts)
 }
 
+/// The member of this name.
+///
+/// # Errors
+/// A sentence that names those there are.
+pub(crate) fn find_member(name: &str, members: &[MemberInfo]) -> Result<MemberInfo, String> {
+    let found = members.iter().find(|member| member.name == name);
+    let names = || members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(", ");
+    found
+        .cloned()
+        .ok_or_else(|| format!("member {name:?} is not in the initial cluster ({})", names()))
+}
+
 impl HostOptions {
     /// The other members, with the addresses to dial.
     pub(crate) fn peers(&self) -> Vec<Peer> {

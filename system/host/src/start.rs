@@ -9,6 +9,7 @@ use crate::feed::Feed;
 use crate::gate::Gate;
 use crate::inbox::Inbox;
 use crate::logger::{self, LogQueue};
+use crate::options::find_member;
 use crate::peers::{self, Acceptor, Identity, Known, Link, Peer};
 use crate::pending::Pending;
 use crate::questions::Questions;
@@ -25,6 +26,7 @@ use quorate_wire::hello::Purpose;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -71,7 +73,7 @@ fn start_on<D: Disk>(
     mut options: HostOptions,
     wrap: impl Fn(quorate_storage::RealDisk) -> D,
 ) -> Result<Host, String> {
-    let me = find_me(&options)?;
+    let me = find_member(&options.name, &options.members)?;
     let cluster = cluster_id(&options.members, &options.cluster_token);
     let opened = open(&options, &me, cluster, wrap)?;
     let identity = Identity {
@@ -86,14 +88,6 @@ fn start_on<D: Disk>(
     run(options, opened, identity, listeners)
 }
 
-fn find_me(options: &HostOptions) -> Result<MemberInfo, String> {
-    let me = options.members.iter().find(|member| member.name == options.name);
-    let names = || options.members.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ");
-    me.cloned().ok_or_else(|| {
-        format!("member {:?} is not in the initial cluster ({})", options.name, names())
-    })
-}
-
 fn open<D: Disk>(
     options: &HostOptions,
     me: &MemberInfo,
@@ -106,7 +100,12 @@ fn open<D: Disk>(
         tracing::warn!("others may read the data directory (mode {mode:o}): chmod 700 it");
     }
     let meta = directory.meta_of(cluster, me.id.0).map_err(|e| say(&e))?;
+    let known = Arc::new(Known::open(directory.path()).map_err(|e| say(&e))?);
     if meta.is_none() {
+        // A log without a label was never acknowledged to anyone, unless the label is what is lost.
+        if known.joined() {
+            return Err(lost_label(directory.path()));
+        }
         directory.discard_unlabelled_log().map_err(|e| say(&e))?;
     }
     let incarnation = match &meta {
@@ -126,7 +125,6 @@ fn open<D: Disk>(
         };
         directory.store_meta(&label).map_err(|e| say(&e))?;
     }
-    let known = Arc::new(Known::open(directory.path()).map_err(|e| say(&e))?);
     let generations = Generations::open(&directory.state_path(), EngineOptions::small());
     let generations = generations.map_err(|e| say(&e))?;
     let engine = generations.open_current().map_err(|e| say(&e))?;
@@ -142,6 +140,15 @@ fn open<D: Disk>(
     );
     let view = applier.publish().map_err(|e| say(&e))?.view;
     Ok(Opened { directory, known, incarnation, log, restored, applier, generations, view })
+}
+
+fn lost_label(directory: &Path) -> String {
+    format!(
+        "{} is missing, although the directory's list of peers says that it took part in a cluster: \
+         put the file back, or restore the member by removing its data directory and adding it to \
+         the cluster again",
+        directory.join("meta").display()
+    )
 }
 
 /// Starts the threads around what was opened.

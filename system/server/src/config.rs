@@ -1,6 +1,7 @@
 //! What one member is told at its start. Parsing flags, environment and files is the command
 //! line's work; here every value has its type and its unit.
 
+use quorate_host::{MemberInfo, member_id};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,4 +65,20 @@ pub struct Config {
     pub client_threads: usize,
     /// Do not sync the log. Acknowledged writes can be lost; for tests of that very thing.
     pub unsafe_no_fsync: bool,
+}
+
+impl Config {
+    /// The members with their ids, as every one of them computes them.
+    pub fn members(&self) -> Vec<MemberInfo> {
+        let member = |member: &MemberConfig| {
+            let is_me = member.name == self.name;
+            MemberInfo {
+                id: member_id(&member.peer_urls, &self.initial_cluster_token),
+                name: member.name.clone(),
+                peer_urls: member.peer_urls.clone(),
+                client_urls: if is_me { self.advertise_client_urls.clone() } else { Vec::new() },
+            }
+        };
+        self.initial_cluster.iter().map(member).collect()
+    }
 }

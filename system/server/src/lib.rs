@@ -9,7 +9,6 @@
 
 #![forbid(unsafe_code)]
 
-pub mod backup;
 mod cluster;
 mod config;
 mod convert;

@@ -2,8 +2,9 @@
 
 use crate::kv::{settled, unreadable};
 use crate::service::Service;
-use crate::{backup, convert, errors};
+use crate::{convert, errors};
 use quorate_base::NodeId;
+use quorate_host::backup;
 use quorate_store::{Action, AlarmKind, Answer};
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::etcdserverpb::maintenance_server::Maintenance;

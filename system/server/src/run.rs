@@ -7,7 +7,7 @@ use crate::maintenance::MaintenanceService;
 use crate::service::{Limits, Service};
 use crate::watch::WatchService;
 use crate::{Config, ServeError};
-use quorate_host::{Host, HostOptions, MemberInfo, member_id};
+use quorate_host::{Host, HostOptions};
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::{DESCRIPTOR_SET, GRPC_OVERHEAD_BYTES};
 use quorate_wire::range_raw::RawKvServer;
@@ -108,21 +108,11 @@ fn cannot_listen(url: &str, flag: &str, error: &io::Error) -> String {
 }
 
 fn host_options(config: &Config, peer_listeners: Vec<TcpListener>) -> HostOptions {
-    let token = &config.initial_cluster_token;
-    let members = config.initial_cluster.iter().map(|member| {
-        let is_me = member.name == config.name;
-        MemberInfo {
-            id: member_id(&member.peer_urls, token),
-            name: member.name.clone(),
-            peer_urls: member.peer_urls.clone(),
-            client_urls: if is_me { config.advertise_client_urls.clone() } else { Vec::new() },
-        }
-    });
     HostOptions {
         data_dir: config.data_dir.clone(),
         name: config.name.clone(),
-        members: members.collect(),
-        cluster_token: token.clone(),
+        members: config.members(),
+        cluster_token: config.initial_cluster_token.clone(),
         peer_routes: config.peer_routes.clone(),
         peer_listeners,
         heartbeat_interval: config.heartbeat_interval,

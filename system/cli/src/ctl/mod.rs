@@ -66,7 +66,7 @@ enum Command {
     Member(member::Command),
     /// Health, status and hash of each member
     Endpoint(endpoint::Arguments),
-    /// Saves a copy of a member's store
+    /// Saves, checks and restores a copy of the whole store
     #[command(subcommand)]
     Snapshot(snapshot::Command),
     /// Lists and disarms alarms

@@ -73,6 +73,15 @@ fn prepare(arguments: &[String]) -> Result<Prepared, FlagError> {
     Ok(Prepared::Run(Box::new((settings, config, warnings))))
 }
 
+/// The member that these flags alone describe: neither environment nor file has a say.
+///
+/// # Errors
+/// As `quorate serve` would say it.
+pub fn described_by(flags: &[String]) -> Result<quorate_server::Config, FlagError> {
+    let (settings, _) = Settings::gather(arguments::parse(flags)?, &|_| None)?;
+    build::config(&settings)
+}
+
 fn run(settings: &Settings, config: quorate_server::Config, warnings: &[String]) -> ExitCode {
     if let Err(FlagError(text)) = logging::start(settings) {
         eprintln!("quorate serve: {text}");

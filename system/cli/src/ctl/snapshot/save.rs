@@ -5,27 +5,20 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use quorate_client::etcd::etcdserverpb::SnapshotResponse;
 use sha2::{Digest as _, Sha256};
 
-use super::failure::{Failure, INTERRUPTED, describe};
-use super::global::Global;
-use super::units::format_size;
+use super::progress::Progress;
+use crate::ctl::failure::{Failure, INTERRUPTED, describe};
+use crate::ctl::global::Global;
 
 /// Bytes of a SHA-256, which is the last thing in a snapshot.
 const DIGEST_BYTES: usize = 32;
-
-/// The commands below `snapshot`.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Stores a snapshot of a member's store to a given file
-    Save(Save),
-}
 
 /// Arguments of `snapshot save`.
 #[derive(Debug, Args)]
@@ -34,22 +27,18 @@ pub enum Command {
   quorate snapshot save --endpoints 127.0.0.1:2379 backup_$(date +%Y%m%d_%H%M%S).db
 
 There is no time limit unless --command-timeout gives one.")]
-pub struct Save {
+pub struct Arguments {
     /// Where to put the snapshot; a file of that name is replaced when the new one is complete
     #[arg(value_name = "FILE")]
     file: Vec<OsString>,
 }
 
 /// Runs the command.
-pub async fn run(command: Command, global: &Global) -> Result<(), Failure> {
-    match command {
-        Command::Save(Save { file }) => {
-            let [path] = file.as_slice() else {
-                return Err(Failure::arguments("snapshot save expects one argument <filename>"));
-            };
-            save(Path::new(path), global).await
-        }
-    }
+pub async fn run(arguments: Arguments, global: &Global) -> Result<(), Failure> {
+    let [path] = arguments.file.as_slice() else {
+        return Err(Failure::arguments("snapshot save expects one argument <filename>"));
+    };
+    save(Path::new(path), global).await
 }
 
 async fn save(path: &Path, global: &Global) -> Result<(), Failure> {
@@ -99,6 +88,7 @@ struct Partial {
     digest: Sha256,
     tail: Vec<u8>,
     written: u64,
+    progress: Progress,
     finished: bool,
 }
 
@@ -113,7 +103,8 @@ impl Partial {
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
         let file = file.map_err(|error| format!("could not open {} ({error})", path.display()))?;
         let (digest, tail) = (Sha256::new(), Vec::new());
-        Ok(Self { path, file, digest, tail, written: 0, finished: false })
+        let progress = Progress::new();
+        Ok(Self { path, file, digest, tail, written: 0, progress, finished: false })
     }
 
     /// # Errors
@@ -128,19 +119,8 @@ impl Partial {
         let known = self.tail.len().saturating_sub(DIGEST_BYTES);
         self.digest.update(&self.tail[..known]);
         self.tail.drain(..known);
-        self.show_progress(piece.remaining_bytes);
+        self.progress.show("saved", self.written, self.written + piece.remaining_bytes);
         Ok(())
-    }
-
-    /// On a terminal, one line that is written over; in a pipe, nothing.
-    fn show_progress(&self, remaining: u64) {
-        if std::io::stderr().is_terminal() {
-            let (written, remaining) = (format_size(self.written), format_size(remaining));
-            eprint!("\r\x1b[K{written} saved, {remaining} to go");
-            if remaining == "0 B" {
-                eprint!("\r\x1b[K");
-            }
-        }
     }
 
     /// Checks, syncs and renames.

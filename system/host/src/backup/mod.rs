@@ -10,9 +10,15 @@
 //!
 //! The padding and the trailing checksum are what `etcdctl snapshot save` looks for, so that it
 //! can save a backup of Quorate as well. The content is Quorate's own: etcd cannot read it.
+//!
+//! [`write`] makes one out of a view; [`BackupFile`] checks one and reads it again.
 
+mod read;
+
+pub use read::{BackupError, BackupFile};
+
+use crate::View;
 use bytes::{BufMut, Bytes, BytesMut};
-use quorate_host::View;
 use sha2::{Digest, Sha256};
 
 /// The first bytes of every backup.

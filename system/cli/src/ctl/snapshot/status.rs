@@ -1,0 +1,125 @@
+//! `snapshot status`: whether a snapshot file is whole, and what is in it.
+//!
+//! The columns are those of `etcdutl snapshot status`. The hash is the first four bytes of the SHA-256 that ends the
+//! file, so that two files with the same hash are the same file; etcd's is of another kind.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::Args;
+use quorate_host::backup::{BackupFile, MAGIC};
+use quorate_store::Summary;
+
+use super::progress::Progress;
+use crate::ctl::failure::{ERROR, Failure};
+use crate::ctl::global::Global;
+use crate::ctl::json::Object;
+use crate::ctl::output::{Format, Output};
+use crate::ctl::units::format_size;
+
+/// Arguments of `snapshot status`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Prints the hash, the revision, the number of keys and the size of the file.
+
+Examples:
+  quorate snapshot status backup.db
+  quorate snapshot status backup.db -w table
+  quorate snapshot status backup.db -w json"
+)]
+pub struct Arguments {
+    /// The snapshot to look at
+    #[arg(value_name = "FILE")]
+    file: Vec<OsString>,
+}
+
+/// What there is to tell.
+struct Status {
+    hash: u32,
+    size: u64,
+    summary: Summary,
+}
+
+/// Runs the command.
+pub fn run(arguments: &Arguments, global: &Global) -> Result<(), Failure> {
+    let [path] = arguments.file.as_slice() else {
+        return Err(Failure::arguments("snapshot status requires exactly one argument <filename>"));
+    };
+    let mut output = global.output()?;
+    let status = read(Path::new(path)).map_err(|error| Failure::new(ERROR, error))?;
+    print(&mut output, &status)?;
+    output.flush()
+}
+
+fn read(path: &Path) -> Result<Status, quorate_host::backup::BackupError> {
+    let mut file = BackupFile::open(path)?;
+    let mut progress = Progress::new();
+    let mut show = |what: &str, done, all| {
+        progress.show(what, done, all);
+        true
+    };
+    let sum = file.verify(&mut |done, all| show("checking", done, all))?;
+    let summary = file.summary(&mut |done, all| show("reading", done, all))?;
+    let hash = u32::from_be_bytes([sum[0], sum[1], sum[2], sum[3]]);
+    Ok(Status { hash, size: file.size(), summary })
+}
+
+fn print(output: &mut Output, status: &Status) -> Result<(), Failure> {
+    let Status { hash, size, summary } = status;
+    let version = String::from_utf8_lossy(MAGIC);
+    let version = version.trim_end();
+    let row = || {
+        let (revision, keys) = (summary.revision.to_string(), summary.keys.to_string());
+        vec![format!("{hash:x}"), revision, keys, format_size(*size), version.to_owned()]
+    };
+    match output.format {
+        Format::Simple => output.line(row().join(", ")),
+        Format::Table => {
+            let header = ["hash", "revision", "total keys", "total size", "version"];
+            output.table(&header, &[row()]);
+        }
+        Format::Fields => {
+            output.field("Hash", hash);
+            output.field("Revision", summary.revision);
+            output.field("Keys", summary.keys);
+            output.field("Size", size);
+            output.quoted("Version", version);
+        }
+        Format::Json => output.line(
+            Object::new()
+                .value("hash", hash)
+                .value("revision", summary.revision)
+                .value("totalKey", summary.keys)
+                .value("totalSize", size)
+                .string("version", version)
+                .end(),
+        ),
+        Format::Protobuf => return Err(output.unsupported()),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_has_the_columns_of_etcdutl() {
+        let summary = Summary { revision: 42, compacted: -1, applied: (50, 2), keys: 7, leases: 1 };
+        let status = Status { hash: 0x0a1b, size: 20_512, summary };
+        let printed = |format| {
+            let mut output = Output::new(format, false);
+            print(&mut output, &status).map(|()| output.text())
+        };
+        assert_eq!(printed(Format::Simple).expect("fine"), "a1b, 42, 7, 21 kB, quorate-backup 1\n");
+        assert_eq!(
+            printed(Format::Json).expect("fine"),
+            "{\"hash\":2587,\"revision\":42,\"totalKey\":7,\"totalSize\":20512,\
+             \"version\":\"quorate-backup 1\"}\n"
+        );
+        assert!(printed(Format::Fields).expect("fine").starts_with("\"Hash\" : 2587\n"));
+        let table = printed(Format::Table).expect("fine");
+        assert!(table.contains("| HASH | REVISION | TOTAL KEYS | TOTAL SIZE |"), "{table}");
+        assert_eq!(printed(Format::Protobuf).expect_err("has no message").code, 4);
+    }
+}
