@@ -129,3 +129,45 @@ impl Engine for MemEngine {
         self.published[0].0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_crash_opens_at_the_synced_state_or_any_later_published_one() {
+        let mut engine = MemEngine::with_manual_sync();
+        for mark in 1..=6u64 {
+            engine.put(b"mark", &mark.to_be_bytes());
+            engine.publish(mark).unwrap();
+            match mark {
+                2 => engine.request_sync(),
+                // Done now, but it covers only what was published when it was asked for.
+                4 => engine.finish_sync(),
+                _other => {}
+            }
+        }
+        engine.put(b"mark", b"never published");
+        assert_eq!((engine.synced(), engine.published()), (2, 6));
+        let mut opened = BTreeSet::new();
+        for seed in 0..200 {
+            let after = engine.clone().crash(&mut Dice::new(seed));
+            let value = after.get(b"mark").unwrap().unwrap();
+            assert_eq!(value[..], after.synced().to_be_bytes());
+            assert_eq!(after.synced(), after.published());
+            opened.insert(after.synced());
+        }
+        assert_eq!(opened, BTreeSet::from([2, 3, 4, 5, 6]));
+    }
+
+    #[test]
+    fn an_instant_sync_leaves_a_crash_no_choice() {
+        let mut engine = MemEngine::new();
+        engine.put(b"a", b"1");
+        engine.publish(1).unwrap();
+        engine.request_sync();
+        let after = engine.crash(&mut Dice::new(1));
+        assert_eq!((after.synced(), after.get(b"a").unwrap()), (1, Some(Bytes::from_static(b"1"))));
+    }
+}
