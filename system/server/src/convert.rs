@@ -52,10 +52,20 @@ pub fn range(request: pb::RangeRequest) -> Checked<Range> {
     })
 }
 
+/// The longest key that can be written, in bytes (differs from etcd: see docs/etcd-differences.md).
+///
+/// The state engine's own keys have at most 65,535 bytes, and in the history a zero byte of a key
+/// takes two; this leaves room for what stands around it.
+pub const MAX_KEY_BYTES: usize = 32_000;
+
 /// A put request, checked as items 1 and 14 say.
 pub fn put(request: pb::PutRequest) -> Checked<Put> {
     if request.key.is_empty() {
         return Err(errors::empty_key());
+    }
+    // Before the log: an entry that no engine can take would stop every member at the same place.
+    if request.key.len() > MAX_KEY_BYTES {
+        return Err(errors::key_too_long(request.key.len(), MAX_KEY_BYTES));
     }
     if request.ignore_value && !request.value.is_empty() {
         return Err(errors::value_provided());

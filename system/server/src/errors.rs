@@ -61,6 +61,13 @@ errors! {
     bad_leader_transferee = FailedPrecondition, "etcdserver: bad leader transferee";
 }
 
+/// A key that no engine of ours could hold; etcd has no such error.
+pub fn key_too_long(bytes: usize, limit: usize) -> Status {
+    Status::invalid_argument(format!(
+        "etcdserver: key is too long: it has {bytes} bytes, the limit is {limit}"
+    ))
+}
+
 /// A call that a later release answers.
 pub fn not_yet(what: &str) -> Status {
     Status::unimplemented(format!("{what} is not part of this release of Quorate yet"))

@@ -55,6 +55,46 @@ async fn c34_an_answer_may_be_larger_than_any_request() {
     assert!(answer.kvs.iter().all(|kv| kv.value.len() == MIB));
 }
 
+/// Not one of etcd's behaviours: it bounds a key by the request only. See docs/etcd-differences.md.
+#[tokio::test]
+async fn a_key_longer_than_the_engine_can_hold_is_refused() {
+    if Kind::current() == Kind::Etcd {
+        println!("skipped: etcd has no such limit");
+        return;
+    }
+    const LIMIT: usize = 32_000;
+    let cluster = Cluster::single(&[]).await;
+    let client = cluster.client().await;
+    // Zeros are the worst case: the history escapes each of them.
+    let longest = vec![0; LIMIT];
+    let lease = client.grant(60).await;
+    for value in ["1", "2"] {
+        client.put(PutRequest { lease, ..put(&longest, value) }).await.unwrap();
+    }
+    let answer = client.range(get(&longest)).await.unwrap();
+    assert_eq!((answer.kvs[0].version, text(&answer.kvs[0].value)), (2, "2".to_owned()));
+
+    let longer = vec![0; LIMIT + 1];
+    let sentence = "etcdserver: key is too long: it has 32001 bytes, the limit is 32000";
+    refused(client.put(put(&longer, "v")).await, Code::InvalidArgument, sentence);
+    let nested = always([always([put(&longer, "v").op()]).op()]);
+    refused(client.txn(nested).await, Code::InvalidArgument, sentence);
+
+    // Whoever only asks for such a key hears the truth: it is not there.
+    for bytes in [LIMIT + 1, 70_000, MIB / 2] {
+        let far = vec![0; bytes];
+        assert_eq!(client.range(get(&far)).await.unwrap().count, 0);
+        assert_eq!(client.range(range(&longest, &far)).await.unwrap().count, 1);
+        assert_eq!(client.delete(delete(&far)).await.unwrap().deleted, 0);
+        let absent = txn([mod_revision_is(&far, 0)], [get(&far).op()], []);
+        assert!(client.txn(absent).await.unwrap().succeeded);
+        let old = RangeRequest { revision: 1, ..get(&far) };
+        assert_eq!(client.range(old).await.unwrap().count, 0);
+    }
+    client.revoke(lease).await.unwrap();
+    assert_eq!(client.range(get(&longest)).await.unwrap().count, 0);
+}
+
 /// How many puts are sent at once, well above the 5,000 entries that may be committed and not yet
 /// applied.
 const FLOOD: usize = 12_000;

@@ -19,6 +19,8 @@
 
 mod cluster;
 mod compaction;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "shared with the tests of faults, which need other parts of it")]
 mod harness;
 mod kv;
 mod leases;

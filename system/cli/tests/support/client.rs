@@ -32,11 +32,21 @@ pub struct Client {
 impl Client {
     /// Connects to `endpoint`, a URL with the scheme `http`.
     pub async fn connect(endpoint: &str) -> Result<Client, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(endpoint.to_owned())?
-            .connect_timeout(Duration::from_secs(5))
-            .timeout(CALL_LIMIT)
-            .tcp_nodelay(true);
+        let endpoint = Client::endpoint(endpoint, CALL_LIMIT)?;
         Ok(Client { channel: endpoint.connect().await? })
+    }
+
+    /// A client whose calls take at most `limit` and which connects at its first call, and again
+    /// after each time that it lost its member.
+    pub fn patient(endpoint: &str, limit: Duration) -> Client {
+        let endpoint = Client::endpoint(endpoint, limit).expect("a URL of the harness");
+        Client { channel: endpoint.connect_lazy() }
+    }
+
+    fn endpoint(url: &str, limit: Duration) -> Result<Endpoint, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(url.to_owned())?;
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).timeout(limit);
+        Ok(endpoint.tcp_nodelay(true))
     }
 
     /// The connection itself, for services that this client does not wrap.

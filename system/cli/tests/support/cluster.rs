@@ -7,8 +7,10 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tokio::time::sleep;
@@ -50,7 +52,8 @@ impl Kind {
         }
     }
 
-    fn program(self) -> PathBuf {
+    /// The server's binary.
+    pub fn program(self) -> PathBuf {
         match self {
             Kind::Quorate => option_env!("CARGO_BIN_EXE_quorate")
                 .expect("cargo names the binary of this package")
@@ -91,7 +94,9 @@ impl Cluster {
 
     async fn start(size: usize, flags: &[&str]) -> Cluster {
         for _ in 0..PORT_TRIES {
-            let mut cluster = Cluster::spawn(size, flags);
+            let own = flags.iter().map(|&flag| flag.to_owned()).collect::<Vec<_>>();
+            let ports = free_ports(2 * size);
+            let mut cluster = Cluster::spawn(&ports, &mut |_| own.clone());
             match cluster.until_ready().await {
                 Ok(()) => return cluster,
                 Err(log)
@@ -103,12 +108,14 @@ impl Cluster {
         panic!("no free ports in {PORT_TRIES} tries");
     }
 
-    fn spawn(size: usize, flags: &[&str]) -> Cluster {
+    /// Members whose flags are their own, at these ports: first those for clients, then those for
+    /// peers. They may not be ready yet, see [`Cluster::until_ready`].
+    pub fn spawn(ports: &[u16], flags: &mut dyn FnMut(usize) -> Vec<String>) -> Cluster {
+        let size = ports.len() / 2;
         let directory = tempfile::Builder::new()
             .prefix("contract-")
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
             .expect("create a data directory");
-        let ports = free_ports(2 * size);
         let (client_ports, peer_ports) = ports.split_at(size);
         let peers = (0..size)
             .map(|i| format!("n{}=http://127.0.0.1:{}", i + 1, peer_ports[i]))
@@ -121,7 +128,7 @@ impl Cluster {
                     peer_ports[i],
                     &peers.join(","),
                     directory.path(),
-                    flags,
+                    &flags(i),
                 );
                 let log = directory.path().join(format!("n{}.log", i + 1));
                 let process =
@@ -135,9 +142,10 @@ impl Cluster {
 
     /// Waits until every running member answers a serializable read and knows a leader. The error
     /// is the log of a member that ended instead.
-    async fn until_ready(&mut self) -> Result<(), String> {
+    pub async fn until_ready(&mut self) -> Result<(), String> {
         let begun = Instant::now();
-        for i in 0..self.members.len() {
+        let running = |i: &usize| self.members[*i].process.is_some();
+        for i in (0..self.members.len()).filter(running).collect::<Vec<_>>() {
             while !self.is_ready(i).await {
                 let member = &mut self.members[i];
                 if member.process.as_mut().is_none_or(|p| p.has_exited()) {
@@ -222,16 +230,45 @@ impl Cluster {
         self.members[i].process = None;
     }
 
-    /// Starts a killed member again and waits until the cluster is whole.
-    pub async fn restart(&mut self, i: usize) {
+    /// Starts a killed member again.
+    pub fn start_again(&mut self, i: usize) {
         let member = &mut self.members[i];
         assert!(member.process.is_none(), "member {} still runs", i + 1);
-        member.process = Some(Process::spawn(
-            &Kind::current().program(),
-            &member.args,
-            &member.log,
-            self.directory.path(),
-        ));
+        let program = Kind::current().program();
+        let data = self.directory.path();
+        member.process = Some(Process::spawn(&program, &member.args, &member.log, data));
+    }
+
+    /// Stops one member where it stands (SIGSTOP), or lets it go on (SIGCONT).
+    pub fn signal(&self, i: usize, signal: Signal) {
+        let process = self.members[i].process.as_ref().expect("the member runs");
+        let id = i32::try_from(process.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        rustix::process::kill_process(id, signal).expect("signal a child");
+    }
+
+    /// How a member ended, when it ended by itself.
+    pub fn ended(&mut self, i: usize) -> Option<ExitStatus> {
+        self.members[i].process.as_mut().and_then(Process::ended)
+    }
+
+    /// Where a member keeps its data.
+    pub fn data_dir(&self, i: usize) -> PathBuf {
+        self.directory.path().join(format!("n{}", i + 1))
+    }
+
+    /// The arguments of one member, to change them or to start another like it.
+    pub fn arguments(&mut self, i: usize) -> &mut Vec<String> {
+        &mut self.members[i].args
+    }
+
+    /// What a member has written to its log so far.
+    pub fn log(&self, i: usize) -> String {
+        std::fs::read_to_string(&self.members[i].log).unwrap_or_default()
+    }
+
+    /// Starts a killed member again and waits until the cluster is whole.
+    pub async fn restart(&mut self, i: usize) {
+        self.start_again(i);
         if let Err(log) = self.until_ready().await {
             panic!("member {} did not come back; its log:\n{log}", i + 1);
         }
@@ -252,7 +289,7 @@ fn arguments(
     peer: u16,
     peers: &str,
     directory: &Path,
-    flags: &[&str],
+    flags: &[String],
 ) -> Vec<String> {
     let name = format!("n{}", i + 1);
     let client_url = format!("http://127.0.0.1:{client}");
@@ -273,20 +310,20 @@ fn arguments(
         ("--initial-cluster-state", "new"),
     ];
     args.extend(pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]));
-    if !flags.contains(&"--election-timeout") {
+    if !flags.iter().any(|flag| flag == "--election-timeout") {
         let (heartbeat, election) = (ELECTION_MS / 10, ELECTION_MS);
         args.extend([
             format!("--heartbeat-interval={heartbeat}"),
             format!("--election-timeout={election}"),
         ]);
     }
-    args.extend(flags.iter().map(|&flag| flag.to_owned()));
+    args.extend(flags.iter().cloned());
     args
 }
 
 /// Ports that were free a moment ago, all different: they are held open until the last one is
 /// known.
-fn free_ports(count: usize) -> Vec<u16> {
+pub fn free_ports(count: usize) -> Vec<u16> {
     let held = (0..count)
         .map(|_| TcpListener::bind("127.0.0.1:0").expect("bind a port"))
         .collect::<Vec<_>>();

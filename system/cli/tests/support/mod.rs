@@ -1,4 +1,5 @@
-//! What every contract test needs: servers, clients, requests, and ways to say what is expected.
+//! What every test with real processes needs: servers, clients, requests, and ways to say what is
+//! expected.
 
 pub mod client;
 pub mod cluster;

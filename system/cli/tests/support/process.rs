@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// A running server and the guard that outlives the test binary.
 pub struct Process {
@@ -49,6 +49,16 @@ impl Process {
     /// True once the server has ended by itself, for instance because its port was taken.
     pub fn has_exited(&mut self) -> bool {
         !matches!(self.server.try_wait(), Ok(None))
+    }
+
+    /// How the server ended, once it has ended by itself.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.server.try_wait().expect("a child can be waited for")
+    }
+
+    /// The process id, for the one who wants to signal it.
+    pub fn id(&self) -> u32 {
+        self.server.id()
     }
 
     /// Kills the server as a power cut would: no handler runs.
