@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -213,13 +214,18 @@ async fn accept(
         // As in etcd, 0 never pings.
         let pings = Some(config.grpc_keepalive_interval).filter(|interval| !interval.is_zero());
         let mut server = Server::builder()
-            .tcp_nodelay(true)
             .http2_keepalive_interval(pings)
             .http2_keepalive_timeout(Some(config.grpc_keepalive_timeout))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(config.max_concurrent_streams);
-        let incoming = TcpListenerStream::new(listener);
+        // Answers of several segments must not wait for the client's delayed acknowledgement, and
+        // tonic leaves the sockets that it is given as they are.
+        let incoming = TcpListenerStream::new(listener).map(|accepted| {
+            let stream = accepted?;
+            stream.set_nodelay(true)?;
+            Ok::<_, io::Error>(stream)
+        });
         let mut stopped = stopped.clone();
         let until = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
         let router = server.add_routes(routes.clone());
