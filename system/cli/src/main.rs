@@ -18,6 +18,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.len() == 2 && (arguments[1] == "--version" || arguments[1] == "-V") {
+        println!("quorate {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
     if is_local(&arguments) { local::main(arguments) } else { ctl::main(arguments) }
 }
 
