@@ -7,8 +7,9 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use quorate_wire::etcd::etcdserverpb::AuthenticateRequest;
 use quorate_wire::etcd::etcdserverpb::auth_client::AuthClient;
+use quorate_wire::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
+use quorate_wire::etcd::etcdserverpb::{AuthenticateRequest, StatusRequest};
 
 use crate::error::Error;
 use crate::options::Credentials;
@@ -34,6 +35,8 @@ pub(crate) struct Attempts {
     tried: Vec<usize>,
     pub(crate) made: usize,
     pause: Duration,
+    /// The endpoint that is being asked.
+    asking: Option<usize>,
     /// Why each endpoint of this round could not be reached.
     reasons: Vec<String>,
 }
@@ -60,9 +63,17 @@ impl Client {
         };
         match tokio::time::timeout_at(deadline, work).await {
             Ok(result) => result,
-            // The last word was that nobody could be reached, which is better news than that nobody answered.
-            Err(_) if !attempts.reasons.is_empty() => Err(attempts.not_connected()),
-            Err(_) => Err(Error::Timeout { after }),
+            Err(_) => {
+                if let Some(index) = attempts.asking {
+                    self.shared.picker.slot(index).doubt();
+                }
+                // Where every endpoint was out of reach the request was never sent. Where one was not, nobody knows.
+                Err(if attempts.reasons.len() == self.shared.picker.count() {
+                    attempts.not_connected()
+                } else {
+                    Error::Timeout { after }
+                })
+            }
         }
     }
 
@@ -81,6 +92,10 @@ impl Client {
         let mut refreshed = false;
         loop {
             let (index, slot) = attempts.next(self).await;
+            if let Err(error) = self.find_out(slot, attempts.made).await {
+                attempts.note(index, slot, &error);
+                continue;
+            }
             let answer = match self.request(slot, request.clone()).await {
                 Ok(request) => send(slot.channel.clone(), request).await,
                 Err(status) => Err(status),
@@ -106,6 +121,28 @@ impl Client {
                 } else {
                     attempts.not_connected()
                 });
+            }
+        }
+    }
+
+    /// Finds out whether anybody answers at an endpoint, where there are others to turn to. The kernel of a member that is
+    /// held, or whose machine is stuck, goes on accepting connections; a write sent there is lost to the caller, because
+    /// it may still be applied, so it must not be sent on a guess.
+    pub(crate) async fn find_out(&self, slot: &Slot, attempt: usize) -> Result<(), Error> {
+        let count = self.shared.picker.count();
+        if count == 1 || slot.has_answered() {
+            return Ok(());
+        }
+        // Little patience while there are others, more when all of them are slow.
+        let patience = self.shared.options.dial_timeout;
+        let patience = if attempt <= count { patience / 4 } else { patience };
+        let mut client = MaintenanceClient::new(slot.channel.clone());
+        match tokio::time::timeout(patience, client.status(StatusRequest {})).await {
+            // Whatever it says, somebody is there; if nobody is, the request itself will tell.
+            Ok(_) => Ok(()),
+            Err(_) => {
+                let reasons = format!("{} (no answer within {patience:?})", slot.name);
+                Err(Error::NotConnected { reasons })
             }
         }
     }
@@ -152,20 +189,25 @@ impl Client {
 
 impl Attempts {
     pub(crate) fn new() -> Self {
-        Self { tried: Vec::new(), made: 0, pause: FIRST_PAUSE, reasons: Vec::new() }
+        let pause = FIRST_PAUSE;
+        Self { tried: Vec::new(), made: 0, pause, asking: None, reasons: Vec::new() }
     }
 
     /// The next endpoint, after a pause if all were tried.
     pub(crate) async fn next<'a>(&mut self, client: &'a Client) -> (usize, &'a Slot) {
         self.made += 1;
         if let Some(picked) = client.shared.picker.pick(&self.tried) {
+            self.asking = Some(picked.0);
             return picked;
         }
+        self.asking = None;
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         self.tried.clear();
         self.reasons.clear();
-        client.shared.picker.pick(&[]).expect("a client has at least one endpoint")
+        let picked = client.shared.picker.pick(&[]).expect("a client has at least one endpoint");
+        self.asking = Some(picked.0);
+        picked
     }
 
     /// Notes how an attempt failed.

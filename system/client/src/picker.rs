@@ -5,7 +5,7 @@
 //! same. (tonic's own balanced channel keeps calling a dead endpoint, which is why this exists.)
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tonic::transport::{Channel, Endpoint};
@@ -22,14 +22,27 @@ pub(crate) struct Slot {
     /// The endpoint as the caller wrote it.
     pub(crate) name: String,
     pub(crate) channel: Channel,
+    /// It has answered, and no call has waited in vain since.
+    has_answered: AtomicBool,
     unreachable_since: Mutex<Option<Instant>>,
 }
 
 impl Slot {
     /// Notes whether the endpoint could be reached.
     pub(crate) fn mark(&self, reached: bool) {
+        self.has_answered.store(reached, Ordering::Relaxed);
         let mut since = self.unreachable_since.lock().expect("nothing panics with the lock held");
         *since = if reached { None } else { Some(Instant::now()) };
+    }
+
+    /// Whether it answered the last time somebody waited for it.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a call waited in vain; the next one finds out first whether anybody is there.
+    pub(crate) fn doubt(&self) {
+        self.has_answered.store(false, Ordering::Relaxed);
     }
 
     fn is_passed_over(&self, now: Instant) -> bool {
@@ -54,10 +67,24 @@ impl Picker {
         let mut slots = Vec::with_capacity(options.endpoints.len());
         for name in &options.endpoints {
             let channel = endpoint(name, options)?.connect_lazy();
-            let unreachable_since = Mutex::new(None);
-            slots.push(Slot { name: name.clone(), channel, unreachable_since });
+            slots.push(Slot {
+                name: name.clone(),
+                channel,
+                has_answered: AtomicBool::new(false),
+                unreachable_since: Mutex::new(None),
+            });
         }
         Ok(Self { slots, next: AtomicUsize::new(0) })
+    }
+
+    /// How many endpoints there are.
+    pub(crate) fn count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The endpoint of this number.
+    pub(crate) fn slot(&self, index: usize) -> &Slot {
+        &self.slots[index]
     }
 
     /// The endpoint to ask, not counting those in `tried`: the next in turn that is not passed over, else the next in

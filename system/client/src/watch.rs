@@ -5,6 +5,9 @@
 //! missed, because the member replays from that revision, and nothing comes twice, because it replays no earlier one. If
 //! that revision has been compacted meanwhile, the watcher ends with an answer that says so; it never skips in silence.
 
+use std::fmt;
+use std::pin::Pin;
+
 use quorate_wire::etcd::etcdserverpb::watch_request::RequestUnion;
 use quorate_wire::etcd::etcdserverpb::{
     WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
@@ -28,6 +31,8 @@ pub struct Watcher {
     /// The request, with `start_revision` moved on to what was not seen yet.
     request: WatchCreateRequest,
     stream: Option<Open>,
+    /// Set while there is no stream and somebody has asked for the next answer.
+    opening: Option<Opening>,
     attempts: Attempts,
     resume: Resume,
 }
@@ -58,7 +63,8 @@ impl Client {
         let request = WatchCreateRequest { fragment: true, watch_id: 0, ..request };
         let client = self.clone();
         let (attempts, resume) = (Attempts::new(), Resume::default());
-        let mut watcher = Watcher { client, request, stream: None, attempts, resume };
+        let (stream, opening) = (None, None);
+        let mut watcher = Watcher { client, request, stream, opening, attempts, resume };
         watcher.open().await?;
         Ok(watcher)
     }
@@ -111,41 +117,75 @@ impl Watcher {
         self.resume.parts = None;
     }
 
+    /// Opens a stream. The work goes on where it was when this was dropped, so that a caller who looks in often does not
+    /// keep it from ever being done.
     async fn open(&mut self) -> Result<(), Error> {
-        while self.attempts.made < MAX_ATTEMPTS {
-            let client = self.client.clone();
-            let (index, slot) = self.attempts.next(&client).await;
-            let error = match self.open_at(slot).await {
-                Ok(open) => {
-                    slot.mark(true);
-                    // Until something is heard this counts as an attempt, so that a member that closes every stream is
-                    // not asked in a tight loop.
-                    self.attempts.pass(index);
-                    self.stream = Some(open);
-                    return Ok(());
-                }
-                Err(status) => Error::of(&status, &slot.name),
-            };
-            self.attempts.note(index, slot, &error);
-            if is_final(&error) {
-                return Err(error);
-            }
-        }
-        Err(self.attempts.not_connected())
+        let opening = self.opening.get_or_insert_with(|| {
+            let attempts = std::mem::replace(&mut self.attempts, Attempts::new());
+            Opening(Box::pin(open(self.client.clone(), self.request.clone(), attempts)))
+        });
+        let (attempts, opened) = opening.0.as_mut().await;
+        self.opening = None;
+        self.attempts = attempts;
+        self.stream = Some(opened?);
+        Ok(())
     }
+}
 
-    async fn open_at(&self, slot: &Slot) -> Result<Open, Status> {
-        let (requests, receiver) = mpsc::channel(REQUESTS_WAITING);
-        let union = RequestUnion::CreateRequest(self.request.clone());
-        let create = WatchRequest { request_union: Some(union) };
-        requests.try_send(create).expect("the channel is new and has room");
-        let mut request = self.client.request(slot, ReceiverStream::new(receiver)).await?;
-        // A member that has lost its leader is no use to a watcher: let it say so.
-        request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
-        let mut client = calls::watch(slot.channel.clone(), self.client.options());
-        let answers = client.watch(request).await?.into_inner();
-        Ok(Open { requests, answers })
+/// A stream that is being opened, and the attempts that were made for it.
+struct Opening(Pin<Box<dyn Future<Output = (Attempts, Result<Open, Error>)> + Send>>);
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Opening")
     }
+}
+
+async fn open(
+    client: Client,
+    request: WatchCreateRequest,
+    mut attempts: Attempts,
+) -> (Attempts, Result<Open, Error>) {
+    while attempts.made < MAX_ATTEMPTS {
+        let (index, slot) = attempts.next(&client).await;
+        if let Err(error) = client.find_out(slot, attempts.made).await {
+            attempts.note(index, slot, &error);
+            continue;
+        }
+        let error = match open_at(&client, request.clone(), slot).await {
+            Ok(open) => {
+                slot.mark(true);
+                // Until something is heard this counts as an attempt, so that a member that closes every stream is not
+                // asked in a tight loop.
+                attempts.pass(index);
+                return (attempts, Ok(open));
+            }
+            Err(status) => Error::of(&status, &slot.name),
+        };
+        attempts.note(index, slot, &error);
+        if is_final(&error) {
+            return (attempts, Err(error));
+        }
+    }
+    let error = attempts.not_connected();
+    (attempts, Err(error))
+}
+
+async fn open_at(
+    client: &Client,
+    request: WatchCreateRequest,
+    slot: &Slot,
+) -> Result<Open, Status> {
+    let (requests, receiver) = mpsc::channel(REQUESTS_WAITING);
+    let union = RequestUnion::CreateRequest(request);
+    let create = WatchRequest { request_union: Some(union) };
+    requests.try_send(create).expect("the channel is new and has room");
+    let mut request = client.request(slot, ReceiverStream::new(receiver)).await?;
+    // A member that has lost its leader is no use to a watcher: let it say so.
+    request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+    let mut watch = calls::watch(slot.channel.clone(), client.options());
+    let answers = watch.watch(request).await?.into_inner();
+    Ok(Open { requests, answers })
 }
 
 impl Resume {

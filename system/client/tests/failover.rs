@@ -162,6 +162,30 @@ async fn calls_fail_over_from_dead_endpoints() {
 }
 
 #[tokio::test]
+async fn a_write_goes_round_a_member_that_is_held() {
+    // The kernel accepts for a process that does not run.
+    let held = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let held_endpoint = held.local_addr().expect("address").to_string();
+    let member = Member::default();
+    let client = client(vec![held_endpoint, member.serve().await], Duration::from_secs(20));
+    for _ in 0..3 {
+        client.put(PutRequest::default()).await.expect("the other member answers");
+    }
+    assert_eq!(member.count(|state| state.puts), 3);
+}
+
+#[tokio::test]
+async fn a_write_that_was_sent_somewhere_may_have_happened() {
+    let member = Member::default();
+    let endpoints = vec![nobody().await, member.serve().await];
+    let client = client(endpoints, Duration::from_millis(700));
+    // One endpoint is out of reach, the other has the request and never answers.
+    let error = client.txn(TxnRequest::default()).await.expect_err("no answer");
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn an_unavailable_member_is_asked_again_for_reads_only() {
     let member = Member::failing(3);
     let client = client(vec![member.serve().await], Duration::from_secs(10));
