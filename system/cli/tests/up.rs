@@ -208,6 +208,12 @@ fn nodes_are_killed_and_held_while_writes_go_on() {
     let third = up.endpoints(|name| name == "n3");
     assert_eq!(up.quorate(&format!("get b --print-value-only {third}")).ok(), "2\n");
 
+    // Clients go round a member that is held, though its kernel still takes their calls.
+    up.quorate("node pause n1").ok();
+    until("a quorum is left", || Some(up.status().1).filter(|s| s["quorum"] == true));
+    assert_eq!(up.quorate("put c 3").ok(), "OK\n");
+    up.quorate("node resume n1").ok();
+
     assert_eq!(up.quorate("node stop n1").ok(), "n1 stopped\n");
     assert_eq!(up.quorate("node restart n1").ok(), "n1 runs again\n");
     up.until_healthy();
