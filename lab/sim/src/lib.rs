@@ -32,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod disk;
 pub mod machine;
 pub mod network;
@@ -39,6 +40,8 @@ pub mod oracles;
 pub mod process;
 pub mod raft_world;
 pub mod runner;
+pub mod server;
+pub mod store_app;
 pub mod swarm;
 pub mod trace;
 pub mod world;

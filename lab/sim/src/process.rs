@@ -133,8 +133,10 @@ impl<M: Machine> World<M> {
         let batch = up.turn.absorb(now, inputs);
         let wrote = !batch.writes.is_empty();
         self.carry_out(node, batch);
-        if early && wrote {
-            let up = self.process(node).up.as_mut().expect("still alive");
+        if early
+            && wrote
+            && let Some(up) = &mut self.process(node).up
+        {
             let lie = Input::Durable(up.turn.issued());
             let batch = up.turn.absorb(now, [lie]);
             self.carry_out(node, batch);
@@ -165,6 +167,9 @@ impl<M: Machine> World<M> {
         }
         self.write_log(node);
         for event in events {
+            if self.process(node).up.is_none() {
+                return; // Its disk failed, or what it said had it ended.
+            }
             match M::sort(event) {
                 Told::Committed(entries) => {
                     let up = self.process(node).up.as_mut().expect("still alive");
@@ -173,9 +178,6 @@ impl<M: Machine> World<M> {
                 }
                 Told::Serve(event) => self.plan_bulk(node, event),
                 Told::Other(event) => M::heard(self, node, event),
-            }
-            if self.process(node).up.is_none() {
-                return;
             }
         }
     }

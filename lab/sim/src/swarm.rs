@@ -90,7 +90,7 @@ impl Plan {
     /// The plan of a seed.
     pub fn draw(seed: u64, nodes: u64, sabotage: Sabotage) -> Plan {
         let mut dice = Dice::new(seed ^ 0x5eed_0000 ^ nodes << 56);
-        let chaos = Duration::from_millis(dice.between(5_000, 12_000));
+        let chaos = Duration::from_millis(dice.between(6_000, 20_000));
         Plan {
             seed,
             sabotage,
@@ -109,18 +109,24 @@ impl Plan {
             transfers: rate(&mut dice, 100_000),
             slow_disk: [1, 1, 5, 50][dice.below(4) as usize],
             apply_us: [50, 500, 5_000, 60_000][dice.below(4) as usize],
-            sync_every: dice.between(1, 60),
-            catchup: dice.below(40),
+            sync_every: small(&mut dice, 60),
+            catchup: small(&mut dice, 40),
             append_bytes: dice.between(64, 4_000) as usize,
             inflight: dice.between(1, 8) as usize,
             cached_bytes: dice.between(1_000, 60_000) as usize,
             chunk_bytes: dice.between(100, 3_000) as usize,
             segment_bytes: 4_096 * dice.between(1, 6),
             clients: dice.between(2, 5),
-            value_bytes: [20, 200, 3_000][dice.below(3) as usize],
-            think_us: [50_000, 200_000, 500_000][dice.below(3) as usize],
+            value_bytes: [100, 1_000, 4_000][dice.below(3) as usize],
+            think_us: [50_000, 150_000, 400_000][dice.below(3) as usize],
         }
     }
+}
+
+/// Up to `most`, and near the smallest in half of the seeds: small limits are reached often.
+fn small(dice: &mut Dice, most: u64) -> u64 {
+    let most = if dice.below(2) == 0 { 4 } else { most };
+    dice.between(1, most)
 }
 
 /// Off in half of the seeds; else up to `most`, small ones as likely as large ones.

@@ -18,6 +18,7 @@
 //! What clients see is judged in [`history`], against a naive model fed by the committed log.
 
 pub mod consensus;
+pub mod history;
 
 use consensus::Consensus;
 use quorate_base::NodeId;

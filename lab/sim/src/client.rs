@@ -1,0 +1,498 @@
+//! Clients of a simulated server: they write, read, hold leases and watch, and retry elsewhere.
+//!
+//! A client has at most one question under way and a watch beside it. A write is retried with the
+//! same operation id, at another member, until it is known to be applied or the client gives it up;
+//! then it may still happen, once. What a client knows (the newest revision that it was told, its
+//! place in the watch) outlives its connections, as it does in the product's client.
+
+use crate::machine::App;
+use crate::oracles::history::History;
+use crate::oracles::{Violation, expect};
+use crate::server::{ask, number};
+use crate::store_app::{Commands, News};
+use crate::swarm::{Plan, Sabotage};
+use crate::world::{Event, World};
+use bytes::Bytes;
+use quorate_base::{Dice, Instant, NodeId};
+use quorate_node::{Ask, Node, Request};
+use quorate_store::{
+    Action, Command, Compare, CompareResult, CompareTarget, Cursor, Delete, Event as Change,
+    KeyRange, OpId, Polled, Put, Range, Txn, TxnOp, Watch,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Keys that everybody writes to: few, so that writes meet.
+const KEYS: u64 = 12;
+/// Without an answer for so long, a client asks elsewhere.
+const IMPATIENCE: Duration = Duration::from_millis(1_500);
+/// Seconds that leases live: short, so that they expire while there is chaos.
+const TTL: i64 = 3;
+/// Operations that each client finishes in peace.
+const IN_PEACE: u32 = 4;
+/// Bytes of events in one poll of a watch.
+const WATCH_BUDGET: usize = 600;
+
+/// What a client waits for.
+#[derive(Clone, Debug)]
+enum Waiting {
+    Nothing,
+    /// For a write to be applied.
+    Write {
+        id: OpId,
+        payload: Bytes,
+        at: NodeId,
+        since: Instant,
+        /// When it was asked for first: an earlier copy may be the one that is applied.
+        began: Instant,
+    },
+    /// For a read index, and then for the state to reach it.
+    Read {
+        token: u64,
+        at: NodeId,
+        floor: i64,
+        range: KeyRange,
+        index: Option<u64>,
+        since: Instant,
+    },
+    /// For a lease to be renewed.
+    Renewal {
+        token: u64,
+        lease: i64,
+        since: Instant,
+    },
+}
+
+/// A watch and where it is.
+#[derive(Clone, Debug)]
+struct Watching {
+    range: KeyRange,
+    next: i64,
+    open: Option<(NodeId, Cursor)>,
+    /// It looks once in so many turns.
+    lazy: u64,
+}
+
+/// One client.
+#[derive(Clone, Debug)]
+struct Client {
+    seq: u64,
+    waiting: Waiting,
+    /// The newest revision that it was told.
+    seen: i64,
+    watching: Watching,
+    done_in_peace: u32,
+}
+
+/// All clients, and what is known of the truth.
+pub struct Clients {
+    /// Every command of this world.
+    pub commands: Commands,
+    /// The naive store.
+    pub history: History,
+    clients: Vec<Client>,
+    next_token: u64,
+    /// No write acknowledged so far has a greater revision.
+    acknowledged: i64,
+    /// Until when a lease lives at least.
+    alive_until: BTreeMap<i64, Instant>,
+}
+
+impl Clients {
+    /// Clients that have not begun.
+    pub fn new(plan: &Plan, dice: &mut Dice) -> Clients {
+        let client = |_| {
+            let key = key(dice.below(KEYS));
+            let prefix = dice.below(2) == 0;
+            let range = if prefix { KeyRange::prefix("k") } else { KeyRange::single(key) };
+            let watching = Watching { range, next: 1, open: None, lazy: dice.between(1, 60) };
+            Client { seq: 0, waiting: Waiting::Nothing, seen: 0, watching, done_in_peace: 0 }
+        };
+        Clients {
+            commands: Commands::default(),
+            history: History::default(),
+            clients: (0..plan.clients).map(client).collect(),
+            next_token: 1,
+            acknowledged: 0,
+            alive_until: BTreeMap::new(),
+        }
+    }
+
+    /// True when each has done in peace what it wanted.
+    pub fn is_finished(&self) -> bool {
+        self.clients.iter().all(|client| {
+            let free = matches!(client.waiting, Waiting::Nothing);
+            let watched = client.watching.next > self.history.revision();
+            free && watched && client.done_in_peace >= IN_PEACE
+        })
+    }
+
+    fn token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token - 1
+    }
+}
+
+fn key(number: u64) -> Bytes {
+    Bytes::from(format!("k{number:02}"))
+}
+
+type Server = World<Node>;
+
+/// A client's turn: its watch first, then its question, or a new one.
+pub fn tick(world: &mut Server, number: u64) {
+    let think = Duration::from_micros(1 + world.dice.below(world.plan.think_us / 2));
+    world.schedule(world.now + think, Event::Client(number));
+    let at = number as usize;
+    watch(world, at);
+    let now = world.now;
+    let late = |since: Instant| now.since(since) > IMPATIENCE;
+    match world.load.clients[at].waiting.clone() {
+        Waiting::Nothing => begin(world, at),
+        Waiting::Write { id, payload, at: member, since, began } if late(since) => {
+            if world.peace.is_none() && world.dice.below(8) == 0 {
+                world.count("writes given up");
+                world.load.clients[at].waiting = Waiting::Nothing;
+                return world.feed(member, ask(Request::Forget { seq: self::number(id) }));
+            }
+            world.count("retries");
+            submit(world, at, id, payload, began);
+        }
+        Waiting::Read { since, .. } | Waiting::Renewal { since, .. } if late(since) => {
+            world.load.clients[at].waiting = Waiting::Nothing;
+        }
+        Waiting::Write { .. } | Waiting::Read { .. } | Waiting::Renewal { .. } => {}
+    }
+}
+
+/// A member that is up, if there is one: whichever it is, as a balancer would pick.
+fn someone(world: &mut Server) -> Option<NodeId> {
+    let up: Vec<NodeId> =
+        world.nodes().into_iter().filter(|node| world.members[node].up.is_some()).collect();
+    let pick = world.dice.below(up.len().max(1) as u64) as usize;
+    up.get(pick).copied()
+}
+
+fn begin(world: &mut Server, at: usize) {
+    if world.peace.is_some() && world.load.clients[at].done_in_peace >= IN_PEACE {
+        return;
+    }
+    let Some(member) = someone(world) else { return };
+    match world.dice.below(100) {
+        0..25 => begin_read(world, at, member),
+        25..35 => read_stale(world, at, member),
+        35..42 => begin_renewal(world, at, member),
+        _ => begin_write(world, at),
+    }
+}
+
+fn begin_write(world: &mut Server, at: usize) {
+    let dice = &mut world.dice;
+    let key = key(dice.below(KEYS));
+    let history = &world.load.history;
+    let client = &mut world.load.clients[at];
+    client.seq += 1;
+    let origin = at as u64 + 1;
+    let value = Bytes::from(format!("c{origin}-{}", client.seq));
+    let leases: Vec<i64> = history.leases().collect();
+    let lease = match leases.len() as u64 {
+        0 => 0,
+        count => leases[dice.below(count) as usize],
+    };
+    let put = Put { key: key.clone(), value, ..Put::default() };
+    let action = match dice.below(20) {
+        0..9 => Action::Put(put),
+        9..12 => Action::Put(Put { lease, ..put }),
+        12..14 => Action::Delete(Delete { range: KeyRange::single(key), prev_kv: false }),
+        14..17 => {
+            let known = history.newest(&key).map_or(0, |kv| kv.mod_revision);
+            let target = CompareTarget::Mod(known - i64::from(dice.below(4) == 0));
+            let range = KeyRange::single(key);
+            let compares = vec![Compare { range, result: CompareResult::Equal, target }];
+            Action::Txn(Txn { compares, success: vec![TxnOp::Put(put)], failure: Vec::new() })
+        }
+        17 => Action::Compact { revision: history.revision() - dice.below(8) as i64 },
+        18 => Action::LeaseGrant { id: (origin << 20 | client.seq) as i64, ttl: TTL },
+        _ => Action::LeaseRevoke { id: lease.max(1), term: None },
+    };
+    let padding = dice.below(world.plan.value_bytes) as usize;
+    // The client has given up or finished all of its earlier operations.
+    let id = OpId { origin, seq: client.seq, floor: client.seq };
+    let payload = world.load.commands.encode(Command { id, action }, padding);
+    let began = world.now;
+    submit(world, at, id, payload, began);
+}
+
+fn submit(world: &mut Server, at: usize, id: OpId, payload: Bytes, began: Instant) {
+    let since = world.now;
+    let Some(member) = someone(world) else { return };
+    let seq = number(id);
+    world.load.clients[at].waiting =
+        Waiting::Write { id, payload: payload.clone(), at: member, since, began };
+    world.feed(member, ask(Request::Propose { seq, payload }));
+}
+
+fn begin_read(world: &mut Server, at: usize, member: NodeId) {
+    let range = some_range(world);
+    let token = world.load.token();
+    let (floor, since) = (world.load.acknowledged, world.now);
+    let index = (world.plan.sabotage == Sabotage::SkipReadIndex).then_some(0);
+    world.load.clients[at].waiting =
+        Waiting::Read { token, at: member, floor, range, index, since };
+    if index.is_some() {
+        return answer_read(world, at);
+    }
+    world.feed(member, ask(Request::Read { token }));
+}
+
+fn some_range(world: &mut Server) -> KeyRange {
+    match world.dice.below(4) {
+        0 => KeyRange::prefix("k"),
+        _ => KeyRange::single(key(world.dice.below(KEYS))),
+    }
+}
+
+/// A read that asks nobody, now or of the past: it may be old, but it must have been true.
+fn read_stale(world: &mut Server, at: usize, member: NodeId) {
+    let range = some_range(world);
+    let view = world.members[&member].app.view.clone();
+    let oldest = view.compacted().max(1);
+    let past = world.dice.between(oldest as u64, view.revision() as u64) as i64;
+    let revision = if world.dice.below(2) == 0 { 0 } else { past };
+    let found = view.range(&Range { range: range.clone(), revision, ..Range::default() });
+    let found = found.expect("neither compacted nor in the future");
+    let at_revision = if revision == 0 { view.revision() } else { revision };
+    let verdict = world.load.history.read(member, &range, at_revision, &found.kvs);
+    world.judge(verdict);
+    finish(world, at);
+}
+
+/// The read index of some reads is known.
+pub fn admitted(world: &mut Server, node: NodeId, tokens: &[u64], index: u64) {
+    for at in 0..world.load.clients.len() {
+        if let Waiting::Read { token, index: slot, .. } = &mut world.load.clients[at].waiting
+            && tokens.contains(token)
+        {
+            *slot = Some(index);
+            if world.members[&node].app.applied().0 >= index {
+                answer_read(world, at);
+            }
+        }
+    }
+}
+
+fn answer_read(world: &mut Server, at: usize) {
+    let client = world.load.clients[at].clone();
+    let Waiting::Read { at: member, floor, range, .. } = client.waiting else { return };
+    let view = world.members[&member].app.view.clone();
+    let ask = Range { range: range.clone(), ..Range::default() };
+    let found = view.range(&ask).expect("the newest revision is always there");
+    let revision = view.revision();
+    let verdict = expect(revision >= floor, "acknowledged-writes-are-seen", || {
+        format!("{member} reads at {revision}, {floor} was acknowledged before")
+    });
+    let verdict = verdict.and(world.load.history.read(member, &range, revision, &found.kvs));
+    world.judge(verdict);
+    told(world, at, revision);
+    finish(world, at);
+}
+
+/// A session is told a revision, in an answer that is linearizable.
+fn told(world: &mut Server, at: usize, revision: i64) {
+    let seen = world.load.clients[at].seen;
+    let verdict = expect(revision >= seen, "revisions-never-go-back", || {
+        format!("client {at} is told {revision} after {seen}")
+    });
+    world.load.clients[at].seen = revision.max(seen);
+    world.judge(verdict);
+}
+
+fn finish(world: &mut Server, at: usize) {
+    let peace = world.peace.is_some();
+    let client = &mut world.load.clients[at];
+    client.waiting = Waiting::Nothing;
+    client.done_in_peace += u32::from(peace);
+    world.count("answers");
+}
+
+/// Nobody could answer these.
+pub fn refused(world: &mut Server, tokens: &[u64]) {
+    for client in &mut world.load.clients {
+        match &client.waiting {
+            Waiting::Read { token, .. } | Waiting::Renewal { token, .. }
+                if tokens.contains(token) =>
+            {
+                client.waiting = Waiting::Nothing;
+            }
+            Waiting::Nothing
+            | Waiting::Write { .. }
+            | Waiting::Read { .. }
+            | Waiting::Renewal { .. } => {}
+        }
+    }
+}
+
+fn begin_renewal(world: &mut Server, at: usize, member: NodeId) {
+    let Some(lease) = world.load.history.leases().last() else { return };
+    let token = world.load.token();
+    let since = world.now;
+    world.load.clients[at].waiting = Waiting::Renewal { token, lease, since };
+    world.feed(member, ask(Request::Ask { token, ask: Ask::Renew(lease) }));
+}
+
+/// The leader renewed a lease, or says that there is none.
+pub fn renewed(world: &mut Server, token: u64, seconds: i64) {
+    for at in 0..world.load.clients.len() {
+        if let Waiting::Renewal { token: waited, lease, since } = world.load.clients[at].waiting
+            && waited == token
+        {
+            promise_life(world, lease, since, seconds);
+            finish(world, at);
+        }
+    }
+}
+
+/// The clock of a lease cannot have been started before its client asked.
+fn promise_life(world: &mut Server, lease: i64, since: Instant, seconds: i64) {
+    let until = since + Duration::from_secs(seconds.max(0) as u64);
+    let known = world.load.alive_until.entry(lease).or_insert(until);
+    *known = until.max(*known);
+}
+
+/// A member published a batch: the judge looks at it, and whoever waited for it hears.
+pub fn published(world: &mut Server, node: NodeId, news: News) {
+    for applied in &news.applied {
+        let (command, outcome) = (applied.command.as_ref(), applied.outcome.as_ref());
+        let first = world.load.history.applied(node, applied.at, command, outcome);
+        let first = match first {
+            Ok(first) => first,
+            Err(violation) => return world.fail(violation),
+        };
+        let Some(command) = command else { continue };
+        if first {
+            judge_expiry(world, applied.at.term, command);
+        }
+        acknowledge(world, node, command.id, outcome.map(|outcome| outcome.revision));
+    }
+    let reached = world.members[&node].app.applied().0;
+    for at in 0..world.load.clients.len() {
+        if let Waiting::Read { at: member, index: Some(index), .. } = world.load.clients[at].waiting
+            && member == node
+            && index <= reached
+        {
+            answer_read(world, at);
+        }
+    }
+}
+
+fn judge_expiry(world: &mut Server, term: u64, command: &Command) {
+    let Action::LeaseRevoke { id, term: Some(named) } = &command.action else { return };
+    let now = world.now;
+    let until = world.load.alive_until.get(id).copied().unwrap_or(now);
+    if *named != term {
+        return;
+    }
+    world.count("expired leases");
+    world.load.alive_until.remove(id);
+    let verdict = expect(until <= now, "lease-lives-its-time", || {
+        format!("lease {id} is revoked at {now}, it was promised to live until {until}")
+    });
+    world.judge(verdict);
+}
+
+/// A member that a client waits at has applied the client's operation.
+fn acknowledge(world: &mut Server, node: NodeId, id: OpId, revision: Option<i64>) {
+    for at in 0..world.load.clients.len() {
+        let Waiting::Write { id: waited, at: member, began, .. } = world.load.clients[at].waiting
+        else {
+            continue;
+        };
+        if waited != id || member != node {
+            continue;
+        }
+        // Of a copy only this much is known: the first one has been applied.
+        let revision = revision.or(world.load.history.done(id));
+        let Some(revision) = revision else {
+            let detail = format!("{node} acknowledges {id:?}, which was never applied");
+            return world.fail(Violation::new("operation-applied-once", detail));
+        };
+        world.load.acknowledged = world.load.acknowledged.max(revision);
+        let grant = (id.origin << 20 | id.seq) as i64;
+        if world.load.history.leases().any(|lease| lease == grant) {
+            promise_life(world, grant, began, TTL);
+        }
+        let seen = world.load.clients[at].seen;
+        world.load.clients[at].seen = revision.max(seen);
+        finish(world, at);
+    }
+}
+
+/// A member is gone, and with it every connection to it.
+pub fn disconnected(world: &mut Server, node: NodeId) {
+    for client in &mut world.load.clients {
+        if client.watching.open.as_ref().is_some_and(|(member, _)| *member == node) {
+            client.watching.open = None;
+        }
+        if let Waiting::Read { at, .. } = &client.waiting
+            && *at == node
+        {
+            client.waiting = Waiting::Nothing;
+        }
+    }
+}
+
+/// Takes a watch forward: over the member that it is open at, or another one from where it was.
+fn watch(world: &mut Server, at: usize) {
+    let lazy = world.load.clients[at].watching.lazy;
+    if world.peace.is_none() && world.dice.below(lazy) > 0 {
+        return;
+    }
+    if world.dice.below(30) == 0 {
+        world.load.clients[at].watching.open = None;
+    }
+    let mut watching = world.load.clients[at].watching.clone();
+    if watching.open.is_none() {
+        let Some(member) = someone(world) else { return };
+        let watch = Watch { range: watching.range.clone(), ..Watch::default() };
+        let current = world.members[&member].app.view.revision();
+        watching.open = Some((member, Cursor::new(watch, watching.next, current)));
+        world.count("watches opened");
+    }
+    let (member, cursor) = watching.open.as_mut().expect("opened above");
+    let app = &world.members[member].app;
+    let polled = cursor.poll(&app.view, &app.ring, &Change::clone, WATCH_BUDGET);
+    match polled.expect("memory does not fail") {
+        Polled::Compacted { revision } => {
+            // What it missed is gone for good; it was told so.
+            watching.next = revision.max(watching.next);
+            watching.open = None;
+            world.count("watches compacted");
+        }
+        Polled::Batch(batch) => {
+            let (node, range, from) = (*member, &watching.range, watching.next);
+            let events = batch.events.iter().map(|delivery| &delivery.encoded);
+            let verdict = world.load.history.watched(node, range, from, batch.next, events);
+            watching.next = batch.next;
+            world.judge(verdict);
+        }
+    }
+    world.load.clients[at].watching = watching;
+}
+
+/// At rest: every member holds the model's state, key by key.
+pub fn scan(world: &mut Server) {
+    for node in world.nodes() {
+        let view = world.members[&node].app.view.clone();
+        let range = KeyRange::prefix("");
+        let ask = Range { range: range.clone(), ..Range::default() };
+        let found = view.range(&ask).expect("the newest revision is always there");
+        let revision = view.revision();
+        let newest = world.load.history.revision();
+        let verdict = expect(revision == newest, "read-of-a-real-state", || {
+            format!("at rest {node} is at {revision}, the log makes it {newest}")
+        });
+        world.judge(verdict);
+        let verdict = world.load.history.read(node, &range, revision, &found.kvs);
+        world.judge(verdict);
+    }
+}

@@ -1,0 +1,154 @@
+//! The whole member: router, group, leases and the store's applier, with clients in front.
+
+use crate::client::{self, Clients};
+use crate::machine::{App, Machine, Told};
+use crate::raft_world::{describe, raft_config};
+use crate::store_app::{News, Store};
+use crate::swarm::{Plan, Sabotage};
+use crate::world::World;
+use quorate_base::{Dice, Input, Instant, NodeId};
+use quorate_node::{Config, Event, GroupId, Message, Node, Request, Strong, Tagged};
+use quorate_raft::{self as raft, Raft, Restored};
+use quorate_store::{Command, OpId};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const GROUP: GroupId = GroupId(0);
+
+/// After so long a member gives up on a read or a lease question.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Wraps a request for the only group.
+pub fn ask(body: Request) -> Input<Node> {
+    Input::Request(Tagged { group: GROUP, body })
+}
+
+/// The number under which a member keeps an operation until it is applied: the same on each.
+pub fn number(id: OpId) -> u64 {
+    id.origin << 32 | id.seq
+}
+
+impl Machine for Node {
+    type App = Store;
+    type Load = Clients;
+
+    fn load(plan: &Plan, dice: &mut Dice) -> Clients {
+        Clients::new(plan, dice)
+    }
+
+    fn app(plan: &Plan, load: &Clients) -> Store {
+        Store::empty(load.commands.clone(), plan.sabotage == Sabotage::SkipDedup)
+    }
+
+    fn build(plan: &Plan, id: NodeId, restored: Restored, dice: Dice, now: Instant) -> Node {
+        let config = Config {
+            raft: raft_config(plan, id),
+            catchup_entries: plan.catchup,
+            patience: PATIENCE,
+        };
+        let strong = Strong::new(config, restored, dice, now);
+        Node::new(BTreeMap::from([(GROUP, strong)]))
+    }
+
+    fn raft(&self) -> &Raft {
+        self.group(GROUP).expect("the only group").raft()
+    }
+
+    fn write(write: Tagged<raft::Write>) -> raft::Write {
+        write.body
+    }
+
+    fn consensus(message: &Tagged<Message>) -> Option<&raft::Message> {
+        match &message.body {
+            Message::Raft(message) => Some(message),
+            Message::Forward(_) | Message::Ask { .. } | Message::Told(_) => None,
+        }
+    }
+
+    fn describe(message: &Tagged<Message>) -> String {
+        match &message.body {
+            Message::Raft(message) => describe(message),
+            Message::Forward(payloads) => format!("forward {}", payloads.len()),
+            message @ (Message::Ask { .. } | Message::Told(_)) => format!("{message:?}"),
+        }
+    }
+
+    fn request(request: raft::Request) -> Tagged<Request> {
+        Tagged { group: GROUP, body: Request::Raft(request) }
+    }
+
+    fn applied(index: u64, news: &mut News) -> Tagged<Request> {
+        let ids = news.applied.iter().filter_map(|applied| Some(applied.command.as_ref()?.id));
+        let answered = ids.filter(|id| id.seq > 0).map(number).collect();
+        let leases = std::mem::take(&mut news.leases);
+        Tagged { group: GROUP, body: Request::Applied { index, answered, leases } }
+    }
+
+    fn synced(_plan: &Plan, index: u64) -> Option<Tagged<Request>> {
+        Some(Tagged { group: GROUP, body: Request::Synced { index } })
+    }
+
+    fn sort(event: Tagged<Event>) -> Told<Tagged<Event>> {
+        match event.body {
+            Event::Committed(entries) => Told::Committed(entries),
+            Event::Raft(event) => Told::Serve(event),
+            body @ (Event::ReadReady { .. }
+            | Event::ReadFailed { .. }
+            | Event::Told { .. }
+            | Event::Leases { .. }
+            | Event::AskFailed { .. }
+            | Event::Act(_)
+            | Event::Status { .. }) => Told::Other(Tagged { group: event.group, body }),
+        }
+    }
+
+    fn heard(world: &mut World<Node>, node: NodeId, event: Tagged<Event>) {
+        match event.body {
+            Event::Status { role, term, leader } => {
+                if role == raft::Role::Leader {
+                    world.count("elections");
+                }
+                let leader = leader.map_or("nobody".to_owned(), |leader| leader.to_string());
+                world.note(&format!("{node} is {role:?} of term {term} under {leader}"));
+            }
+            Event::Act(action) => {
+                world.count("acts of leaders");
+                let payload =
+                    world.load.commands.encode(Command { id: OpId::default(), action }, 0);
+                world.feed(node, ask(Request::Propose { seq: 0, payload }));
+            }
+            Event::ReadReady { tokens, index } => client::admitted(world, node, &tokens, index),
+            Event::ReadFailed { tokens } => client::refused(world, &tokens),
+            Event::Told { token, seconds } => client::renewed(world, token, seconds),
+            Event::AskFailed { token } => client::refused(world, &[token]),
+            Event::Leases { .. } => unreachable!("no client asks for it"),
+            Event::Committed(_) | Event::Raft(_) => unreachable!("sorted elsewhere"),
+        }
+    }
+
+    fn published(world: &mut World<Node>, node: NodeId, news: News) {
+        client::published(world, node, news);
+    }
+
+    fn started(world: &mut World<Node>, node: NodeId) {
+        let app = &world.members[&node].app;
+        let (index, leases) = (app.applied().0, app.all_leases());
+        world.feed(node, ask(Request::Applied { index, answered: Vec::new(), leases }));
+    }
+
+    fn ended(world: &mut World<Node>, node: NodeId) {
+        client::disconnected(world, node);
+    }
+
+    fn tick(world: &mut World<Node>, client: u64) {
+        client::tick(world, client);
+    }
+
+    fn finished(world: &World<Node>) -> bool {
+        world.load.is_finished()
+    }
+
+    fn scan(world: &mut World<Node>) {
+        client::scan(world);
+    }
+}
