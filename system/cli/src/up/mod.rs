@@ -248,7 +248,13 @@ fn invocation() -> String {
 /// What commands need to find a directory that is not the usual one.
 fn data_dir_flag(path: &Path) -> String {
     let is_usual = Path::new(DATA_DIR).canonicalize().is_ok_and(|usual| usual == path);
-    if is_usual { String::new() } else { format!(" --data-dir {}", path.display()) }
+    let shown = path.display().to_string();
+    match shown.contains(|c: char| !c.is_ascii_alphanumeric() && !"/._-+=:,@%".contains(c)) {
+        _ if is_usual => String::new(),
+        // As a shell reads it.
+        true => format!(" --data-dir '{}'", shown.replace('\'', r"'\''")),
+        false => format!(" --data-dir {shown}"),
+    }
 }
 
 /// What is said when everything is ready.
