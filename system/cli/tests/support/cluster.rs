@@ -69,6 +69,7 @@ impl Kind {
 struct Member {
     process: Option<Process>,
     endpoint: String,
+    program: PathBuf,
     args: Vec<String>,
     log: PathBuf,
 }
@@ -131,10 +132,10 @@ impl Cluster {
                     &flags(i),
                 );
                 let log = directory.path().join(format!("n{}.log", i + 1));
-                let process =
-                    Process::spawn(&Kind::current().program(), &args, &log, directory.path());
+                let program = Kind::current().program();
+                let process = Process::spawn(&program, &args, &log, directory.path());
                 let endpoint = format!("http://127.0.0.1:{}", client_ports[i]);
-                Member { process: Some(process), endpoint, args, log }
+                Member { process: Some(process), endpoint, program, args, log }
             })
             .collect();
         Cluster { members, directory }
@@ -234,15 +235,14 @@ impl Cluster {
     pub fn start_again(&mut self, i: usize) {
         let member = &mut self.members[i];
         assert!(member.process.is_none(), "member {} still runs", i + 1);
-        let program = Kind::current().program();
         let data = self.directory.path();
-        member.process = Some(Process::spawn(&program, &member.args, &member.log, data));
+        member.process = Some(Process::spawn(&member.program, &member.args, &member.log, data));
     }
 
     /// Stops one member where it stands (SIGSTOP), or lets it go on (SIGCONT).
     pub fn signal(&self, i: usize, signal: Signal) {
-        let process = self.members[i].process.as_ref().expect("the member runs");
-        let id = i32::try_from(process.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        let id = i32::try_from(self.process_id(i)).ok().and_then(Pid::from_raw);
+        let id = id.expect("a process id");
         rustix::process::kill_process(id, signal).expect("signal a child");
     }
 
@@ -259,6 +259,21 @@ impl Cluster {
     /// The arguments of one member, to change them or to start another like it.
     pub fn arguments(&mut self, i: usize) -> &mut Vec<String> {
         &mut self.members[i].args
+    }
+
+    /// The process id of a running member.
+    pub fn process_id(&self, i: usize) -> u32 {
+        self.members[i].process.as_ref().expect("the member runs").id()
+    }
+
+    /// From its next start on, a member is run by another command, in which it takes the command's
+    /// place (`exec`).
+    pub fn run_inside(&mut self, i: usize, command: &[String]) {
+        let member = &mut self.members[i];
+        let program = std::mem::replace(&mut member.program, PathBuf::from(&command[0]));
+        let inner = [program.display().to_string()];
+        let args = std::mem::take(&mut member.args);
+        member.args = command[1..].iter().cloned().chain(inner).chain(args).collect();
     }
 
     /// What a member has written to its log so far.
@@ -309,8 +324,11 @@ fn arguments(
         ("--initial-cluster", peers),
         ("--initial-cluster-state", "new"),
     ];
-    args.extend(pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]));
-    if !flags.iter().any(|flag| flag == "--election-timeout") {
+    // What a test says itself takes the place of what it would be given.
+    let own = |name: &str| flags.iter().any(|flag| flag.split('=').next() == Some(name));
+    let pairs = pairs.into_iter().filter(|(name, _)| !own(name));
+    args.extend(pairs.flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]));
+    if !own("--election-timeout") {
         let (heartbeat, election) = (ELECTION_MS / 10, ELECTION_MS);
         args.extend([
             format!("--heartbeat-interval={heartbeat}"),
