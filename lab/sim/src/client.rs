@@ -8,7 +8,7 @@
 use crate::machine::App;
 use crate::oracles::history::History;
 use crate::oracles::{Violation, expect};
-use crate::server::{ask, number};
+use crate::server::{PATIENCE, ask, number};
 use crate::store_app::{Commands, News};
 use crate::swarm::{Plan, Sabotage};
 use crate::world::{Event, World};
@@ -19,7 +19,7 @@ use quorate_store::{
     Action, Command, Compare, CompareResult, CompareTarget, Cursor, Delete, Event as Change,
     KeyRange, OpId, Polled, Put, Range, Txn, TxnOp, Watch,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// Keys that everybody writes to: few, so that writes meet.
@@ -94,6 +94,9 @@ pub struct Clients {
     next_token: u64,
     /// No write acknowledged so far has a greater revision.
     acknowledged: i64,
+    /// When members give up what they were asked to propose, as the product's host does: without
+    /// that, a member that got the outcome inside of a snapshot would propose copies for ever.
+    patience: VecDeque<(Instant, NodeId, u64)>,
     /// Until when a lease lives at least.
     alive_until: BTreeMap<i64, Instant>,
 }
@@ -114,6 +117,7 @@ impl Clients {
             clients: (0..plan.clients).map(client).collect(),
             next_token: 1,
             acknowledged: 0,
+            patience: VecDeque::new(),
             alive_until: BTreeMap::new(),
         }
     }
@@ -144,6 +148,7 @@ pub fn tick(world: &mut Server, number: u64) {
     let think = Duration::from_micros(1 + world.dice.below(world.plan.think_us / 2));
     world.schedule(world.now + think, Event::Client(number));
     let at = number as usize;
+    lose_patience(world);
     watch(world, at);
     let now = world.now;
     let late = |since: Instant| now.since(since) > IMPATIENCE;
@@ -162,6 +167,16 @@ pub fn tick(world: &mut Server, number: u64) {
             world.load.clients[at].waiting = Waiting::Nothing;
         }
         Waiting::Write { .. } | Waiting::Read { .. } | Waiting::Renewal { .. } => {}
+    }
+}
+
+fn lose_patience(world: &mut Server) {
+    let now = world.now;
+    while let Some(&(at, member, seq)) = world.load.patience.front()
+        && at <= now
+    {
+        world.load.patience.pop_front();
+        world.feed(member, ask(Request::Forget { seq }));
     }
 }
 
@@ -229,6 +244,7 @@ fn submit(world: &mut Server, at: usize, id: OpId, payload: Bytes, began: Instan
     let seq = number(id);
     world.load.clients[at].waiting =
         Waiting::Write { id, payload: payload.clone(), at: member, since, began };
+    world.load.patience.push_back((since + PATIENCE, member, seq));
     world.feed(member, ask(Request::Propose { seq, payload }));
 }
 

@@ -294,7 +294,7 @@ impl<M: Machine> World<M> {
                 judged = judged.and(self.oracles.applying(node, &entry));
                 process.app.apply(&entry, &mut news);
                 // Batches end differently on each member; fingerprints are compared where all end.
-                if entry.index % 8 == 0 {
+                if entry.index.is_multiple_of(8) {
                     break;
                 }
             }
@@ -303,7 +303,7 @@ impl<M: Machine> World<M> {
         }
         let process = self.process(node);
         let (index, _) = process.app.applied();
-        if index % 8 == 0 {
+        if index.is_multiple_of(8) {
             let judged = {
                 let hash = process.app.hash();
                 self.oracles.state(node, index, hash)

@@ -9,7 +9,7 @@ use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Names the seed to run alone.
+/// Names the seed to run alone (`17`), or other seeds than a test's own (`200..1000`).
 pub const SEED_VARIABLE: &str = "QUORATE_SIM_SEED";
 
 /// A seed that ended well.
@@ -90,9 +90,8 @@ pub fn run<M: Machine>(plan: Plan) -> Result<Summary, Box<Failure>> {
 /// # Panics
 /// With the whole story of the first seed that failed.
 pub fn run_all<M: Machine>(seeds: Range<u64>, nodes: u64) -> Vec<Summary> {
-    if let Some(seed) = std::env::var(SEED_VARIABLE).ok().and_then(|text| text.parse().ok()) {
-        return vec![run_one::<M>(seed, nodes)];
-    }
+    let wish = std::env::var(SEED_VARIABLE).ok();
+    let seeds = wish.map_or(seeds, |text| parse(&text).unwrap_or_else(|| panic!("seeds? {text}")));
     let half = |odd: u64| {
         let seeds = seeds.clone().filter(move |seed| seed % 2 == odd);
         seeds.map(|seed| run_one::<M>(seed, nodes)).collect::<Vec<_>>()
@@ -108,10 +107,17 @@ pub fn run_all<M: Machine>(seeds: Range<u64>, nodes: u64) -> Vec<Summary> {
     })
 }
 
+fn parse(text: &str) -> Option<Range<u64>> {
+    match text.split_once("..") {
+        None => text.parse().ok().map(|seed| seed..seed + 1),
+        Some((from, to)) => Some(from.parse().ok()?..to.parse().ok()?),
+    }
+}
+
 fn run_one<M: Machine>(seed: u64, nodes: u64) -> Summary {
     let run = || run::<M>(Plan::draw(seed, nodes, Sabotage::None));
     let summary = run().unwrap_or_else(|failure| panic!("{failure}"));
-    if seed % 20 == 0 {
+    if seed.is_multiple_of(20) {
         let again = run().unwrap_or_else(|failure| panic!("the second time: {failure}"));
         assert_eq!(summary, again, "seed {seed} tells two stories");
     }

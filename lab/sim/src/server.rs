@@ -15,8 +15,8 @@ use std::time::Duration;
 
 const GROUP: GroupId = GroupId(0);
 
-/// After so long a member gives up on a read or a lease question.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// After so long a member gives up on a proposal, a read or a lease question.
+pub const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Wraps a request for the only group.
 pub fn ask(body: Request) -> Input<Node> {
