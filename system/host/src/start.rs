@@ -20,7 +20,9 @@ use quorate_base::{Dice, NodeId};
 use quorate_node::{Config, GroupId, Node, Strong};
 use quorate_raft::{self as raft, Membership, Restored};
 use quorate_storage::engine::{Generations, LsmEngine, Options as EngineOptions};
-use quorate_storage::{DataDir, Disk, Log, LogOptions, Meta, random_incarnation, restore};
+use quorate_storage::{
+    DataDir, Disk, Log, LogOptions, Meta, WITHOUT_ITS_DATA, random_incarnation, restore,
+};
 use quorate_store::{Applier, Options as StoreOptions};
 use quorate_wire::hello::Purpose;
 use std::cell::Cell;
@@ -63,7 +65,7 @@ struct Opened<D: Disk> {
 pub fn start(options: HostOptions) -> Result<Host, String> {
     if options.unsafe_no_fsync {
         tracing::warn!("the log is not synced: acknowledged writes can be lost");
-        start_on(options, |disk| crate::unsynced::Unsynced(disk))
+        start_on(options, crate::unsynced::Unsynced)
     } else {
         start_on(options, |disk| disk)
     }
@@ -145,8 +147,7 @@ fn open<D: Disk>(
 fn lost_label(directory: &Path) -> String {
     format!(
         "{} is missing, although the directory's list of peers says that it took part in a cluster: \
-         put the file back, or restore the member by removing its data directory and adding it to \
-         the cluster again",
+         put the file back; if it is lost, {WITHOUT_ITS_DATA}",
         directory.join("meta").display()
     )
 }

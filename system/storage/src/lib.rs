@@ -36,3 +36,8 @@ pub use log::{
 pub use meta::{FORMAT, Meta, MetaError};
 pub use raft_log::{needs_sync, restore, to_record};
 pub use real_disk::{RealDisk, RealFile};
+
+/// What an operator can do about a member whose data cannot be trusted: the end of such errors.
+pub const WITHOUT_ITS_DATA: &str = "the others go on without this member as long as they are a \
+     quorum; to have all members again, begin anew from a backup of one of them (quorate snapshot \
+     save, then quorate snapshot restore)";

@@ -16,6 +16,7 @@
 //! Numbers are hexadecimal except the format. The checksum covers every line before its own. The
 //! file is replaced atomically: written aside, synced, renamed, and the directory synced.
 
+use crate::WITHOUT_ITS_DATA;
 use crate::disk::{Disk, DiskError};
 
 /// The format of data directories that this build reads and writes.
@@ -51,8 +52,7 @@ pub enum MetaError {
     Disk(#[from] DiskError),
     /// The file is damaged.
     #[error(
-        "{path} is damaged ({problem}): restore the member by removing its data directory and \
-         adding it to the cluster again"
+        "{path} is damaged ({problem}): put the right one back; if it is lost, {WITHOUT_ITS_DATA}"
     )]
     Damaged {
         /// The label's file.

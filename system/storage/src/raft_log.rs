@@ -7,6 +7,7 @@
 //! A configuration lies in the log as a count and the voters' numbers, each seven bits a byte,
 //! least first. It is part of the log's format and changes with that, not with what peers speak.
 
+use crate::WITHOUT_ITS_DATA;
 use crate::{Disk, EntryId, Log, LogError, Record, Recovered};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quorate_base::NodeId;
@@ -63,8 +64,8 @@ pub fn restore<D: Disk>(
     let Some(group) = recovered.groups.get(&0) else {
         if applied_index > 0 {
             return Err(format!(
-                "the state has applied {applied_index} log entries, but the log is empty: restore \
-                 this member by removing its data directory and adding it to the cluster again"
+                "the state has applied {applied_index} log entries, but the log is empty: \
+                 {WITHOUT_ITS_DATA}"
             ));
         }
         return Ok(Restored { membership: initial.clone(), ..Restored::default() });
@@ -85,7 +86,7 @@ pub fn restore<D: Disk>(
     if applied_index < base.index {
         return Err(format!(
             "the log begins after entry {}, but the state has applied only {applied_index}: \
-             restore this member by removing its data directory and adding it to the cluster again",
+             {WITHOUT_ITS_DATA}",
             base.index
         ));
     }

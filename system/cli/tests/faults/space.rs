@@ -69,7 +69,8 @@ impl Keeper {
     /// Uses up all space but this many KiB.
     fn fill(&self, left: usize) {
         // dd ends with an error when nothing is left, which is what it is for.
-        self.run("dd if=/dev/zero of=\"$1/filler\" bs=4k 2>/dev/null; test -s \"$1/filler\"");
+        let dd = "dd if=/dev/zero of=\"$1/filler\" bs=4k oflag=append conv=notrunc 2>/dev/null";
+        self.run(&format!("{dd}; test -s \"$1/filler\""));
         self.run(&format!("truncate -s -{left}K \"$1/filler\""));
     }
 
@@ -126,8 +127,11 @@ async fn space_that_becomes_short_raises_the_alarm() {
 /// go on, and with space it comes back and has everything.
 async fn full_at_once(sparse: &str, left: usize, padding: usize) {
     let Some((mut story, keeper)) = on_small_disk(sparse).await else { return };
-    keeper.fill(left);
-    for _ in 0..400 {
+    // A member whose disk fills up gives back what it only had prepared: that goes too.
+    for turn in 0..400 {
+        if turn % 10 == 0 {
+            keeper.fill(left);
+        }
         story.write(padding).await;
         if story.cluster.ended(story.victim).is_some() {
             break;

@@ -1,14 +1,16 @@
 //! What goes wrong below the engine trait, with the path and what to do about it.
 
+use crate::WITHOUT_ITS_DATA;
 use quorate_store::EngineError;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// A state directory that cannot be opened, filled or switched.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The operating system refused. Nothing that was synced is lost; repair the disk or the
-    /// permissions and start again.
-    #[error("cannot {action} {path}: {source}; repair the disk or its permissions and restart")]
+    /// permissions, or make room on it, and start again.
+    #[error("cannot {action} {path}: {source}; {} and start again", cure(.source))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -26,7 +28,7 @@ pub enum StateError {
     },
 
     /// The tables do not read as they were written. The member must be rebuilt from its peers.
-    #[error("{path} is damaged ({reason}); remove this member and add it again with an empty disk")]
+    #[error("{path} is damaged ({reason}): {WITHOUT_ITS_DATA}")]
     Damaged {
         /// The directory of tables, or the pointer to it.
         path: PathBuf,
@@ -46,6 +48,14 @@ pub enum StateError {
         /// What this release understands.
         expected: &'static str,
     },
+}
+
+/// What to do about an error of the operating system.
+fn cure(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "the disk is full: free some space",
+        _ => "repair the disk or its permissions",
+    }
 }
 
 impl StateError {

@@ -5,6 +5,7 @@
 //! [`LogError::TooLarge`], the answer is no: the process must exit and come back through
 //! recovery, which trusts nothing that it cannot prove. Errors of reading leave the log as it was.
 
+use crate::WITHOUT_ITS_DATA;
 use crate::disk::DiskError;
 use crate::log::record::GroupId;
 
@@ -12,7 +13,7 @@ use crate::log::record::GroupId;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "corruption in {file} at offset {offset}: {problem}; this member's log cannot be trusted any \
-     more: restore the member by removing its data directory and adding it to the cluster again"
+     more: {WITHOUT_ITS_DATA}"
 )]
 pub struct Corruption {
     /// The damaged file.
@@ -68,8 +69,8 @@ pub enum LogError {
     },
     /// The data directory was initialised, but its log is gone.
     #[error(
-        "the log in {directory} is missing although the data directory was initialised; restore \
-         the member by removing its data directory and adding it to the cluster again"
+        "the log in {directory} is missing although the data directory was initialised: put it \
+         back; if it is lost, {WITHOUT_ITS_DATA}"
     )]
     Missing {
         /// Where the segments should be.
