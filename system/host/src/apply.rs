@@ -187,7 +187,14 @@ impl ApplyThread {
         self.publish()?;
         // The core hears of it first: a question about a lease that follows its grant finds it.
         let answered = answers.iter().map(|(seq, _)| *seq).collect();
-        self.outlets.inbox.request(Request::Applied { index: last, answered, leases });
+        let calm = leases.is_empty();
+        let applied = Request::Applied { index: last, answered, leases };
+        // The core needs this soon, not at once: a wake-up a batch is saved.
+        if calm {
+            self.outlets.inbox.request_quietly(applied);
+        } else {
+            self.outlets.inbox.request(applied);
+        }
         for (seq, outcome) in answers {
             self.outlets.pending.answer(seq, Ok(outcome));
         }

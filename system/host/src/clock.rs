@@ -20,7 +20,7 @@ impl Clock {
     }
 
     /// The same point in time as tokio knows it.
-    pub fn to_tokio(&self, at: Instant) -> tokio::time::Instant {
+    pub fn to_tokio(self, at: Instant) -> tokio::time::Instant {
         tokio::time::Instant::from_std(self.origin + std::time::Duration::from_nanos(at.0))
     }
 }

@@ -114,7 +114,7 @@ impl Core {
     }
 
     fn turn_once(&mut self, gathered: Gathered, timeout: bool) {
-        let Gathered { mut inputs, reads, stop: _ } = gathered;
+        let Gathered { mut inputs, reads, .. } = gathered;
         if !reads.is_empty() {
             let token = self.next_token;
             self.next_token += 1;

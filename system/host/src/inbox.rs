@@ -19,6 +19,8 @@ pub struct Gathered {
     pub inputs: Vec<Input<Node>>,
     /// Reads that will share one read index.
     pub reads: Vec<ReadWaiter>,
+    /// Something here is worth waking the core for.
+    urgent: bool,
     /// The member is to stop.
     pub stop: bool,
 }
@@ -49,6 +51,12 @@ impl Inbox {
         self.push(Input::Request(Tagged { group: GroupId(0), body }));
     }
 
+    /// Leaves a request for whenever the core turns next, which is at its next deadline at latest.
+    pub fn request_quietly(&self, body: Request) {
+        let input = Input::Request(Tagged { group: GroupId(0), body });
+        self.gathered.lock().expect("no holder of this lock panics").inputs.push(input);
+    }
+
     /// Leaves many inputs at once.
     pub fn extend(&self, inputs: impl IntoIterator<Item = Input<Node>>) {
         self.with(|gathered| gathered.inputs.extend(inputs));
@@ -65,14 +73,13 @@ impl Inbox {
     }
 
     fn with(&self, leave: impl FnOnce(&mut Gathered)) {
-        let was_empty = {
+        let woken = {
             let mut gathered = self.gathered.lock().expect("no holder of this lock panics");
-            let was_empty = gathered.is_empty();
             leave(&mut gathered);
-            was_empty
+            std::mem::replace(&mut gathered.urgent, true)
         };
-        // Whoever made it non-empty woke the core; nobody else needs to.
-        if was_empty {
+        // Whoever made it urgent woke the core; nobody else needs to.
+        if !woken {
             self.wake.notify_one();
         }
     }

@@ -36,12 +36,10 @@ pub async fn admit(identity: &Identity, peers: &BTreeMap<NodeId, Peer>) -> Resul
                 Some(Answer::Welcome { known: None, .. }) => {
                     answered.insert(peer.id);
                 }
-                Some(Answer::Refused { why }) => {
-                    if rounds.is_multiple_of(50) {
-                        info!(peer = %peer.name, "refused: {why}");
-                    }
+                Some(Answer::Refused { why }) if rounds.is_multiple_of(50) => {
+                    info!(peer = %peer.name, "refused: {why}");
                 }
-                None => {}
+                Some(Answer::Refused { .. }) | None => {}
             }
         }
         if answered.len() < needed {
