@@ -26,8 +26,8 @@ pub struct History {
     pairs: [AtomicI64; WRITERS],
     /// How many writes were acknowledged.
     acknowledged: AtomicU64,
-    /// By member: how often it was killed.
-    deaths: [AtomicU64; MEMBERS],
+    /// By member: twice how often it was killed, and one more while it is being killed.
+    lives: [AtomicU64; MEMBERS],
     /// By revision: its changes, in order.
     changes: Mutex<BTreeMap<i64, Vec<String>>>,
     stopped: AtomicBool,
@@ -70,12 +70,20 @@ impl History {
 
     /// Remembers that a member is about to be killed: it may come back with less applied.
     pub fn dies(&self, member: usize) {
-        self.deaths[member].fetch_add(1, Ordering::SeqCst);
+        let before = self.lives[member].fetch_add(1, Ordering::SeqCst);
+        assert!(before.is_multiple_of(2), "n{} is being killed already", member + 1);
     }
 
-    /// How often a member was killed.
-    pub fn deaths(&self, member: usize) -> u64 {
-        self.deaths[member].load(Ordering::SeqCst)
+    /// Remembers that a member is dead: what it answers from now on is of its next life.
+    pub fn is_dead(&self, member: usize) {
+        let before = self.lives[member].fetch_add(1, Ordering::SeqCst);
+        assert!(!before.is_multiple_of(2), "n{} was not being killed", member + 1);
+    }
+
+    /// Which life of a member this is; nothing while it is being killed, when it may be either.
+    pub fn life(&self, member: usize) -> Option<u64> {
+        let life = self.lives[member].load(Ordering::SeqCst);
+        life.is_multiple_of(2).then_some(life)
     }
 
     /// Remembers what a watcher saw at a revision, and fails if another saw something else.

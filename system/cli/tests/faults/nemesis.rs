@@ -90,7 +90,9 @@ impl Nemesis<'_> {
             cluster.signal(i, Signal::KILL);
         }
         for i in 0..MEMBERS {
+            // It is dead already; this waits until the kernel has put it away.
             cluster.kill(i);
+            self.history.is_dead(i);
             cluster.start_again(i);
         }
         if let Err(log) = cluster.until_ready().await {
@@ -106,6 +108,7 @@ impl Nemesis<'_> {
             Fault::Kill if broken => {
                 self.history.dies(victim);
                 cluster.kill(victim);
+                self.history.is_dead(victim);
             }
             Fault::Kill => cluster.start_again(victim),
             Fault::Pause if broken => cluster.signal(victim, Signal::STOP),

@@ -62,18 +62,18 @@ async fn whole_pair(client: &Client, member: usize, writer: usize, number: u64, 
 /// only becomes newer.
 pub async fn read_serializable(member: usize, url: String, history: Arc<History>) -> u64 {
     let client = Client::patient(&url, PATIENCE);
-    let (mut answers, mut newest, mut life) = (0, 0, 0);
+    let (mut answers, mut newest, mut last_life) = (0, 0, None);
     while !history.stopped() {
-        let before = history.deaths(member);
+        let life = history.life(member);
         let request = api::RangeRequest { serializable: true, ..get("count") };
         let answer = client.range(request).await;
         // Only an answer that certainly came from one life of the member is compared with others.
-        if let (Ok(answer), true) = (answer, before == history.deaths(member)) {
+        if let (Ok(answer), true) = (answer, life.is_some() && life == history.life(member)) {
             let now = revision(&answer.header);
-            if before == life {
+            if life == last_life {
                 assert!(now >= newest, "n{}: revision {now} after {newest}", member + 1);
             }
-            (newest, life, answers) = (now, before, answers + 1);
+            (newest, last_life, answers) = (now, life, answers + 1);
         }
         sleep(PAUSE).await;
     }
