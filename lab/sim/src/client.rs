@@ -11,13 +11,14 @@ use crate::oracles::{Violation, expect};
 use crate::server::{PATIENCE, ask, number};
 use crate::store_app::{Commands, News};
 use crate::swarm::{Plan, Sabotage};
+use crate::watcher::{Watching, watch};
 use crate::world::{Event, World};
 use bytes::Bytes;
 use quorate_base::{Dice, Instant, NodeId};
 use quorate_node::{Ask, Node, Request};
 use quorate_store::{
-    Action, Command, Compare, CompareResult, CompareTarget, Cursor, Delete, Event as Change,
-    KeyRange, OpId, Polled, Put, Range, Txn, TxnOp, Watch,
+    Action, Command, Compare, CompareResult, CompareTarget, Delete, KeyRange, OpId, Put, Range,
+    Txn, TxnOp,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -30,8 +31,6 @@ const IMPATIENCE: Duration = Duration::from_millis(1_500);
 const TTL: i64 = 3;
 /// Operations that each client finishes in peace.
 const IN_PEACE: u32 = 4;
-/// Bytes of events in one poll of a watch.
-const WATCH_BUDGET: usize = 600;
 
 /// What a client waits for.
 #[derive(Clone, Debug)]
@@ -63,24 +62,14 @@ enum Waiting {
     },
 }
 
-/// A watch and where it is.
-#[derive(Clone, Debug)]
-struct Watching {
-    range: KeyRange,
-    next: i64,
-    open: Option<(NodeId, Cursor)>,
-    /// It looks once in so many turns.
-    lazy: u64,
-}
-
 /// One client.
 #[derive(Clone, Debug)]
-struct Client {
+pub(crate) struct Client {
     seq: u64,
     waiting: Waiting,
     /// The newest revision that it was told.
     seen: i64,
-    watching: Watching,
+    pub(crate) watching: Watching,
     done_in_peace: u32,
 }
 
@@ -90,7 +79,7 @@ pub struct Clients {
     pub commands: Commands,
     /// The naive store.
     pub history: History,
-    clients: Vec<Client>,
+    pub(crate) clients: Vec<Client>,
     next_token: u64,
     /// No write acknowledged so far has a greater revision.
     acknowledged: i64,
@@ -108,7 +97,7 @@ impl Clients {
             let key = key(dice.below(KEYS));
             let prefix = dice.below(2) == 0;
             let range = if prefix { KeyRange::prefix("k") } else { KeyRange::single(key) };
-            let watching = Watching { range, next: 1, open: None, lazy: dice.between(1, 60) };
+            let watching = Watching::new(range, dice);
             Client { seq: 0, waiting: Waiting::Nothing, seen: 0, watching, done_in_peace: 0 }
         };
         Clients {
@@ -181,7 +170,7 @@ fn lose_patience(world: &mut Server) {
 }
 
 /// A member that is up, if there is one: whichever it is, as a balancer would pick.
-fn someone(world: &mut Server) -> Option<NodeId> {
+pub(crate) fn someone(world: &mut Server) -> Option<NodeId> {
     let up: Vec<NodeId> =
         world.nodes().into_iter().filter(|node| world.members[node].up.is_some()).collect();
     let pick = world.dice.below(up.len().max(1) as u64) as usize;
@@ -446,53 +435,13 @@ fn acknowledge(world: &mut Server, node: NodeId, id: OpId, revision: Option<i64>
 /// A member is gone, and with it every connection to it.
 pub fn disconnected(world: &mut Server, node: NodeId) {
     for client in &mut world.load.clients {
-        if client.watching.open.as_ref().is_some_and(|(member, _)| *member == node) {
-            client.watching.open = None;
-        }
+        client.watching.disconnect(node);
         if let Waiting::Read { at, .. } = &client.waiting
             && *at == node
         {
             client.waiting = Waiting::Nothing;
         }
     }
-}
-
-/// Takes a watch forward: over the member that it is open at, or another one from where it was.
-fn watch(world: &mut Server, at: usize) {
-    let lazy = world.load.clients[at].watching.lazy;
-    if world.peace.is_none() && world.dice.below(lazy) > 0 {
-        return;
-    }
-    if world.dice.below(30) == 0 {
-        world.load.clients[at].watching.open = None;
-    }
-    let mut watching = world.load.clients[at].watching.clone();
-    if watching.open.is_none() {
-        let Some(member) = someone(world) else { return };
-        let watch = Watch { range: watching.range.clone(), ..Watch::default() };
-        let current = world.members[&member].app.view.revision();
-        watching.open = Some((member, Cursor::new(watch, watching.next, current)));
-        world.count("watches opened");
-    }
-    let (member, cursor) = watching.open.as_mut().expect("opened above");
-    let app = &world.members[member].app;
-    let polled = cursor.poll(&app.view, &app.ring, &Change::clone, WATCH_BUDGET);
-    match polled.expect("memory does not fail") {
-        Polled::Compacted { revision } => {
-            // What it missed is gone for good; it was told so.
-            watching.next = revision.max(watching.next);
-            watching.open = None;
-            world.count("watches compacted");
-        }
-        Polled::Batch(batch) => {
-            let (node, range, from) = (*member, &watching.range, watching.next);
-            let events = batch.events.iter().map(|delivery| &delivery.encoded);
-            let verdict = world.load.history.watched(node, range, from, batch.next, events);
-            watching.next = batch.next;
-            world.judge(verdict);
-        }
-    }
-    world.load.clients[at].watching = watching;
 }
 
 /// At rest: every member holds the model's state, key by key.

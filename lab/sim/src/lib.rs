@@ -44,4 +44,5 @@ pub mod server;
 pub mod store_app;
 pub mod swarm;
 pub mod trace;
+pub mod watcher;
 pub mod world;
