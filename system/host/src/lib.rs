@@ -145,9 +145,9 @@ impl Host {
         self.inner.board.commit().saturating_sub(self.inner.view.load().applied().0)
     }
 
-    /// Bytes of the data directory's files.
+    /// Bytes of the state's files; the log beside them is bounded and mostly prepared in advance.
     pub fn disk_bytes(&self) -> u64 {
-        directory_bytes(&self.inner.data_dir)
+        directory_bytes(&self.inner.data_dir.join("state"))
     }
 
     /// Bytes that the file system still has for this member.

@@ -170,7 +170,7 @@ fn run<D: Disk>(
     let bulk_queue = Arc::new(BulkQueue::default());
     let gate = Arc::new(Gate::default());
     let questions = Arc::new(Questions::default());
-    let board = Arc::new(StatusBoard::new());
+    let board = Arc::new(StatusBoard::new(&restored));
     let pending = Arc::new(Pending::new(origin, MAX_PENDING));
     let feed = Arc::new(Feed::new(view.revision()));
     let (swept_sender, swept) = watch::channel(view.swept());

@@ -3,7 +3,7 @@
 use crate::Failure;
 use quorate_base::NodeId;
 use quorate_node::{GroupId, Node};
-use quorate_raft::Role;
+use quorate_raft::{Restored, Role};
 use std::sync::Mutex;
 use std::time::Instant;
 use tokio::sync::watch;
@@ -38,15 +38,15 @@ pub struct StatusBoard {
 }
 
 impl StatusBoard {
-    /// A board of a member that has just begun and knows no leader.
-    pub fn new() -> StatusBoard {
+    /// A board of a member that has just begun with what its disk held, and knows no leader.
+    pub fn new(restored: &Restored) -> StatusBoard {
         let status = Status {
             role: Role::Follower,
-            term: 0,
+            term: restored.term,
             leader: None,
-            last_index: 0,
-            commit: 0,
-            base_index: 0,
+            last_index: restored.last_index,
+            commit: restored.commit.max(restored.applied),
+            base_index: restored.base.index,
             connected_peers: 0,
             leader_changes: 0,
             leaderless_since: Some(Instant::now()),
@@ -104,11 +104,5 @@ impl StatusBoard {
             Some(_) => Failure::Timeout,
             None => Failure::TimeoutNoLeader,
         }
-    }
-}
-
-impl Default for StatusBoard {
-    fn default() -> StatusBoard {
-        StatusBoard::new()
     }
 }

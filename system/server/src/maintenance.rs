@@ -100,7 +100,8 @@ impl Maintenance for MaintenanceService {
         Ok(Response::new(pb::StatusResponse {
             header: self.0.header(view.revision()),
             version: ETCD_VERSION.to_owned(),
-            db_size: self.0.host.disk_bytes() as i64,
+            // What is not flushed yet counts as well: the size is never below what is in use.
+            db_size: self.0.host.disk_bytes().max(view.size().total) as i64,
             leader: status.leader.map_or(0, |leader| leader.0),
             raft_index: status.last_index,
             raft_term: status.term,

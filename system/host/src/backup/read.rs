@@ -108,7 +108,11 @@ impl BackupFile {
                 _ => "its first bytes are not those of one",
             }));
         }
-        let content = data.len().saturating_sub(CHECKSUM as u64);
+        if data.len() < (BLOCK + CHECKSUM) as u64 {
+            let what = format!("it was cut short after {} bytes", data.len());
+            return Err(BackupError::Malformed { path: path.to_path_buf(), what });
+        }
+        let content = data.len() - CHECKSUM as u64;
         Ok(BackupFile { path: path.to_path_buf(), file: BufReader::new(file), content })
     }
 
