@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use quorate_client::{Client, Credentials, Options};
 
-use super::failure::{BAD_ARGUMENTS, Failure};
+use super::failure::{BAD_ARGUMENTS, BAD_CONNECTION, Failure};
 use super::output::{Format, Output};
 use super::units::parse_duration;
 
@@ -146,7 +146,12 @@ impl Global {
     pub fn endpoints(&self) -> Result<Vec<String>, Failure> {
         if self.endpoints_given() {
             let endpoints = self.endpoints.iter().map(|endpoint| endpoint.trim().to_owned());
-            return Ok(endpoints.collect());
+            let endpoints: Vec<String> = endpoints.collect();
+            if endpoints.iter().all(String::is_empty) {
+                let message = "etcdclient: no available endpoints; --endpoints names none";
+                return Err(Failure::new(BAD_CONNECTION, message));
+            }
+            return Ok(endpoints);
         }
         let described = endpoints_of_file(Path::new(CLUSTER_FILE))?;
         Ok(described.unwrap_or_else(|| vec![DEFAULT_ENDPOINT.to_owned()]))
@@ -263,6 +268,8 @@ mod tests {
     fn endpoints_are_a_list() {
         let global = Line::try_parse_from(["x", "--endpoints", "a:1, http://b:2"]).expect("fine");
         assert_eq!(global.global.endpoints().expect("given"), ["a:1", "http://b:2"]);
+        let none = Line::try_parse_from(["x", "--endpoints", ""]).expect("fine").global;
+        assert_eq!(none.endpoints().expect_err("none").code, 2, "etcdctl's code");
     }
 
     #[tokio::test]

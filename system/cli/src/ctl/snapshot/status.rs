@@ -111,7 +111,7 @@ mod tests {
             let mut output = Output::new(format, false);
             print(&mut output, &status).map(|()| output.text())
         };
-        assert_eq!(printed(Format::Simple).expect("fine"), "a1b, 42, 7, 21 kB, quorate-backup 1\n");
+        assert_eq!(printed(Format::Simple).expect("fine"), "a1b, 42, 7, 20 kB, quorate-backup 1\n");
         assert_eq!(
             printed(Format::Json).expect("fine"),
             "{\"hash\":2587,\"revision\":42,\"totalKey\":7,\"totalSize\":20512,\
@@ -119,7 +119,7 @@ mod tests {
         );
         assert!(printed(Format::Fields).expect("fine").starts_with("\"Hash\" : 2587\n"));
         let table = printed(Format::Table).expect("fine");
-        assert!(table.contains("| HASH | REVISION | TOTAL KEYS | TOTAL SIZE |"), "{table}");
+        assert!(table.contains("│ HASH │ REVISION │ TOTAL KEYS │ TOTAL SIZE │"), "{table}");
         assert_eq!(printed(Format::Protobuf).expect_err("has no message").code, 4);
     }
 }

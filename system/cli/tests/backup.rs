@@ -1,0 +1,334 @@
+//! Backups with real processes: saved from a member that is being written to, looked into, refused
+//! when damaged, and made into new clusters of one and of three.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long a member may take to answer before the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where one member is to be found.
+#[derive(Clone)]
+struct Place {
+    name: String,
+    client: String,
+    peer: String,
+}
+
+/// So many members on ports that were free a moment ago.
+fn places(count: usize) -> Vec<Place> {
+    let listen = |_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let sockets: Vec<_> = (0..2 * count).map(listen).collect();
+    let address = |at: usize| sockets[at].local_addr().expect("bound").to_string();
+    let place = |at: usize| Place {
+        name: format!("n{}", at + 1),
+        client: address(2 * at),
+        peer: format!("http://{}", address(2 * at + 1)),
+    };
+    (0..count).map(place).collect()
+}
+
+fn quorate(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+    command.args(arguments).stdin(Stdio::null()).output().expect("the binary runs")
+}
+
+#[track_caller]
+fn says(arguments: &[&str]) -> String {
+    let output = quorate(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    assert_eq!(errors, "", "{arguments:?}: nothing but the answer in a pipe");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The one line on standard error of a command that fails.
+#[track_caller]
+fn refuses(arguments: &[&str]) -> String {
+    let output = quorate(arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    assert_eq!(output.stdout, b"", "{arguments:?}");
+    String::from_utf8(output.stderr).expect("text")
+}
+
+/// Running members. They end with the test, however it ends.
+struct Cluster {
+    processes: Vec<Child>,
+    places: Vec<Place>,
+}
+
+impl Cluster {
+    fn start(directory: &Path, places: Vec<Place>, token: &str) -> Cluster {
+        let initial = initial_cluster(&places);
+        let spawn = |place: &Place| {
+            let log = std::fs::File::create(directory.join(format!("{}.log", place.name)));
+            let url = format!("http://{}", place.client);
+            Command::new(env!("CARGO_BIN_EXE_quorate"))
+                .args(["serve", "--exit-with-parent", "--name", &place.name, "--data-dir"])
+                .arg(directory.join(&place.name))
+                .args(["--listen-client-urls", &url, "--advertise-client-urls", &url])
+                .args(["--listen-peer-urls", &place.peer])
+                .args(["--initial-advertise-peer-urls", &place.peer])
+                .args(["--initial-cluster", &initial, "--initial-cluster-token", token])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log.expect("create a log"))
+                .spawn()
+                .expect("the member starts")
+        };
+        let cluster = Cluster { processes: places.iter().map(spawn).collect(), places };
+        let end = Instant::now() + PATIENCE;
+        for place in &cluster.places {
+            // The command waits for a leader by itself; the pause is for a socket not open yet.
+            while !quorate(&["endpoint", "health", "--endpoints", &place.client]).status.success() {
+                assert!(Instant::now() < end, "{} does not answer", place.name);
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        cluster
+    }
+
+    fn says(&self, member: usize, arguments: &[&str]) -> String {
+        says(&[arguments, &["--endpoints", &self.places[member].client]].concat())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+fn initial_cluster(places: &[Place]) -> String {
+    let member = |place: &Place| format!("{}={}", place.name, place.peer);
+    places.iter().map(member).collect::<Vec<_>>().join(",")
+}
+
+fn restore(file: &str, directory: &Path, place: &Place, all: &[Place], token: &str) -> String {
+    let data = directory.join(&place.name);
+    let (initial, data) = (initial_cluster(all), data.display().to_string());
+    says(
+        &[
+            &["snapshot", "restore", file, "--data-dir", &data, "--name", &place.name][..],
+            &["--initial-cluster", &initial, "--initial-cluster-token", token],
+            &["--initial-advertise-peer-urls", &place.peer],
+        ]
+        .concat(),
+    )
+}
+
+/// A directory with a backup of a member that held a known state and was written to meanwhile.
+struct Saved {
+    directory: TempDir,
+    file: PathBuf,
+    lease: String,
+}
+
+impl Saved {
+    fn file(&self) -> &str {
+        self.file.to_str().expect("text")
+    }
+}
+
+fn save() -> Saved {
+    let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let cluster = Cluster::start(directory.path(), places(1), "first");
+    for key in 0..20 {
+        cluster.says(0, &["put", &format!("k/{key:02}"), &format!("old {key}")]);
+        cluster.says(0, &["put", &format!("k/{key:02}"), &format!("value {key}")]);
+    }
+    cluster.says(0, &["del", "k/19"]);
+    let granted = cluster.says(0, &["lease", "grant", "3600"]);
+    let lease = granted.split(' ').nth(1).expect("an id").to_owned();
+    cluster.says(0, &["put", "leased", "v", "--lease", &lease]);
+    let file = directory.path().join("backup.db");
+    let saved = Saved { directory, file, lease };
+    let is_saved = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut written = 0;
+            while !is_saved.load(Ordering::Relaxed) {
+                cluster.says(0, &["put", "busy", &written.to_string()]);
+                written += 1;
+            }
+            written
+        });
+        let said = cluster.says(0, &["snapshot", "save", saved.file()]);
+        is_saved.store(true, Ordering::Relaxed);
+        assert!(said.starts_with(&format!("Snapshot saved at {}\n", saved.file())), "{said}");
+        assert!(writer.join().expect("the writer ends") > 0, "nothing was written meanwhile");
+    });
+    assert!(!saved.file.with_extension("db.part").exists(), "the file has its name");
+    saved
+}
+
+/// The revision and the number of keys in a backup.
+fn status(file: &str) -> (i64, u64) {
+    let text = says(&["snapshot", "status", file, "-w", "json"]);
+    let status: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(status["totalSize"], std::fs::metadata(file).expect("there").len());
+    let row = says(&["snapshot", "status", file]);
+    let hash = format!("{:x}, ", status["hash"].as_u64().expect("a hash"));
+    assert!(row.starts_with(&hash), "{row} does not begin with {hash}");
+    let revision = status["revision"].as_i64().expect("a revision");
+    (revision, status["totalKey"].as_u64().expect("a number of keys"))
+}
+
+fn serves_the_backup(cluster: &Cluster, saved: &Saved) {
+    let (revision, keys) = status(saved.file());
+    let hash = |member| {
+        let text = cluster.says(member, &["endpoint", "hashkv", "--rev", &revision.to_string()]);
+        text.split(", ").nth(1).map(str::to_owned)
+    };
+    for member in 0..cluster.places.len() {
+        let text = cluster.says(member, &["get", "", "--prefix", "-w", "json"]);
+        let all: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(all["header"]["revision"], revision, "the same revision as the backup");
+        assert_eq!(all["count"], keys);
+        for key in 0..19 {
+            let name = format!("k/{key:02}");
+            assert_eq!(cluster.says(member, &["get", &name]), format!("{name}\nvalue {key}\n"));
+        }
+        assert_eq!(cluster.says(member, &["get", "k/19"]), "", "deleted before the backup");
+        // The first two revisions are k/00's: history came along.
+        assert_eq!(cluster.says(member, &["get", "k/00", "--rev", "2"]), "k/00\nold 0\n");
+        let lease = cluster.says(member, &["lease", "timetolive", &saved.lease, "--keys"]);
+        assert!(lease.contains("granted with TTL(3600s)"), "{lease}");
+        assert!(lease.ends_with("attached keys([leased])\n"), "{lease}");
+        assert_eq!(hash(member), hash(0), "members agree");
+    }
+    assert_eq!(cluster.says(0, &["put", "after", "x"]), "OK\n");
+    let last = cluster.places.len() - 1;
+    assert_eq!(cluster.says(last, &["get", "after"]), "after\nx\n");
+    assert!(cluster.says(last, &["lease", "revoke", &saved.lease]).contains("revoked"));
+    assert_eq!(cluster.says(0, &["get", "leased"]), "", "its lease took it along");
+}
+
+#[test]
+fn a_backup_becomes_a_cluster_of_one_and_a_cluster_of_three() {
+    let saved = save();
+    for count in [1, 3] {
+        let directory = saved.directory.path().join(format!("of-{count}"));
+        let places = places(count);
+        for place in &places {
+            let said = restore(saved.file(), &directory, place, &places, "second");
+            let (revision, keys) = status(saved.file());
+            let expected = format!("Restored {keys} keys at revision {revision} into ");
+            assert!(said.starts_with(&expected), "{said}");
+        }
+        let names = std::fs::read_dir(&directory).expect("made").count();
+        assert_eq!(names, count, "nothing but the data directories");
+        let cluster = Cluster::start(&directory, places.clone(), "second");
+        serves_the_backup(&cluster, &saved);
+        drop(cluster);
+        // What was written after the restore is durable like anything else.
+        let again = Cluster::start(&directory, places, "second");
+        assert_eq!(again.says(0, &["get", "after"]), "after\nx\n");
+    }
+}
+
+#[test]
+fn what_is_no_whole_backup_is_refused_and_leaves_nothing() {
+    let saved = save();
+    let whole = std::fs::read(&saved.file).expect("saved");
+    let directory = saved.directory.path();
+    let damaged = |name: &str, bytes: &[u8]| {
+        let path = directory.join(name);
+        std::fs::write(&path, bytes).expect("write");
+        path.display().to_string()
+    };
+    let mut flipped = whole.clone();
+    flipped[700] ^= 1;
+    let mut longer = whole.clone();
+    longer.extend([0; 512]);
+    let bolt = [&[0; 16][..], &0xED0C_DAEDu32.to_le_bytes(), &[0; 5000]].concat();
+    let target = directory.join("target").display().to_string();
+    for (file, part) in [
+        (damaged("flipped", &flipped), "is damaged: its content has the SHA-256"),
+        (damaged("cut", &whole[..whole.len() / 2]), "It was cut short or changed"),
+        (damaged("short", &whole[..20]), "is damaged"),
+        (damaged("longer", &longer), "is damaged"),
+        (damaged("empty", b""), "is not a backup of Quorate: it is empty"),
+        (damaged("etcd", &bolt), "it is a snapshot of etcd"),
+        (damaged("text", b"hello"), "its first bytes are not those of one"),
+        (directory.display().to_string(), "it is not a regular file"),
+        (directory.join("nosuch").display().to_string(), "No such file"),
+    ] {
+        for command in [
+            &["snapshot", "status", &file][..],
+            &["snapshot", "restore", &file, "--data-dir", &target],
+            &["snapshot", "restore", &file, "--data-dir", &target, "--skip-hash-check"],
+        ] {
+            if file.ends_with("longer") && command.len() > 5 {
+                // Without the checksum, zeros at the end are still more than there should be.
+                let error = refuses(command);
+                assert!(error.contains("more in it than the state"), "{error}");
+                continue;
+            }
+            let error = refuses(command);
+            let skipped = command.len() > 5 && error.contains("is damaged");
+            assert!(error.contains(part) || skipped, "{command:?}: {error}");
+            assert!(error.contains(&file) && error.lines().count() == 1, "{error}");
+        }
+    }
+    assert!(!Path::new(&target).exists(), "a refused backup leaves no directory");
+    assert!(!directory.join("target.restoring").exists(), "nor half of one");
+}
+
+#[test]
+fn data_is_never_overwritten_and_a_sum_may_be_skipped() {
+    let saved = save();
+    let target = saved.directory.path().join("target");
+    let text = target.display().to_string();
+    let restore = ["snapshot", "restore", saved.file(), "--data-dir", &text];
+    std::fs::create_dir(&target).expect("create");
+    says(&restore);
+    let error = refuses(&restore);
+    assert!(error.contains("is not empty: nothing is overwritten"), "{error}");
+    std::fs::remove_dir_all(&target).expect("remove");
+    std::fs::write(&target, "a file").expect("write");
+    assert!(refuses(&restore).contains("is a file"));
+    std::fs::remove_file(&target).expect("remove");
+    // A restore that was cut short: its directory is named, not used.
+    let draft = target.with_file_name("target.restoring");
+    std::fs::create_dir(&draft).expect("create");
+    let error = refuses(&restore);
+    assert!(error.contains("target.restoring exists") && error.contains("remove"), "{error}");
+    std::fs::remove_dir(&draft).expect("remove");
+    // Only the checksum is wrong: that is what the flag is for.
+    let mut bytes = std::fs::read(&saved.file).expect("saved");
+    *bytes.last_mut().expect("a byte") ^= 1;
+    std::fs::write(&saved.file, bytes).expect("write");
+    assert!(refuses(&restore).contains("SHA-256"));
+    says(&[&restore[..], &["--skip-hash-check"]].concat());
+    assert!(target.join("meta").exists());
+}
+
+#[test]
+fn etcdctl_saves_our_backups() {
+    let version = Command::new("etcdctl").env("ETCDCTL_API", "3").arg("version").output();
+    let Ok(version) = version else {
+        println!("skipped: there is no etcdctl on this machine");
+        return;
+    };
+    let version = String::from_utf8_lossy(&version.stdout).replace('\n', ", ");
+    println!("with {version}");
+    let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let cluster = Cluster::start(directory.path(), places(1), "first");
+    cluster.says(0, &["put", "k", "v"]);
+    let file = directory.path().join("theirs.db").display().to_string();
+    let saved = Command::new("etcdctl")
+        .env("ETCDCTL_API", "3")
+        .args(["--endpoints", &cluster.places[0].client, "snapshot", "save", &file])
+        .output()
+        .expect("it runs");
+    assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
+    assert_eq!(status(&file), (2, 1));
+}
