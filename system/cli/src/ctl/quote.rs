@@ -71,7 +71,7 @@ pub fn split_words(line: &str) -> Result<Vec<Vec<u8>>, String> {
         let word = &rest[..end];
         words.push(match first {
             '"' => unquote(word)?,
-            '\'' => word[1..end - 1].as_bytes().to_vec(),
+            '\'' => word.as_bytes()[1..end - 1].to_vec(),
             _ => word.as_bytes().to_vec(),
         });
         rest = &rest[end..];

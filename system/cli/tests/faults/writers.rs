@@ -101,7 +101,10 @@ impl Writer {
     async fn increment(&mut self) {
         let answer = match self.client().range(get("count")).await {
             Ok(answer) => answer,
-            Err(status) => return drop(self.outcome(Err(status)).await),
+            Err(status) => {
+                self.outcome(Err(status)).await;
+                return;
+            }
         };
         let (count, at) = match answer.kvs.first() {
             Some(kv) => (text(&kv.value).parse::<u64>().expect("a count"), kv.mod_revision),

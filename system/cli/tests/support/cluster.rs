@@ -55,9 +55,10 @@ impl Kind {
     /// The server's binary.
     pub fn program(self) -> PathBuf {
         match self {
-            Kind::Quorate => option_env!("CARGO_BIN_EXE_quorate")
-                .expect("cargo names the binary of this package")
-                .into(),
+            Kind::Quorate => match option_env!("CARGO_BIN_EXE_quorate") {
+                Some(binary) => binary.into(),
+                None => panic!("cargo names the binary of this package"),
+            },
             Kind::Etcd => std::env::var_os("QUORATE_ETCD_BIN")
                 .expect("QUORATE_ETCD_BIN names an etcd binary")
                 .into(),
