@@ -15,11 +15,15 @@ use super::output::{Format, Output};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Disarms all alarms
+    #[command(after_help = "Example:
+  quorate alarm disarm    after space was made with compaction and deletes")]
     Disarm {
         #[arg(hide = true)]
         extra: Vec<OsString>,
     },
     /// Lists all alarms
+    #[command(after_help = "Example:
+  quorate alarm list")]
     List {
         #[arg(hide = true)]
         extra: Vec<OsString>,

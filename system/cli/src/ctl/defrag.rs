@@ -13,6 +13,8 @@ use super::units::format_duration;
 
 /// Defragments the storage of the members with given endpoints
 #[derive(Debug, Args)]
+#[command(after_help = "Example:
+  quorate defrag --cluster")]
 pub struct Arguments {
     /// Every member that the cluster lists, not only the given endpoints
     #[arg(long)]

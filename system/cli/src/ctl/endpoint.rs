@@ -29,14 +29,21 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Checks the healthiness of endpoints: can it read through a quorum, and is there no alarm
+    #[command(after_help = "Examples:
+  quorate endpoint health --cluster
+  quorate endpoint health --endpoints 127.0.0.1:2379,127.0.0.1:22379")]
     Health,
     /// Prints out the status of endpoints
     ///
     /// With --write-out=simple a line per endpoint: endpoint, ID, version, storage version, db size, in use, percentage
     /// not in use, quota, is leader, is learner, raft term, raft index, raft applied index, errors, downgrade target
     /// version, downgrade enabled.
+    #[command(after_help = "Example:
+  quorate endpoint status --cluster -w table")]
     Status,
     /// Prints the KV history hash for each endpoint
+    #[command(after_help = "Example:
+  quorate endpoint hashkv --cluster --rev 100    the same hash from every member")]
     Hashkv {
         /// The newest revision to hash, 0 for the newest there is
         #[arg(long, default_value_t = 0)]

@@ -21,12 +21,22 @@ pub enum Command {
     /// Creates leases
     Grant(Grant),
     /// Revokes leases: their keys are deleted
+    #[command(after_help = "Example:
+  quorate lease revoke 326969472b0c5d05")]
     Revoke(Lease),
     /// Gets lease information
+    #[command(after_help = "Examples:
+  quorate lease timetolive 326969472b0c5d05
+  quorate lease timetolive 326969472b0c5d05 --keys")]
     Timetolive(TimeToLive),
     /// Lists all active leases
+    #[command(after_help = "Example:
+  quorate lease list -w json")]
     List,
     /// Keeps leases alive (renew)
+    #[command(after_help = "Examples:
+  quorate lease keep-alive 326969472b0c5d05          until interrupted
+  quorate lease keep-alive --once 326969472b0c5d05")]
     KeepAlive(KeepAlive),
 }
 

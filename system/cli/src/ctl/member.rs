@@ -22,7 +22,10 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(
     after_help = "With --write-out=simple a line per member: id, status, name, peer addresses, client addresses,
-whether it is a learner."
+whether it is a learner.
+
+Example:
+  quorate member list -w table"
 )]
 pub struct List {
     /// Linearizable (l) or serializable (s, answered by one member at once, may be stale)

@@ -299,6 +299,22 @@ mod tests {
     }
 
     #[test]
+    fn every_command_has_an_example() {
+        fn look(path: &str, command: &clap::Command) {
+            for below in command.get_subcommands() {
+                look(&format!("{path} {}", below.get_name()), below);
+            }
+            let name = path.trim();
+            let explains_itself = ["options", "version"].contains(&name);
+            if !name.is_empty() && !command.has_subcommands() && !explains_itself {
+                let help = command.clone().render_help().to_string();
+                assert!(help.contains("Example"), "{name} --help has no example:\n{help}");
+            }
+        }
+        look("", &Arguments::command());
+    }
+
+    #[test]
     fn the_help_names_every_command() {
         let help = include_str!("help.txt");
         for command in Arguments::command().get_subcommands() {
