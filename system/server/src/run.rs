@@ -54,6 +54,7 @@ pub fn run(
     config: Config,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
+    end_on_panic();
     let peers = listen(&config.listen_peer_urls, "--listen-peer-urls")?;
     let clients = listen(&config.listen_client_urls, "--listen-client-urls")?;
     let host = quorate_host::start(host_options(&config, peers)).map_err(ServeError::Start)?;
@@ -83,6 +84,19 @@ pub fn run(
         host.stop();
     }
     ending
+}
+
+/// A broken assertion ends the process: a member that has lost its core or its disk's thread must
+/// not go on looking alive. A panic on a thread that serves clients ends that client's call only.
+fn end_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        let thread = std::thread::current();
+        if !thread.name().is_some_and(|name| name.starts_with("client-")) {
+            std::process::abort();
+        }
+    }));
 }
 
 /// Binds every address of a list of URLs.
