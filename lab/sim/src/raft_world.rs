@@ -275,11 +275,13 @@ impl Machine for Raft {
         if world.machine(to).is_none() {
             return;
         }
-        if world.dice.below(4) == 0 {
+        if world.dice.below(3) == 0 {
             world.load.next += 1;
             let token = world.load.next;
             let floor = world.oracles.committed();
             world.load.reads.insert(token, floor);
+            // Anywhere: a leader of yesterday must not answer from yesterday.
+            let to = if world.machine(anyone).is_some() { anyone } else { to };
             world.feed(to, Input::Request(raft::Request::Read { token }));
         } else {
             for _ in 0..=world.dice.below(4) {

@@ -225,7 +225,10 @@ impl<M: Machine> World<M> {
             Ok(Some((index, term))) => {
                 self.note(&format!("{node} commits up to {index} of term {term}"));
                 // Opening disks is dear: a sample will do, but where the eyes themselves are tested.
-                let tested = self.plan.sabotage != Sabotage::None;
+                let tested = match self.plan.sabotage {
+                    Sabotage::ReleaseEarly | Sabotage::IgnoreSyncs => true,
+                    Sabotage::None | Sabotage::SkipDedup | Sabotage::SkipReadIndex => false,
+                };
                 if tested || self.dice.below(8) == 0 {
                     self.judge_disks(index, term);
                 }
@@ -281,7 +284,19 @@ impl<M: Machine> World<M> {
             self.count("transfers");
             self.note(&format!("{leader} is to hand over to {to}"));
             self.feed(leader, Input::Request(M::request(raft::Request::Transfer { to })));
+            if self.plan.one_way && self.dice.below(2) == 0 {
+                self.deafen(leader);
+            }
         }
+    }
+
+    /// Lets a leader that hands over hear nothing more: it goes on to lead, for all that it knows,
+    /// while its successor commits. Whatever it still answers must not be old.
+    fn deafen(&mut self, leader: NodeId) {
+        self.nodes().into_iter().for_each(|node| self.network.cut(node, leader));
+        self.note(&format!("{leader} hears nothing more"));
+        let mend = self.now + Duration::from_millis(self.dice.between(200, 2_000));
+        self.schedule(mend, Event::Mend);
     }
 
     /// Cuts a random set of members off from the others, or single directions.
