@@ -165,6 +165,32 @@ fn a_proposal_outlives_its_leader() {
     assert!(cluster.times_applied(follower, &payload) >= 1, "sent again to the next leader");
 }
 
+fn unreachable(peer: NodeId) -> Request {
+    Request::Raft(raft::Request::Unreachable { peer })
+}
+
+#[test]
+fn a_leader_whose_connections_end_is_replaced_before_the_timeout() {
+    let (mut cluster, leader, _) = Cluster::elected();
+    cluster.cut.insert(leader);
+    let others: Vec<NodeId> = cluster.turns.keys().copied().filter(|id| *id != leader).collect();
+    for id in &others {
+        cluster.ask(*id, unreachable(leader));
+    }
+    cluster.pass(300);
+    assert!(others.contains(&cluster.leader()));
+}
+
+#[test]
+fn a_wrong_hint_about_the_leader_changes_nothing() {
+    let (mut cluster, leader, follower) = Cluster::elected();
+    let term = cluster.raft(leader).term();
+    cluster.ask(follower, unreachable(leader));
+    cluster.pass(3_000);
+    assert_eq!((cluster.leader(), cluster.raft(leader).term()), (leader, term));
+    assert_eq!(cluster.raft(follower).leader(), Some(leader), "it follows again");
+}
+
 #[test]
 fn a_forgotten_proposal_is_not_sent_again() {
     let (mut cluster, leader, follower) = Cluster::elected();

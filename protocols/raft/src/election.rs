@@ -104,6 +104,20 @@ impl Raft {
             && now < self.leader_heard_at + self.config.election_timeout
     }
 
+    /// The leader's connection ended: most likely its process did. Waiting for the whole timeout
+    /// would only prolong the time without writes. A wrong hint is harmless: the leader and whoever
+    /// still hears it refuse the pre-vote, and its next beacon is followed again.
+    pub(crate) fn on_unreachable(&mut self, now: Instant, peer: NodeId) {
+        if !matches!(self.state, State::Follower) || self.leader != Some(peer) {
+            return;
+        }
+        self.leader_heard_at = now - self.config.election_timeout;
+        // Spread, so that the first to ask is elected before the second begins.
+        let spread = u64::try_from(self.config.election_timeout.as_nanos()).unwrap_or(u64::MAX) / 4;
+        let soon = now + Duration::from_nanos(self.dice.below(spread.max(1)));
+        self.election_at = self.election_at.min(soon);
+    }
+
     /// Starts with the question whether an election could succeed. No effect on a leader, a
     /// member without a vote, one whose own vote is still on its way to the disk (trap 7: its term
     /// would climb for nothing), or one whose state is just being replaced.

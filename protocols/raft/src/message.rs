@@ -136,6 +136,10 @@ pub enum Request {
     Installed { last: LogId },
     /// Hand leadership to this voter (diss. 3.10).
     Transfer { to: NodeId },
+    /// The connection on which this peer spoke has ended. A hint, never a proof: a follower whose
+    /// leader it was asks soon whether an election could succeed, and no longer tells others that
+    /// it has one.
+    Unreachable { peer: NodeId },
     /// Start a campaign now (tests and golden stories).
     Campaign,
 }

@@ -190,6 +190,7 @@ impl Raft {
             Request::ChunkStored { last, cursor } => self.on_chunk_stored(last, cursor, out),
             Request::Installed { last } => self.on_installed(last, out),
             Request::Transfer { to } => self.transfer(now, to, out),
+            Request::Unreachable { peer } => self.on_unreachable(now, peer),
             Request::Campaign => self.campaign_politely(now, out),
         }
     }

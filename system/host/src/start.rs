@@ -25,7 +25,7 @@ use quorate_storage::{
 };
 use quorate_store::{Applier, Options as StoreOptions};
 use quorate_wire::hello::Purpose;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
@@ -326,6 +326,7 @@ async fn run_core(plan: CorePlan, admitted: oneshot::Sender<Result<(), String>>)
         known: known.clone(),
         inbox: shared.inbox.clone(),
         open: Cell::new(known.joined()),
+        speaking: RefCell::default(),
     });
     for listener in listeners {
         match tokio::net::TcpListener::from_std(listener) {

@@ -4,9 +4,11 @@ use super::{GREETING_TIMEOUT, Identity, Known, KnownPeer, Peer, malformed, read_
 use crate::inbox::Inbox;
 use bytes::BytesMut;
 use quorate_base::{Input, NodeId};
+use quorate_node::Request;
+use quorate_raft as raft;
 use quorate_wire::hello::{Answer, Hello, Purpose, get_hello, put_answer};
 use quorate_wire::peer::{PROTOCOL, get_frame, get_tagged, put_framed};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
@@ -30,6 +32,8 @@ pub struct Acceptor {
     pub inbox: Arc<Inbox>,
     /// False while this member itself is not sure that it may take part.
     pub open: Cell<bool>,
+    /// How many connections each peer speaks on; more than one while it reconnects.
+    pub speaking: RefCell<BTreeMap<NodeId, usize>>,
 }
 
 /// Accepts peers for as long as the core lives.
@@ -71,7 +75,13 @@ impl Acceptor {
             }
             Answer::Welcome { .. } => match hello.purpose {
                 Purpose::Probe => Ok(()),
-                Purpose::Messages | Purpose::Bulk => self.hear(hello.from, stream, buffer).await,
+                Purpose::Bulk => self.hear(hello.from, stream, buffer).await,
+                Purpose::Messages => {
+                    *self.speaking.borrow_mut().entry(hello.from).or_default() += 1;
+                    let ended = self.hear(hello.from, stream, buffer).await;
+                    self.stopped_speaking(hello.from);
+                    ended
+                }
             },
         }
     }
@@ -130,6 +140,17 @@ impl Acceptor {
     fn welcome(&self, known: Option<u64>) -> Answer {
         let Identity { incarnation, name, client_urls, .. } = self.identity.clone();
         Answer::Welcome { incarnation, known, name, client_urls }
+    }
+
+    /// Consensus is told when the last connection of a peer has ended: if it was the leader's, an
+    /// election need not wait.
+    fn stopped_speaking(&self, peer: NodeId) {
+        let mut speaking = self.speaking.borrow_mut();
+        let left = speaking.get_mut(&peer).expect("counted when it began");
+        *left -= 1;
+        if *left == 0 {
+            self.inbox.request(Request::Raft(raft::Request::Unreachable { peer }));
+        }
     }
 
     /// Passes on what a peer says until it stops.
