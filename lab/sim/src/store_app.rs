@@ -11,8 +11,8 @@ use quorate_base::{Dice, NodeId};
 use quorate_node::LeaseChange;
 use quorate_raft::{Entry, LogId, SnapshotMeta};
 use quorate_store::{
-    Action, Applier, Command, Engine, Event, Installer, MemEngine, MemView, OpId, Options, Outcome,
-    Ring, View,
+    Applier, Command, Engine, Event, Installer, MemEngine, MemView, OpId, Options, Outcome, Ring,
+    View,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -125,7 +125,7 @@ impl App for Store {
         if let (Some(command), Some(outcome)) = (&command, &outcome)
             && outcome.result.is_ok()
         {
-            note_leases(&command.action, entry.term, &mut news.leases);
+            LeaseChange::note(&command.action, entry.term, &mut news.leases);
         }
         let at = LogId { term: entry.term, index: entry.index };
         news.applied.push(Applied { at, command, outcome });
@@ -202,33 +202,5 @@ impl App for Store {
         let state = self.view.hash().expect("memory does not fail");
         let numbers = [i64::from(state), self.view.revision(), self.view.compacted()];
         numbers.iter().fold(7, |sum, number| hash(sum, &number.to_be_bytes()))
-    }
-}
-
-/// What a command that succeeded did to the table of leases.
-fn note_leases(action: &Action, entry_term: u64, changes: &mut Vec<LeaseChange>) {
-    match action {
-        Action::LeaseGrant { id, ttl } => {
-            changes.push(LeaseChange::Granted { id: *id, ttl: *ttl });
-        }
-        Action::LeaseRevoke { id, term } => {
-            if term.is_none_or(|term| term == entry_term) {
-                changes.push(LeaseChange::Revoked { id: *id });
-            }
-        }
-        Action::LeaseCheckpoint { term, remaining } => {
-            if *term == entry_term {
-                let change = |(id, remaining): &(i64, i64)| LeaseChange::Checkpointed {
-                    id: *id,
-                    remaining: *remaining,
-                };
-                changes.extend(remaining.iter().map(change));
-            }
-        }
-        Action::Put(_)
-        | Action::Delete(_)
-        | Action::Txn(_)
-        | Action::Compact { .. }
-        | Action::Alarm { .. } => {}
     }
 }

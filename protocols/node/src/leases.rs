@@ -139,3 +139,34 @@ impl Leases {
         }
     }
 }
+
+impl LeaseChange {
+    /// What a command that succeeded, in an entry of this term, did to the table of leases: for
+    /// whoever applies, to tell in [`Request::Applied`](crate::Request::Applied).
+    pub fn note(action: &Action, entry_term: u64, changes: &mut Vec<LeaseChange>) {
+        match action {
+            Action::LeaseGrant { id, ttl } => {
+                changes.push(LeaseChange::Granted { id: *id, ttl: *ttl });
+            }
+            Action::LeaseRevoke { id, term } => {
+                if term.is_none_or(|term| term == entry_term) {
+                    changes.push(LeaseChange::Revoked { id: *id });
+                }
+            }
+            Action::LeaseCheckpoint { term, remaining } => {
+                if *term == entry_term {
+                    let change = |(id, remaining): &(i64, i64)| LeaseChange::Checkpointed {
+                        id: *id,
+                        remaining: *remaining,
+                    };
+                    changes.extend(remaining.iter().map(change));
+                }
+            }
+            Action::Put(_)
+            | Action::Delete(_)
+            | Action::Txn(_)
+            | Action::Compact { .. }
+            | Action::Alarm { .. } => {}
+        }
+    }
+}

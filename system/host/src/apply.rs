@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use quorate_node::{LeaseChange, Request};
 use quorate_raft::{self as raft, Entry, SnapshotMeta};
 use quorate_storage::engine::{Generations, LsmEngine, OpenGeneration};
-use quorate_store::{Action, Applier, Command, Engine, EngineError, Options, Outcome};
+use quorate_store::{Applier, Command, Engine, EngineError, Options, Outcome};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -212,7 +212,7 @@ impl ApplyThread {
         let outcome = self.applier.apply(entry.index, entry.term, command.as_ref())?;
         let (Some(command), Some(outcome)) = (command, outcome) else { return Ok(()) };
         if outcome.result.is_ok() {
-            note_leases(&command.action, entry.term, leases);
+            LeaseChange::note(&command.action, entry.term, leases);
         }
         if command.id.origin == self.outlets.pending.origin() && command.id.seq != 0 {
             answers.push((command.id.seq, outcome));
@@ -292,32 +292,4 @@ fn decode(entry: &Entry) -> Result<Option<Command>, EngineError> {
     // Every member would fail alike: it was written by a release that this one does not know.
     let why = |error| EngineError(format!("log entry {} cannot be read: {error}", entry.index));
     command.map(Some).map_err(why)
-}
-
-/// What a command that succeeded did to the table of leases.
-fn note_leases(action: &Action, entry_term: u64, changes: &mut Vec<LeaseChange>) {
-    match action {
-        Action::LeaseGrant { id, ttl } => {
-            changes.push(LeaseChange::Granted { id: *id, ttl: *ttl });
-        }
-        Action::LeaseRevoke { id, term } => {
-            if term.is_none_or(|term| term == entry_term) {
-                changes.push(LeaseChange::Revoked { id: *id });
-            }
-        }
-        Action::LeaseCheckpoint { term, remaining } => {
-            if *term == entry_term {
-                let change = |(id, remaining): &(i64, i64)| LeaseChange::Checkpointed {
-                    id: *id,
-                    remaining: *remaining,
-                };
-                changes.extend(remaining.iter().map(change));
-            }
-        }
-        Action::Put(_)
-        | Action::Delete(_)
-        | Action::Txn(_)
-        | Action::Compact { .. }
-        | Action::Alarm { .. } => {}
-    }
 }
