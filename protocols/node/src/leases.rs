@@ -107,6 +107,14 @@ impl Leases {
         }
     }
 
+    /// Something proposed was refused, perhaps a checkpoint that was to be cleared: the next renewal
+    /// asks for it again.
+    pub fn refused(&mut self) {
+        if let Some(clock) = &mut self.clock {
+            clock.clearing.clear();
+        }
+    }
+
     /// What the leader wants in the log now.
     pub fn poll(&mut self, now: Instant) -> Vec<Action> {
         let Some(clock) = &mut self.clock else { return Vec::new() };

@@ -50,6 +50,7 @@ struct Held {
     token: u64,
     ask: Ask,
     applied: u64,
+    since: Instant,
 }
 
 /// A strong group. See the module's essay.
@@ -236,7 +237,8 @@ impl Strong {
                     }
                 }
                 // Whoever proposed it keeps it and tries again; nothing of it is in any log.
-                raft::Event::NotLeader(_) => {}
+                // What the lease clock wanted itself, it will want again.
+                raft::Event::NotLeader(_) => self.leases.refused(),
                 raft::Event::Committed(_)
                 | raft::Event::ReadLog { .. }
                 | raft::Event::ChunkNeeded { .. }
@@ -270,6 +272,9 @@ impl Strong {
             self.held.clear();
         }
         if changed {
+            // Whatever was handed to another leader is handed to this one at once.
+            self.proposals.values_mut().for_each(|proposal| proposal.sent = None);
+            self.questions.values_mut().for_each(|question| question.sent = None);
             self.unsent = self.proposals.keys().copied().collect();
             self.unsent_questions = self.questions.keys().copied().collect();
         }
@@ -292,7 +297,8 @@ impl Strong {
                     return;
                 }
                 for (token, ask) in asks {
-                    self.answer(now, Held { from: Some(from), token, ask, applied }, out);
+                    let since = now;
+                    self.answer(now, Held { from: Some(from), token, ask, applied, since }, out);
                 }
             }
             Message::Told(answers) => {
@@ -367,7 +373,10 @@ impl Strong {
             keep
         });
         let questions = &self.questions;
-        self.held.retain(|held| held.from.is_some() || questions.contains_key(&held.token));
+        self.held.retain(|held| match held.from {
+            Some(_) => now.since(held.since) < patience,
+            None => questions.contains_key(&held.token),
+        });
     }
 
     /// Marks what a silent leader did not answer, so that `settle` sends it again.
@@ -416,8 +425,25 @@ impl Strong {
             for payload in payloads {
                 self.raft_step(now, Input::Request(raft::Request::Propose(payload)), out);
             }
-        } else if !payloads.is_empty() {
-            out.send(leader, Message::Forward(payloads));
+        } else {
+            self.forward(leader, payloads, out);
+        }
+    }
+
+    /// Messages stay about as large as appends: a burst after an election must neither exceed what
+    /// a frame can hold nor stand in the way of acknowledgements.
+    fn forward(&self, leader: NodeId, payloads: Vec<Bytes>, out: &mut Out<Self>) {
+        let (mut chunk, mut bytes) = (Vec::new(), 0);
+        for payload in payloads {
+            if bytes + payload.len() > self.config.raft.max_append_bytes && !chunk.is_empty() {
+                out.send(leader, Message::Forward(std::mem::take(&mut chunk)));
+                bytes = 0;
+            }
+            bytes += payload.len();
+            chunk.push(payload);
+        }
+        if !chunk.is_empty() {
+            out.send(leader, Message::Forward(chunk));
         }
     }
 
@@ -444,7 +470,8 @@ impl Strong {
             }
             if self.role == Role::Leader {
                 for (token, ask) in asks {
-                    self.answer(now, Held { from: None, token, ask, applied: 0 }, out);
+                    let held = Held { from: None, token, ask, applied: 0, since: now };
+                    self.answer(now, held, out);
                 }
             } else if !asks.is_empty() {
                 out.send(leader, Message::Ask { applied: self.applied, asks });
@@ -460,6 +487,7 @@ impl Strong {
             || !self.waiting_reads.is_empty()
             || !self.read_rounds.is_empty()
             || !self.questions.is_empty()
+            || !self.held.is_empty()
     }
 }
 

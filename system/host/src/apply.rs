@@ -4,6 +4,7 @@
 //! answers: whoever reads its own write's answer finds the write. Between batches it does the small
 //! steps of a compaction and tells the core what the engine holds durably.
 
+use crate::Failure;
 use crate::View;
 use crate::fatal::Fatal;
 use crate::feed::Feed;
@@ -164,7 +165,9 @@ impl ApplyThread {
                     }
                     self.apply(batch)?;
                 }
-            } else if sweeping {
+            }
+            // A little between any two batches: it must end however busy the member is.
+            if sweeping {
                 self.sweep()?;
             }
             if let Some(replacement) = replacement {
@@ -256,7 +259,18 @@ impl ApplyThread {
         self.outlets.feed.reset(self.applier.revision());
         self.publish()?;
         self.outlets.inbox.request(Request::Raft(raft::Request::Installed { last: meta.last }));
+        self.fail_pending();
         self.tell_all_leases()
+    }
+
+    /// What became of local commands may have come inside the snapshot, where no answer is: their
+    /// callers learn at once that nobody knows.
+    fn fail_pending(&self) {
+        let unknown = Failure::Timeout;
+        let overdue = self.outlets.pending.expire(Instant::now(), Duration::ZERO, &unknown);
+        for seq in overdue {
+            self.outlets.inbox.request(Request::Forget { seq });
+        }
     }
 
     /// The core's table of leases is rebuilt from the state.

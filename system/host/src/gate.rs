@@ -4,11 +4,13 @@ use crate::Failure;
 use crate::inbox::ReadWaiter;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 #[derive(Default)]
 struct State {
     applied: u64,
-    waiting: BTreeMap<u64, Vec<ReadWaiter>>,
+    /// By index, with the time of the first reader.
+    waiting: BTreeMap<u64, (Instant, Vec<ReadWaiter>)>,
 }
 
 /// Releases readers when the published state reaches their read index.
@@ -23,7 +25,9 @@ impl Gate {
         {
             let mut state = self.state.lock().expect("no holder of this lock panics");
             if state.applied < index {
-                state.waiting.entry(index).or_default().append(&mut readers);
+                let (_, waiting) =
+                    state.waiting.entry(index).or_insert_with(|| (Instant::now(), vec![]));
+                waiting.append(&mut readers);
             }
         }
         release(readers);
@@ -38,7 +42,21 @@ impl Gate {
             let later = state.waiting.split_off(&(applied + 1));
             std::mem::replace(&mut state.waiting, later)
         };
-        release(ready.into_values().flatten());
+        release(ready.into_values().flat_map(|(_, readers)| readers));
+    }
+
+    /// Fails readers whose index this member does not reach: it is cut off, most likely.
+    pub fn expire(&self, now: Instant, patience: Duration, failure: &Failure) {
+        let late = {
+            let mut state = self.state.lock().expect("no holder of this lock panics");
+            let is_late = |since: Instant| now.duration_since(since) >= patience;
+            let late: Vec<u64> = {
+                let waiting = state.waiting.iter();
+                waiting.filter(|(_, (since, _))| is_late(*since)).map(|(index, _)| *index).collect()
+            };
+            late.iter().filter_map(|index| state.waiting.remove(index)).collect::<Vec<_>>()
+        };
+        late.into_iter().for_each(|(_, readers)| fail(readers, failure));
     }
 }
 

@@ -87,6 +87,7 @@ struct Inner {
     pending: Arc<Pending>,
     questions: Arc<Questions>,
     board: Arc<StatusBoard>,
+    gate: Arc<gate::Gate>,
     feed: Arc<Feed>,
     swept: watch::Receiver<i64>,
     fatal: Fatal,
@@ -166,6 +167,8 @@ impl Host {
         // If the caller goes away, nobody needs to retry for it.
         let mut forget = Forget { inner: &self.inner, seq: id.seq, armed: true };
         let payload = quorate_wire::command::encode(&Command { id, action });
+        // Whatever was configured, no entry may be larger than the log takes.
+        let max_bytes = max_bytes.min(quorate_storage::log::MAX_PAYLOAD_BYTES);
         if payload.len() > max_bytes {
             forget.armed = false;
             self.inner.pending.forget(id.seq);
@@ -252,6 +255,7 @@ impl Host {
         for seq in overdue {
             self.inner.inbox.request(Request::Forget { seq });
         }
+        self.inner.gate.expire(Instant::now(), self.inner.patience, &failure);
     }
 
     /// Ends the member's threads: what was acknowledged is on disk already, so this only makes the

@@ -90,6 +90,12 @@ impl LogQueue {
         Some((std::mem::take(&mut state.writes), state.bytes))
     }
 
+    /// Nothing will be written any more: the core must not wait for space.
+    fn abandon(&self) {
+        self.lock().bytes = 0;
+        self.space.notify_one();
+    }
+
     fn done(&self, bytes: usize) {
         let mut state = self.lock();
         let was_full = state.bytes >= MAX_QUEUED_BYTES;
@@ -134,6 +140,7 @@ pub fn run<D: Disk>(mut log: Log<D>, queue: Arc<LogQueue>, inbox: Arc<Inbox>, fa
         };
         if let Err(error) = outcome {
             fatal.stop(error.to_string());
+            queue.abandon();
             return;
         }
     }

@@ -204,7 +204,7 @@ fn run<D: Disk>(
     let outlets = Outlets {
         view: view.clone(),
         pending: pending.clone(),
-        gate,
+        gate: gate.clone(),
         feed: feed.clone(),
         swept: swept_sender,
         inbox: inbox.clone(),
@@ -240,6 +240,7 @@ fn run<D: Disk>(
         pending,
         questions,
         board,
+        gate,
         feed,
         swept,
         fatal,

@@ -253,16 +253,24 @@ async fn accept(
     Ok(())
 }
 
-/// The housekeeping of a serving member; never returns.
+/// The housekeeping of a serving member; never returns. Raising an alarm is a write that may wait
+/// for a quorum, and it is the other half that ends such a wait: neither waits for the other.
 async fn look_after(service: &Arc<Service>) {
-    let mut expire = tokio::time::interval(EXPIRE_EVERY);
-    let mut space = tokio::time::interval(SPACE_EVERY);
-    loop {
-        tokio::select! {
-            _ = expire.tick() => service.host.expire(),
-            _ = space.tick() => check_space(&service.host, service).await,
+    let expire = async {
+        let mut ticks = tokio::time::interval(EXPIRE_EVERY);
+        loop {
+            ticks.tick().await;
+            service.host.expire();
         }
-    }
+    };
+    let space = async {
+        let mut ticks = tokio::time::interval(SPACE_EVERY);
+        loop {
+            ticks.tick().await;
+            check_space(&service.host, service).await;
+        }
+    };
+    tokio::join!(expire, space);
 }
 
 async fn check_space(host: &Host, service: &Service) {

@@ -267,6 +267,11 @@ impl Stream for Watchers {
                 if let Err(error) = this.look() {
                     return Poll::Ready(Some(Err(error)));
                 }
+                if this.ready.is_empty() && this.dirty {
+                    // A long way through changes that nobody here wants: others get their turn.
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 continue;
             }
             if Pin::new(&mut this.progress).poll_next(context).is_ready() {
