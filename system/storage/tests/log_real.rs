@@ -117,7 +117,7 @@ fn a_truncated_log_is_corruption() {
         let message = error.to_string();
         assert!(matches!(error, LogError::Corrupt(_)), "{message}");
         assert!(message.contains(&path.display().to_string()), "{message}");
-        assert!(message.contains("removing its data directory"), "{message}");
+        assert!(message.contains(quorate_storage::WITHOUT_ITS_DATA), "{message}");
     }
 }
 
