@@ -12,6 +12,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Names the seed to run alone (`17`), or other seeds than a test's own (`200..1000`).
 pub const SEED_VARIABLE: &str = "QUORATE_SIM_SEED";
 
+/// Events kept for a report.
+const KEPT: usize = 120;
+
 /// A seed that ended well.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Summary {
@@ -58,12 +61,17 @@ impl fmt::Display for Failure {
     }
 }
 
+fn newest<M: Machine>(world: &mut World<M>) -> Vec<String> {
+    world.trace.take().iter().map(ToString::to_string).collect()
+}
+
 /// Runs one seed.
 ///
 /// # Errors
 /// The first broken promise; a failed assertion in a protocol counts as one.
 pub fn run<M: Machine>(plan: Plan) -> Result<Summary, Box<Failure>> {
     let mut world: World<M> = World::new(plan);
+    world.trace.keep_newest(KEPT);
     let panicked = catch_unwind(AssertUnwindSafe(|| world.run())).err();
     if let Some(panic) = panicked {
         let text = panic.downcast_ref::<String>().cloned();
@@ -71,13 +79,14 @@ pub fn run<M: Machine>(plan: Plan) -> Result<Summary, Box<Failure>> {
         let detail = text.unwrap_or_else(|| "a panic without words".to_owned());
         world.broken.get_or_insert(Violation::new("assertion", detail));
     }
-    match world.broken {
+    match world.broken.take() {
         Some(violation) => {
-            Err(Box::new(Failure { violation, plan: world.plan, events: world.trace.newest() }))
+            let events = newest(&mut world);
+            Err(Box::new(Failure { violation, plan: world.plan, events }))
         }
         None => Ok(Summary {
             trace: world.trace.hash(),
-            lines: world.trace.lines(),
+            lines: world.trace.events(),
             committed: world.oracles.committed(),
             counts: world.counts,
         }),

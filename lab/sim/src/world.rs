@@ -6,7 +6,7 @@ use crate::network::Network;
 use crate::oracles::{Oracles, Violation};
 use crate::process::{Job, Process};
 use crate::swarm::{ELECTION_TIMEOUT, Plan, Sabotage};
-use crate::trace::Trace;
+use crate::trace::{self, Trace, What, Why};
 use quorate_base::{Dice, Input, Instant, NodeId};
 use quorate_raft as raft;
 use quorate_storage::DiskOp;
@@ -28,7 +28,7 @@ const MOST_EVENTS: u64 = 3_000_000;
 #[allow(missing_docs)]
 pub enum Event<M: Machine> {
     /// A message arrives.
-    Deliver { from: NodeId, to: NodeId, message: M::Message },
+    Deliver { from: NodeId, to: NodeId, id: u64, message: M::Message },
     /// A core turns.
     Turn { node: NodeId, life: u64 },
     /// A log thread is done.
@@ -76,6 +76,7 @@ pub struct World<M: Machine> {
     network: Network,
     queue: BTreeMap<(Instant, u64), Event<M>>,
     scheduled: u64,
+    sent: u64,
     led_in_peace: bool,
 }
 
@@ -103,6 +104,7 @@ impl<M: Machine> World<M> {
             network,
             queue: BTreeMap::new(),
             scheduled: 0,
+            sent: 0,
             led_in_peace: false,
             dice,
             plan,
@@ -134,7 +136,7 @@ impl<M: Machine> World<M> {
 
     fn happen(&mut self, event: Event<M>) {
         match event {
-            Event::Deliver { from, to, message } => self.deliver(from, to, message),
+            Event::Deliver { from, to, id, message } => self.deliver(from, to, id, message),
             Event::Turn { node, life } if self.lives(node, life) => self.turn(node),
             Event::LogDone { node, life } if self.lives(node, life) => self.log_done(node),
             Event::Apply { node, life } if self.lives(node, life) => self.apply(node),
@@ -193,7 +195,8 @@ impl<M: Machine> World<M> {
 
     /// A line in the diary.
     pub fn note(&mut self, line: &str) {
-        self.trace.note(self.now, line);
+        let content = trace::hash(0, line.as_bytes());
+        self.trace.add(self.now, None, What::Note, content, || line.to_owned());
     }
 
     /// Counts something.
@@ -248,17 +251,35 @@ impl<M: Machine> World<M> {
 
     /// Puts a message on the wires.
     pub fn send(&mut self, from: NodeId, to: NodeId, message: M::Message) {
-        for delay in self.network.fates() {
-            let event = Event::Deliver { from, to, message: message.clone() };
+        self.sent += 1;
+        let id = self.sent;
+        let what = What::Send { message: id, to };
+        self.trace.add(self.now, Some(from), what, 0, || M::describe(&message));
+        let fates = self.network.fates();
+        if fates.is_empty() {
+            let what = What::Lose { message: id, from, why: Why::Dropped };
+            self.trace.add(self.now, Some(to), what, 0, String::new);
+        }
+        for (copy, delay) in fates.into_iter().enumerate() {
+            if copy > 0 {
+                let what = What::Duplicate { message: id, to };
+                self.trace.add(self.now, Some(from), what, 0, String::new);
+            }
+            let event = Event::Deliver { from, to, id, message: message.clone() };
             self.schedule(self.now + delay, event);
         }
     }
 
-    fn deliver(&mut self, from: NodeId, to: NodeId, message: M::Message) {
-        if self.network.is_cut(from, to) || self.members[&to].up.is_none() {
+    fn deliver(&mut self, from: NodeId, to: NodeId, id: u64, message: M::Message) {
+        let cut = self.network.is_cut(from, to);
+        if cut || self.members[&to].up.is_none() {
+            let why = if cut { Why::Cut } else { Why::Down };
+            let what = What::Lose { message: id, from, why };
+            self.trace.add(self.now, Some(to), what, 0, String::new);
             return;
         }
-        self.note(&format!("{from} -> {to} {}", M::describe(&message)));
+        let what = What::Deliver { message: id, from };
+        self.trace.add(self.now, Some(to), what, 0, || M::describe(&message));
         self.feed(to, Input::Received { from, message });
     }
 
