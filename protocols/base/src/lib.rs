@@ -39,6 +39,7 @@
 #![deny(missing_docs)]
 
 mod dice;
+pub mod mutant;
 mod out;
 mod time;
 mod turn;

@@ -36,3 +36,19 @@ expect 3 applied=14
 as expected
 as expected
 as expected
+
+# Entries that another leader replaced give their place back too: member 1 leads again and takes as
+# many proposals as at the beginning.
+(partition 1)
+(propose 1 count=4 size=152)
+(run 5s)
+(heal)
+(run 5s)
+(transfer 2 1)
+(transfer 3 1)
+(run 1s)
+(propose 1 count=4 size=152)
+(stabilize)
+expect 1 role=leader refused=15
+---
+as expected

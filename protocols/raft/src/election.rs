@@ -16,7 +16,7 @@
 use crate::node::{Raft, State};
 use crate::quorum::Tally;
 use crate::{LogId, Message};
-use quorate_base::{Instant, NodeId, Out, Ticket};
+use quorate_base::{Instant, NodeId, Out, Ticket, mutant};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ impl Raft {
     /// Draws a new wait in `[t, 2t)` for a sign of a leader (trap 19: every wait is drawn anew).
     pub(crate) fn wait_for_leader(&mut self, now: Instant) {
         let least = u64::try_from(self.config.election_timeout.as_nanos()).unwrap_or(u64::MAX);
-        let jitter = if least == 0 { 0 } else { self.dice.below(least) };
+        let fixed = least == 0 || mutant!(RAFT_19_SYNCHRONISED_TIMERS);
+        let jitter = if fixed { 0 } else { self.dice.below(least) };
         self.election_at = now + self.config.election_timeout + Duration::from_nanos(jitter);
     }
 
@@ -50,7 +51,7 @@ impl Raft {
         if let State::Leader(old) = std::mem::replace(&mut self.state, State::Follower) {
             self.release_leadership(old, out);
         }
-        if term > self.term {
+        if term > self.term || mutant!(RAFT_03_VOTE_ERASED) {
             self.term = term;
             self.vote = None;
             self.vote_unwritten = true;
@@ -66,7 +67,9 @@ impl Raft {
         self.leader = leader;
         self.agreed = self.commit;
         self.ack_due = false;
-        self.dropped_reads.extend(self.forwarded.take_all());
+        if !mutant!(RAFT_38_READ_OUTLIVES_LEADER) {
+            self.dropped_reads.extend(self.forwarded.take_all());
+        }
     }
 
     /// A message of `term` arrived from a leader. False when it is stale and was answered so
@@ -97,10 +100,13 @@ impl Raft {
 
     /// True while a leader is fresh enough that nobody else may be helped to replace it.
     fn sticks_to_leader(&self, now: Instant, candidate: NodeId) -> bool {
+        if mutant!(RAFT_116_NO_STICKINESS) {
+            return false;
+        }
         if self.is_leader() {
             return true;
         }
-        self.leader.is_some_and(|leader| leader != candidate)
+        self.leader.is_some_and(|leader| leader != candidate || mutant!(RAFT_13_OWN_LEADER_REFUSED))
             && now < self.leader_heard_at + self.config.election_timeout
     }
 
@@ -123,14 +129,20 @@ impl Raft {
     /// would climb for nothing), or one whose state is just being replaced.
     pub(crate) fn campaign_politely(&mut self, now: Instant, out: &mut Out<Raft>) {
         self.wait_for_leader(now);
-        if self.is_leader() || !self.may_campaign() {
+        let leads = self.is_leader() && !mutant!(RAFT_15_LEADER_CAMPAIGNS);
+        if leads || !self.may_campaign() {
             return;
         }
         if self.quorum.is_sole_voter(self.config.id) {
             return self.campaign(now, false, out);
         }
         // A pre-candidate follows nobody and starts with no answers but its own (trap 12).
-        let answers = BTreeMap::from([(self.config.id, true)]);
+        let mut answers = BTreeMap::from([(self.config.id, true)]);
+        if mutant!(RAFT_12_OLD_PRE_VOTES)
+            && let State::PreCandidate(before) = &self.state
+        {
+            answers.extend(before.answers.iter().map(|(node, granted)| (*node, *granted)));
+        }
         self.state = State::PreCandidate(Ballot { answers, own_vote: Ticket(0) });
         self.change_leader(None);
         let message = Message::PreVote { term: self.term + 1, last: self.last() };
@@ -139,10 +151,14 @@ impl Raft {
 
     fn may_campaign(&self) -> bool {
         let own_vote_pending = match &self.state {
-            State::Candidate(ballot) => ballot.own_vote > self.durable,
+            State::Candidate(ballot) if !mutant!(RAFT_07_SINGLE_VOTER_CLIMBS) => {
+                ballot.own_vote > self.durable
+            }
+            State::Candidate(_) => false,
             State::Follower | State::PreCandidate(_) | State::Leader(_) => false,
         };
-        self.quorum.is_voter(self.config.id) && !own_vote_pending && !self.is_finishing_install()
+        let votes = self.quorum.is_voter(self.config.id) || mutant!(RAFT_18_OUTSIDER_CAMPAIGNS);
+        votes && !own_vote_pending && !self.is_finishing_install()
     }
 
     /// Raises the term, votes for itself and asks the others (paper 5.2).
@@ -192,6 +208,12 @@ impl Raft {
         // Granting changes nothing here, not even the timer (trap 14). A refusal carries our term:
         // a member left behind catches up with it instead of being ignored for ever (trap 11).
         let granted = term > self.term && last >= self.last() && !self.sticks_to_leader(now, from);
+        if granted && mutant!(RAFT_14_PRE_VOTE_RESETS_TIMER) {
+            self.wait_for_leader(now);
+        }
+        if term <= self.term && mutant!(RAFT_11_LOWER_TERM_IGNORED) {
+            return;
+        }
         let term = if granted { term } else { self.term };
         out.send(from, Message::PreVoteReply { term, granted });
     }
@@ -231,7 +253,8 @@ impl Raft {
         transfer: bool,
         out: &mut Out<Raft>,
     ) {
-        if term > self.term {
+        let higher = term > self.term;
+        if higher {
             if !transfer && self.sticks_to_leader(now, from) {
                 return;
             }
@@ -241,9 +264,10 @@ impl Raft {
         let free = match self.vote {
             None => self.leader.is_none(),
             // The same candidate asks again after a lost answer (trap 5).
-            Some(candidate) => candidate == from,
+            Some(candidate) => candidate == from && !mutant!(RAFT_05_REPEATED_VOTE_REFUSED),
         };
-        if term == self.term && free && last >= self.last() {
+        let complete = last >= self.last() || (higher && mutant!(RAFT_06_HIGHER_TERM_GRANTS));
+        if term == self.term && free && complete {
             if self.vote.is_none() {
                 self.vote = Some(from);
                 self.vote_unwritten = true;
@@ -255,7 +279,9 @@ impl Raft {
             }
             self.wait_for_leader(now);
             let reply = Message::VoteReply { term, granted: true };
-            out.send_after(self.vote_ticket, from, reply);
+            let early = mutant!(RAFT_02_ANSWER_BEFORE_DISK);
+            let gate = if early { Ticket(0) } else { self.vote_ticket };
+            out.send_after(gate, from, reply);
         } else {
             out.send(from, Message::VoteReply { term: self.term, granted: false });
         }

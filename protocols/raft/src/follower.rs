@@ -7,7 +7,7 @@
 use crate::log::cost;
 use crate::node::Raft;
 use crate::{Entry, LogId, Message};
-use quorate_base::{Instant, NodeId, Out};
+use quorate_base::{Instant, NodeId, Out, Ticket, mutant};
 
 impl Raft {
     #[allow(clippy::too_many_arguments)] // The fields of one message.
@@ -22,6 +22,9 @@ impl Raft {
         out: &mut Out<Raft>,
     ) {
         if !self.follow(now, from, term, out) {
+            if mutant!(RAFT_112_STALE_LEADER_IGNORED) {
+                return;
+            }
             let (term, prev_index) = (self.term, prev.index);
             let hint = LogId::default();
             return out.send(from, Message::AppendRefused { term, prev_index, hint });
@@ -70,6 +73,13 @@ impl Raft {
             }
             matched = index;
         }
+        if mutant!(RAFT_22_LATE_APPEND_TRUNCATES) {
+            let kept = matched.max(self.commit).max(self.log.applied());
+            if kept < self.log.last().index {
+                self.log.truncate(kept + 1);
+                self.agreed = self.agreed.min(kept);
+            }
+        }
         (matched > prev_index || !offered).then_some(matched)
     }
 
@@ -83,7 +93,8 @@ impl Raft {
     /// Never goes back (trap 24).
     pub(crate) fn commit_up_to(&mut self, index: u64) {
         assert!(index <= self.log.last().index, "commit {index} beyond {:?}", self.log.last());
-        self.commit = self.commit.max(index);
+        let back = mutant!(RAFT_24_COMMIT_GOES_BACK);
+        self.commit = if back { index } else { self.commit.max(index) };
     }
 
     pub(crate) fn on_heartbeat(
@@ -104,6 +115,9 @@ impl Raft {
                 self.agreed = self.agreed.max(commit);
             }
         }
+        if term < self.term && mutant!(RAFT_112_STALE_LEADER_IGNORED) {
+            return;
+        }
         out.send(from, Message::HeartbeatReply { term: self.term, round });
     }
 
@@ -113,7 +127,13 @@ impl Raft {
             return;
         }
         let leader = self.leader.expect("an acknowledgement is owed to a leader");
-        let gate = self.log.gate(self.agreed).max(self.vote_ticket);
+        let mut gate = self.log.gate(self.agreed);
+        if !mutant!(RAFT_10_EMPTY_APPEND_NOT_GATED) {
+            gate = gate.max(self.vote_ticket);
+        }
+        if mutant!(RAFT_02_ANSWER_BEFORE_DISK) {
+            gate = Ticket(0);
+        }
         let reply = Message::Appended { term: self.term, matched: self.agreed };
         out.send_after(gate, leader, reply);
     }

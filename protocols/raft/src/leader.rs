@@ -7,7 +7,7 @@ use crate::read::Reads;
 use crate::snapshot::Stream;
 use crate::{Config, Entry, Event, LogId, Message};
 use bytes::Bytes;
-use quorate_base::{Instant, NodeId, Out};
+use quorate_base::{Instant, NodeId, Out, mutant};
 use std::collections::BTreeMap;
 
 /// What only a leader needs.
@@ -119,12 +119,15 @@ impl Raft {
         }
         let State::Leader(leader) = &mut self.state else { return };
         let Some(peer) = leader.peers.get_mut(&from) else { return };
-        if term < self.term {
+        if term < self.term && !mutant!(RAFT_25_STALE_ACK) {
             return;
         }
         peer.heard_at = now;
         match message {
             Message::Appended { matched, .. } => self.on_appended(from, matched, out),
+            Message::AppendRefused { hint, .. } if mutant!(RAFT_30_REFUSAL_ACKNOWLEDGES) => {
+                self.on_appended(from, hint.index, out);
+            }
             Message::AppendRefused { prev_index, hint, .. } => {
                 if peer.may_refuse(prev_index) {
                     let agree = self.log.newest_not_above(hint.index, hint.term);
@@ -199,16 +202,21 @@ impl Raft {
     /// trap 21). The leader counts itself only up to its own durable index (diss. 10.2.1).
     pub(crate) fn advance_commit(&mut self) {
         let State::Leader(leader) = &mut self.state else { return };
-        if !std::mem::take(&mut leader.commit_may_move) {
+        let may_move = std::mem::take(&mut leader.commit_may_move);
+        if !may_move && !mutant!(RAFT_34_OWN_COPY_NOT_DURABLE) {
             return;
         }
-        let (me, stable, peers) = (self.config.id, self.log.stable(), &leader.peers);
+        let (me, mut stable, peers) = (self.config.id, self.log.stable(), &leader.peers);
+        if mutant!(RAFT_34_OWN_COPY_NOT_DURABLE) {
+            stable = self.log.last().index;
+        }
         let held = self.quorum.reached(|node| match peers.get(&node) {
             Some(peer) => peer.matched,
             None if node == me => stable,
             None => 0,
         });
-        if held > self.commit && self.log.term_at(held) == Some(self.term) {
+        let own_term = self.log.term_at(held) == Some(self.term);
+        if held > self.commit && (own_term || mutant!(RAFT_21_COMMIT_BY_COUNTING)) {
             self.commit_up_to(held);
         }
     }
@@ -284,7 +292,8 @@ impl Raft {
             None if node == me => now.0,
             None => 0,
         }));
-        if heard_at + self.config.election_timeout < now {
+        let alone = heard_at + self.config.election_timeout < now;
+        if alone && !mutant!(RAFT_16_NO_CHECK_QUORUM) {
             return self.become_follower(now, self.term, None, out);
         }
         let patience = self.config.election_timeout * 10;
@@ -353,6 +362,9 @@ impl Feed<'_> {
             match self.log.slice(peer.next, u64::MAX, max_bytes) {
                 Some(entries) => self.send(to, peer, entries, out),
                 None if peer.next <= self.log.base().index => {
+                    if mutant!(RAFT_52_EMPTY_FOLLOWER_FORGOTTEN) {
+                        return;
+                    }
                     peer.stream(Stream::open(to, out));
                 }
                 None => {
@@ -378,7 +390,11 @@ impl Feed<'_> {
     /// snapshot must help (traps 28, 52).
     fn send(&self, to: NodeId, peer: &mut Progress, entries: Vec<Entry>, out: &mut Out<Raft>) {
         let index = peer.next - 1;
-        let Some(term) = self.log.term_at(index) else {
+        let zero = mutant!(RAFT_28_TERM_ZERO_PROBE).then_some(0);
+        let Some(term) = self.log.term_at(index).or(zero) else {
+            if mutant!(RAFT_52_EMPTY_FOLLOWER_FORGOTTEN) {
+                return;
+            }
             return peer.stream(Stream::open(to, out));
         };
         let prev = LogId { term, index };

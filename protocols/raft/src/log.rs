@@ -23,7 +23,7 @@
 //! may skip tickets but never go back, and `stable` takes the greatest (trap 8).
 
 use crate::{Entry, LogId};
-use quorate_base::Ticket;
+use quorate_base::{Ticket, mutant};
 use std::collections::VecDeque;
 
 /// What an entry costs in memory beside its payload, about.
@@ -176,7 +176,9 @@ impl Log {
         while self.cache.back().is_some_and(|entry| entry.index >= from) {
             let entry = self.cache.pop_back().expect("back was just looked at");
             self.cached_bytes -= cost(&entry);
-            self.unapplied_bytes -= cost(&entry);
+            if !mutant!(RAFT_32_COUNTER_LEAKS) {
+                self.unapplied_bytes -= cost(&entry);
+            }
         }
         while self.runs.back().is_some_and(|(first, _)| *first >= from) {
             self.runs.pop_back();
@@ -190,8 +192,9 @@ impl Log {
     /// Lowers what is durable, and what writes under way will make durable, to `index`.
     fn clamp(&mut self, index: u64) {
         self.stable = self.stable.min(index);
+        let believed = if mutant!(RAFT_09_APPEND_ABA) { index + 1 } else { index };
         for (_, reaches) in &mut self.in_flight {
-            *reaches = (*reaches).min(index);
+            *reaches = (*reaches).min(believed);
         }
     }
 
@@ -213,7 +216,9 @@ impl Log {
     /// Every write up to `ticket` is durable. Says whether `stable` advanced.
     pub(crate) fn durable(&mut self, ticket: Ticket) -> bool {
         let before = self.stable;
-        while self.in_flight.front().is_some_and(|(sent, _)| *sent <= ticket) {
+        let exact = mutant!(RAFT_08_SKIPPED_COMPLETION);
+        let covered = |sent: Ticket| if exact { sent == ticket } else { sent <= ticket };
+        while self.in_flight.front().is_some_and(|(sent, _)| covered(*sent)) {
             let (_, reaches) = self.in_flight.pop_front().expect("front was just looked at");
             self.stable = self.stable.max(reaches);
         }

@@ -8,7 +8,7 @@ use crate::read::Forwarded;
 use crate::snapshot::Install;
 use crate::{Config, Event, LogId, Message, Request, Restored, Role, Write};
 use bytes::Bytes;
-use quorate_base::{Dice, Input, Instant, NodeId, Out, Protocol, Ticket};
+use quorate_base::{Dice, Input, Instant, NodeId, Out, Protocol, Ticket, mutant};
 
 /// Bounds of one [`Event::Committed`], so that a restart with a long log does not hand it all over
 /// in one piece.
@@ -99,11 +99,14 @@ impl Raft {
         } = restored;
         let applied = applied.max(base.index);
         assert!(applied <= last_index, "applied {applied} beyond the end {last_index} of the log");
-        let log = Log::restore(base, term_starts, last_index, entries, applied);
+        let mut log = Log::restore(base, term_starts, last_index, entries, applied);
         assert!(log.last().term <= term, "the log is ahead of the restored term {term}");
         // The hint may be newer than the entries that survived; never older than what was applied
         // (trap 33).
         let commit = commit.min(last_index).max(applied);
+        if mutant!(RAFT_33_ROLLED_BACK_AT_RESTART) && commit < last_index {
+            log.truncate(commit + 1);
+        }
         let mut raft = Raft {
             config,
             dice,
@@ -137,7 +140,7 @@ impl Raft {
 
     fn receive(&mut self, now: Instant, from: NodeId, message: Message, out: &mut Out<Raft>) {
         // A message from itself is a forgery or a wiring fault: it has no effect (trap 35).
-        if from == self.config.id {
+        if from == self.config.id && !mutant!(RAFT_35_FORGED_SELF) {
             return;
         }
         match message {
@@ -223,7 +226,17 @@ impl Raft {
     pub(crate) fn write_vote(&mut self, out: &mut Out<Raft>) {
         if self.vote_unwritten {
             self.vote_unwritten = false;
-            self.vote_ticket = out.write(Write::Vote { term: self.term, vote: self.vote });
+            let (term, vote) = (self.term, self.vote);
+            if mutant!(RAFT_04_OWN_VOTE_NOT_WRITTEN) && vote == Some(self.config.id) {
+                self.vote_ticket = out.write(Write::Vote { term, vote: None });
+                return;
+            }
+            if mutant!(RAFT_01_TWO_WRITES) {
+                self.vote_ticket = out.write(Write::Vote { term, vote: None });
+                out.write(Write::Vote { term, vote });
+                return;
+            }
+            self.vote_ticket = out.write(Write::Vote { term, vote });
         }
     }
 
@@ -258,7 +271,7 @@ impl Raft {
                 .expect("entries to apply stay in memory");
             let last = entries.last().expect("the range is not empty").index;
             assert!(last > self.emitted, "given out twice");
-            self.emitted = last;
+            self.emitted = if mutant!(RAFT_31_PAGE_SKIPS) { until } else { last };
             out.event(Event::Committed(entries));
         }
     }

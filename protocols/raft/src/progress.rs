@@ -8,7 +8,7 @@
 //! and lie above `matched`.
 
 use crate::snapshot::Stream;
-use quorate_base::Instant;
+use quorate_base::{Instant, mutant};
 use std::collections::VecDeque;
 
 /// Beats (heartbeat intervals) without progress after which an answering follower is taken to have
@@ -114,7 +114,8 @@ impl Progress {
     /// The follower holds everything up to `matched`. Says whether that is news.
     pub(crate) fn acknowledge(&mut self, matched: u64) -> bool {
         let news = matched > self.matched;
-        self.matched = self.matched.max(matched);
+        let back = mutant!(RAFT_23_MATCHED_GOES_BACK);
+        self.matched = if back { matched } else { self.matched.max(matched) };
         while self.window.front().is_some_and(|last| *last <= self.matched) {
             self.window.pop_front();
         }
@@ -155,6 +156,9 @@ impl Progress {
 
     /// True when an answer to a refused append at `prev` is not a late one (trap 27).
     pub(crate) fn may_refuse(&self, prev: u64) -> bool {
+        if mutant!(RAFT_27_LATE_REFUSAL_REWINDS) {
+            return true;
+        }
         match &self.flow {
             Flow::Probe { .. } => prev > self.matched && prev + 1 == self.next,
             Flow::Replicate => prev > self.matched && prev < self.next,

@@ -5,7 +5,7 @@
 //! change this file and none of its callers.
 
 use crate::Membership;
-use quorate_base::NodeId;
+use quorate_base::{NodeId, mutant};
 
 /// What the answers to a ballot amount to so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +67,9 @@ impl Quorum {
     /// allocated, and there is no order to get wrong (trap 26).
     pub(crate) fn reached(&self, value: impl Fn(NodeId) -> u64) -> u64 {
         let voters = &self.membership.voters;
+        if mutant!(RAFT_26_UNSORTED_QUORUM) {
+            return voters.iter().nth(self.majority() - 1).map_or(0, |voter| value(*voter));
+        }
         voters
             .iter()
             .map(|voter| value(*voter))

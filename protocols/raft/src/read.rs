@@ -15,7 +15,7 @@
 
 use crate::node::{Raft, State};
 use crate::{Event, Message};
-use quorate_base::{Instant, NodeId, Out};
+use quorate_base::{Instant, NodeId, Out, mutant};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -136,9 +136,11 @@ impl Raft {
     pub(crate) fn settle_reads(&mut self, out: &mut Out<Raft>) {
         let me = self.config.id;
         let State::Leader(leader) = &mut self.state else { return };
-        let knows_commit = self.log.term_at(self.commit) == Some(self.term);
+        let knows_commit = self.log.term_at(self.commit) == Some(self.term)
+            || mutant!(RAFT_36_READ_BEFORE_FIRST_COMMIT);
         if !leader.reads.held.is_empty() && knows_commit {
-            leader.reads.round += 1;
+            let reused = mutant!(RAFT_37_ROUND_REUSED) && leader.reads.round > 0;
+            leader.reads.round += u64::from(!reused);
             let round = leader.reads.round;
             let readers = std::mem::take(&mut leader.reads.held);
             leader.reads.rounds.push_back(Round { round, index: self.commit, readers });

@@ -18,7 +18,7 @@ use crate::progress::Flow;
 use crate::quorum::Quorum;
 use crate::{Event, LogId, Message, SnapshotMeta, Write};
 use bytes::Bytes;
-use quorate_base::{Instant, NodeId, Out};
+use quorate_base::{Instant, NodeId, Out, mutant};
 
 /// The body of [`Message::SnapshotChunk`].
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -166,6 +166,10 @@ impl Raft {
         chunk: Chunk,
         out: &mut Out<Raft>,
     ) {
+        let stands = matches!(self.state, State::PreCandidate(_) | State::Candidate(_));
+        if stands && mutant!(RAFT_20_CANDIDATE_REFUSES_SNAPSHOT) {
+            return;
+        }
         if !self.follow(now, from, term, out) {
             // Any answer of the newer term ends the old leader's reign.
             return out.send(from, Message::HeartbeatReply { term: self.term, round: 0 });

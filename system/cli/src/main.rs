@@ -4,6 +4,9 @@
 //! talk to a cluster as any client would, with etcdctl's names, flags, output and exit codes; called through a link named
 //! `etcdctl` the binary offers only them.
 
+#[cfg(quorate_mutants)]
+compile_error!("mutants never ship: `quorate` is built without --cfg quorate_mutants");
+
 mod columns;
 mod ctl;
 mod local;
