@@ -1,0 +1,78 @@
+//! Transactions: which isolation level does a history keep?
+//!
+//! A database promises more than single objects keep: transactions that read and write several objects are isolated from each
+//! other. Adya (1999) defines how well by cycles: transactions are nodes; an edge says that one wrote what the other replaced
+//! (*ww*), wrote what the other read (*wr*), or read what the other replaced (*rw*). Serializability is the absence of
+//! cycles, and weaker levels allow some kinds of them. The order of versions, on which all edges rest, is inside the database;
+//! Elle (Kingsbury and Alvaro, VLDB 2020) infers it from what clients see.
+//!
+//! # Layout
+//!
+//! - [`level`]: anomalies and levels by name, and which level forbids what.
+//! - `input`: transactions out of events.
+//! - `append`: lists, where every read tells the whole order.
+//! - `register`: registers with unique values, where the order is known in part.
+//! - `serial`: registers again: is there a serial order? The search that closes the gap.
+//! - `deps`: the graph; `cycles`: the kinds of cycles; `findings`: the words.
+//!
+//! # Caveats
+//!
+//! For lists the verdict about serializable levels is exact, given that every element is appended once. For weaker levels, and for
+//! registers below serializability, a "yes" means that the inferred dependencies show no anomaly; the database may have ordered
+//! versions worse than anybody could see.
+
+pub mod level;
+
+mod append;
+mod cycles;
+mod deps;
+mod findings;
+mod input;
+
+use crate::history::History;
+use crate::limits::{Meter, Options};
+use crate::verdict::{HistoryError, Reason, Report, Verdict};
+use findings::Findings;
+use input::{Objects, Txns};
+
+/// Judges transactions that append to lists and read them.
+///
+/// # Errors
+///
+/// The history holds other operations than transactions on lists.
+pub fn list_append(history: &History, options: &Options) -> Result<Report, HistoryError> {
+    let meter = Meter::start(options);
+    let txns = Txns::read(history, Objects::Lists)?;
+    let decided = decide_lists(history, &txns, options, &meter);
+    Ok(report(&txns, decided))
+}
+
+fn decide_lists(history: &History, txns: &Txns, options: &Options, meter: &Meter) -> Result<Verdict, Reason> {
+    let mut findings = Findings::default();
+    let mut deps = append::analyse(txns, &mut findings)?;
+    deps.add_orders(txns);
+    cycles::search(&deps, &mut findings, meter)?;
+    verdict(history, txns, &findings, options)
+}
+
+/// The verdict on what was found.
+fn verdict(history: &History, txns: &Txns, findings: &Findings, options: &Options) -> Result<Verdict, Reason> {
+    if let Some(refusal) = findings.refusal(options.level, history, txns) {
+        return Ok(Verdict::No(refusal));
+    }
+    if findings.incomplete {
+        return Err(Reason::Undecidable(format!(
+            "there are cycles of dependencies, too many to find out which kinds; none that was found breaks {}",
+            options.level
+        )));
+    }
+    Ok(Verdict::Yes)
+}
+
+fn report(txns: &Txns, decided: Result<Verdict, Reason>) -> Report {
+    let mut report = Report::new(decided.unwrap_or_else(Verdict::Unknown));
+    report.figures.push(("transactions", txns.len() as u64));
+    report.figures.push(("micro-operations", txns.micro_count() as u64));
+    report.figures.push(("keys", txns.keys.len() as u64));
+    report
+}
