@@ -12,7 +12,8 @@
 //! - [`verdict`]: yes, no with the reason, or unknown with the reason; what a judge reports.
 //! - [`limits`]: bounds on time and memory, and the gauge that a progress bar reads.
 //! - [`model`]: the registry of judges by name. A judge that is in the registry is on the command line.
-//! - `linear`: linearizability of single objects.
+//! - [`linear`]: linearizability of single objects.
+//! - [`txn`]: isolation of transactions, on lists and on registers.
 //!
 //! # Caveats
 //!
@@ -23,7 +24,12 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod access;
+mod graph;
 pub mod history;
 pub mod limits;
+pub mod linear;
 pub mod model;
+pub mod read;
+pub mod txn;
 pub mod verdict;

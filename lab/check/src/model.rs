@@ -4,6 +4,7 @@
 
 use crate::history::History;
 use crate::limits::Options;
+use crate::linear;
 use crate::verdict::{HistoryError, Report};
 
 /// A judge by name.
@@ -20,7 +21,12 @@ pub struct Model {
 }
 
 /// All judges, in the order of `--list-models`.
-pub const MODELS: &[Model] = &[];
+pub const MODELS: &[Model] = &[Model {
+    name: "register",
+    about: "linearizable registers with compare-and-set",
+    operations: "read -> value\nwrite value\ncas [expected new]",
+    check: linear::judge::<linear::register::Register>,
+}];
 
 /// The judge of that name.
 pub fn find(name: &str) -> Option<&'static Model> {

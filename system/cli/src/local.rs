@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{node, serve, status, up};
+use crate::{check, node, serve, status, up};
 
 /// The names of the commands below, by which a command line is told from one of [`crate::ctl`].
-pub const NAMES: &[&str] = &["serve", "up", "status", "node"];
+pub const NAMES: &[&str] = &["serve", "up", "status", "node", "check"];
 
 #[derive(Parser)]
 #[command(name = "quorate", version, about = "Runs and looks after members on this machine.")]
@@ -30,6 +30,8 @@ enum Command {
     Status(status::StatusArguments),
     /// Stop, kill, pause or cut off members of the local cluster
     Node(node::NodeArguments),
+    /// Judge histories that clients recorded: was it what the system promises?
+    Check(check::CheckArguments),
 }
 
 /// Runs the command that the arguments name.
@@ -42,6 +44,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Up(arguments) => up::main(&arguments),
         Command::Status(arguments) => status::main(&arguments),
         Command::Node(arguments) => node::main(arguments),
+        Command::Check(arguments) => check::main(&arguments),
     }
 }
 

@@ -7,6 +7,7 @@
 #[cfg(quorate_mutants)]
 compile_error!("mutants never ship: `quorate` is built without --cfg quorate_mutants");
 
+mod check;
 mod columns;
 mod ctl;
 mod local;
