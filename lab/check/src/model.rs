@@ -21,12 +21,46 @@ pub struct Model {
 }
 
 /// All judges, in the order of `--list-models`.
-pub const MODELS: &[Model] = &[Model {
-    name: "register",
-    about: "linearizable registers with compare-and-set",
-    operations: "read -> value\nwrite value\ncas [expected new]",
-    check: linear::judge::<linear::register::Register>,
-}];
+pub const MODELS: &[Model] = &[
+    Model {
+        name: "register",
+        about: "linearizable registers with compare-and-set",
+        operations: "read -> value\nwrite value\ncas [expected new]",
+        check: linear::judge::<linear::register::Register>,
+    },
+    Model {
+        name: "key-value",
+        about: "linearizable keys with values that can be replaced and appended to",
+        operations: "get -> value\nput value\nappend string",
+        check: linear::judge::<linear::key_value::KeyValue>,
+    },
+    Model {
+        name: "counter",
+        about: "linearizable counters",
+        operations: "read -> number\nadd change\nincrement\ndecrement\nadd-and-get change -> number",
+        check: linear::judge::<linear::counter::Counter>,
+    },
+    Model {
+        name: "lock",
+        about: "mutual exclusion with growing tokens: only its holder gives a lock back",
+        operations: "acquire -> token\nrelease\nwrite token (ok: taken, fail: refused)",
+        check: linear::judge::<linear::lock::Lock>,
+    },
+    Model {
+        name: "fenced-lock",
+        about: "locks that may be lost at any time, and a resource that takes no write of an old holder",
+        operations: "acquire -> token\nrelease\nwrite token (ok: taken, fail: refused)",
+        check: linear::judge::<linear::lock::FencedLock>,
+    },
+    Model {
+        name: "etcd",
+        about: "a linearizable store with etcd's revisions, which must tell one order of all writes",
+        operations: "put value -> {revision}\nget -> {revision value mod_revision version}\n\
+            delete -> {revision deleted}\n\
+            txn {compare then else} -> {revision succeeded answers}",
+        check: linear::judge::<linear::etcd::Etcd>,
+    },
+];
 
 /// The judge of that name.
 pub fn find(name: &str) -> Option<&'static Model> {

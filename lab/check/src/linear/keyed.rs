@@ -43,7 +43,8 @@ impl Keyed<'_> {
 }
 
 /// Splits a history into one part per key and reads each operation with `read`, which returns `None` for operations that say
-/// nothing. `reader` is the function whose invocation carries no value, by which pairs `[key value]` are recognised.
+/// nothing. `readers` are the functions whose invocations carry no value, by which
+/// pairs `[key value]` are recognised.
 ///
 /// # Errors
 ///
@@ -51,10 +52,10 @@ impl Keyed<'_> {
 pub fn keyed<S: Spec + Default>(
     history: &History,
     operations: &[Operation],
-    reader: &str,
+    readers: &[&str],
     mut read: impl FnMut(&mut S, &Keyed) -> Result<Option<S::Op>, HistoryError>,
 ) -> Result<Vec<Part<S>>, HistoryError> {
-    let has_pairs = has_pairs(history, operations, reader);
+    let has_pairs = has_pairs(history, operations, readers);
     let mut parts: Vec<Part<S>> = Vec::new();
     let mut places: BTreeMap<&Value, usize> = BTreeMap::new();
     for (number, operation) in operations.iter().enumerate() {
@@ -89,7 +90,7 @@ pub fn item<Op>(op: Op, number: usize, operation: &Operation) -> Item<Op> {
 }
 
 /// Whether the values are pairs of a key and a value: no event has a key, every invocation carries a pair, and a read carries `[key nil]`.
-fn has_pairs(history: &History, operations: &[Operation], reader: &str) -> bool {
+fn has_pairs(history: &History, operations: &[Operation], readers: &[&str]) -> bool {
     let mut has_read = false;
     for operation in operations {
         let event = &history.events[operation.start];
@@ -97,7 +98,7 @@ fn has_pairs(history: &History, operations: &[Operation], reader: &str) -> bool 
         if !event.key.is_nil() {
             return false;
         }
-        has_read |= &*event.f == reader && value.is_nil();
+        has_read |= readers.contains(&&*event.f) && value.is_nil();
     }
     has_read
 }

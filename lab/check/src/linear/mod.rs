@@ -6,10 +6,14 @@
 //! To add an object: a module with its operations, `impl Spec` and `impl Object`, a line in [`crate::model::MODELS`], and a
 //! generator in `tests/linear`, which compares search, shortcut and brute force.
 
+pub mod counter;
+pub mod etcd;
 pub mod interner;
 mod judge;
+pub mod key_value;
 pub mod keyed;
 mod links;
+pub mod lock;
 pub mod register;
 pub mod search;
 mod seen;

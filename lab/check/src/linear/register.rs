@@ -75,7 +75,7 @@ impl Object for Register {
         history: &History,
         operations: &[Operation],
     ) -> Result<Vec<Part<Register>>, HistoryError> {
-        keyed(history, operations, "read", |register: &mut Register, operation| {
+        keyed(history, operations, &["read"], |register: &mut Register, operation| {
             register.values.number(&Value::Nil);
             read_one(register, operation)
         })

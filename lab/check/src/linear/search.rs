@@ -294,7 +294,7 @@ impl<'a, S: Spec> Search<'a, S> {
             let op = self.op(operation);
             if !self.spec.is_pure(op) {
                 self.propose(operation, frame.candidates);
-            } else if self.spec.step(self.states.get(frame.state), op).is_some() {
+            } else if self.spec.allows(self.states.get(frame.state), op) {
                 self.take(operation);
                 continue;
             }

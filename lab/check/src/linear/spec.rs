@@ -22,6 +22,11 @@ pub trait Spec: Sync {
     /// The state after the operation, or `None` if its answer is impossible in this state.
     fn step(&self, state: &Self::State, op: &Self::Op) -> Option<Self::State>;
 
+    /// Whether [`Spec::step`] would give a state; cheaper where making one costs.
+    fn allows(&self, state: &Self::State, op: &Self::Op) -> bool {
+        self.step(state, op).is_some()
+    }
+
     /// Whether the operation leaves *every* state in which it is possible as it was. The search takes such operations as soon as it can.
     fn is_pure(&self, op: &Self::Op) -> bool;
 

@@ -1,0 +1,1 @@
+//! Histories in files, with known verdicts.
