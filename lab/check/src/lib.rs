@@ -13,6 +13,7 @@
 //! - [`limits`]: bounds on time and memory, and the gauge that a progress bar reads.
 //! - [`model`]: the registry of judges by name. A judge that is in the registry is on the command line.
 //! - [`linear`]: linearizability of single objects.
+//! - [`causal`]: causal consistency and the session guarantees.
 //! - [`txn`]: isolation of transactions, on lists and on registers.
 //!
 //! # Caveats
@@ -25,11 +26,13 @@
 #![warn(missing_docs)]
 
 mod access;
+pub mod causal;
 mod graph;
 pub mod history;
 pub mod limits;
 pub mod linear;
 pub mod model;
 pub mod read;
+mod registers;
 pub mod txn;
 pub mod verdict;

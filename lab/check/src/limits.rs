@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::txn::level::Level;
 use crate::verdict::Reason;
 
 /// How far a judge has come, readable from another thread. The unit is the judge's own (operations, mostly).
@@ -43,15 +44,17 @@ pub struct Options {
     pub memory: Option<usize>,
     /// Whether to draw a page.
     pub page: bool,
+    /// The isolation level that judges of transactions hold the history against.
+    pub level: Level,
     /// Where to say how far it has come.
     pub gauge: Arc<Gauge>,
 }
 
 impl Default for Options {
-    /// One minute, 2 GiB, no page.
+    /// One minute, 2 GiB, no page, strict serializability.
     fn default() -> Options {
         let (time, memory) = (Some(Duration::from_secs(60)), Some(2 << 30));
-        Options { time, memory, page: false, gauge: Arc::new(Gauge::default()) }
+        Options { time, memory, page: false, level: Level::default(), gauge: Arc::default() }
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! To add a judge, add a line to [`MODELS`]: the command line, its help and `--list-models` follow.
 
+use crate::causal;
 use crate::history::History;
 use crate::limits::Options;
 use crate::linear;
+use crate::txn;
 use crate::verdict::{HistoryError, Report};
 
 /// A judge by name.
@@ -19,6 +21,13 @@ pub struct Model {
     /// The judge. An error is about a history that it cannot use, at its position.
     pub check: fn(&History, &Options) -> Result<Report, HistoryError>,
 }
+
+/// Registers with unique values; the judges without real time.
+const REGISTERS: &str = "read -> value\nwrite value\ncas [expected new]\ntxn [[:r key nil] [:w key value]] -> [[:r key value] [:w key value]]";
+
+/// Transactions on lists.
+const LISTS: &str =
+    "txn [[:append key value] [:r key nil]] -> [[:append key value] [:r key [values]]]";
 
 /// All judges, in the order of `--list-models`.
 pub const MODELS: &[Model] = &[
@@ -59,6 +68,60 @@ pub const MODELS: &[Model] = &[
             delete -> {revision deleted}\n\
             txn {compare then else} -> {revision succeeded answers}",
         check: linear::judge::<linear::etcd::Etcd>,
+    },
+    Model {
+        name: "causal",
+        about: "causal consistency (CC): no read contradicts its causal past",
+        operations: REGISTERS,
+        check: causal::causal,
+    },
+    Model {
+        name: "causal-convergence",
+        about: "CC, and all agree on the order of concurrent writes (CCv)",
+        operations: REGISTERS,
+        check: causal::causal_convergence,
+    },
+    Model {
+        name: "causal-memory",
+        about: "CC, and each session fits what it knows into one order (CM)",
+        operations: REGISTERS,
+        check: causal::causal_memory,
+    },
+    Model {
+        name: "read-your-writes",
+        about: "what a session wrote is known to its later reads",
+        operations: REGISTERS,
+        check: causal::read_your_writes,
+    },
+    Model {
+        name: "monotonic-reads",
+        about: "what a session saw, its later reads know",
+        operations: REGISTERS,
+        check: causal::monotonic_reads,
+    },
+    Model {
+        name: "monotonic-writes",
+        about: "who sees a write sees those its session made before",
+        operations: REGISTERS,
+        check: causal::monotonic_writes,
+    },
+    Model {
+        name: "writes-follow-reads",
+        about: "who sees a write sees what its session had read before",
+        operations: REGISTERS,
+        check: causal::writes_follow_reads,
+    },
+    Model {
+        name: "pipelined-ram",
+        about: "read your writes, monotonic reads and monotonic writes together",
+        operations: REGISTERS,
+        check: causal::pipelined_ram,
+    },
+    Model {
+        name: "list-append",
+        about: "transactions that append to lists, at --level",
+        operations: LISTS,
+        check: txn::list_append,
     },
 ];
 

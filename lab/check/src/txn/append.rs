@@ -7,10 +7,10 @@
 
 use std::collections::HashMap;
 
+use crate::access::{Micro, MicroKind, NONE, Quick, Txns};
 use crate::history::Outcome;
 use crate::txn::deps::{Dep, Deps};
 use crate::txn::findings::{Evidence, Findings};
-use crate::txn::input::{Micro, MicroKind, NONE, Quick, Txns};
 use crate::txn::level::Anomaly;
 use crate::verdict::Reason;
 
@@ -75,14 +75,16 @@ struct Analysis<'a> {
 impl<'a> Analysis<'a> {
     fn index(txns: &'a Txns) -> Result<Analysis<'a>, Reason> {
         let mut appends: Vec<Append> = Vec::with_capacity(txns.micro_count() / 2);
-        let mut places = HashMap::with_capacity_and_hasher(txns.micro_count() / 2, Quick::default());
+        let mut places =
+            HashMap::with_capacity_and_hasher(txns.micro_count() / 2, Quick::default());
         let mut reads = Vec::with_capacity(txns.micro_count() / 2);
         for txn in 0..txns.len() as u32 {
             let micros = txns.micros(txn);
             for (place, &Micro { key, kind }) in micros.iter().enumerate() {
                 let appended = |micros: &[Micro]| {
                     let mut others = micros.iter();
-                    others.any(|other| other.key == key && matches!(other.kind, MicroKind::Append(_)))
+                    others
+                        .any(|other| other.key == key && matches!(other.kind, MicroKind::Append(_)))
                 };
                 match kind {
                     MicroKind::Append(value) => {
@@ -102,7 +104,10 @@ impl<'a> Analysis<'a> {
                         let updates = appended(&micros[place..]);
                         reads.push((key, Read { txn, list: (first, end), external, updates }));
                     }
-                    MicroKind::Write(_) | MicroKind::Value(_) | MicroKind::Unknown => {}
+                    MicroKind::Write(_)
+                    | MicroKind::Value(_)
+                    | MicroKind::Not(_)
+                    | MicroKind::Unknown => {}
                 }
             }
         }
@@ -138,7 +143,8 @@ impl<'a> Analysis<'a> {
                 findings.add(Anomaly::Phantom, || {
                     let (value, key) = (self.txns.values.show(value), self.txns.keys.name(key));
                     let reader = longest.txn;
-                    let sentence = format!("T{reader} read {value} of {key}, which nobody appended");
+                    let sentence =
+                        format!("T{reader} read {value} of {key}, which nobody appended");
                     Evidence::Sentence(sentence, vec![reader])
                 });
                 slots.push((NONE, NONE));
@@ -202,7 +208,9 @@ impl<'a> Analysis<'a> {
             if !read.external {
                 continue;
             }
-            if let Some((slot, place)) = slots[..list.len()].last().filter(|(_, place)| *place != NONE) {
+            if let Some((slot, place)) =
+                slots[..list.len()].last().filter(|(_, place)| *place != NONE)
+            {
                 let append = self.appends[*place as usize];
                 if !append.last && append.txn != read.txn {
                     let what = "then appended to it again";
@@ -286,7 +294,8 @@ impl<'a> Analysis<'a> {
         let append = self.appends[place as usize];
         let (value, key) = (self.txns.values.show(append.value), self.txns.keys.name(key));
         let writer = append.txn;
-        let sentence = format!("T{reader} read {value} of {key}, which T{writer} appended, and {what}");
+        let sentence =
+            format!("T{reader} read {value} of {key}, which T{writer} appended, and {what}");
         Evidence::Sentence(sentence, vec![writer, reader])
     }
 
@@ -295,7 +304,8 @@ impl<'a> Analysis<'a> {
             format!("up to {}", self.txns.values.show(*value))
         });
         let key = self.txns.keys.name(key);
-        let sentence = format!("T{one} and T{other} both read {key} {version} and both appended to it");
+        let sentence =
+            format!("T{one} and T{other} both read {key} {version} and both appended to it");
         Evidence::Sentence(sentence, vec![one, other])
     }
 }
@@ -341,7 +351,10 @@ fn internal(txns: &Txns, findings: &mut Findings) {
                         expected.extend_from_slice(txns.list((first, last)));
                         whole = true;
                     }
-                    MicroKind::Write(_) | MicroKind::Value(_) | MicroKind::Unknown => {}
+                    MicroKind::Write(_)
+                    | MicroKind::Value(_)
+                    | MicroKind::Not(_)
+                    | MicroKind::Unknown => {}
                 }
             }
             let fits = if whole { list == expected } else { list.ends_with(&expected) };

@@ -5,9 +5,9 @@
 //! writers, which do the same for anti-dependencies. Only transactions that took part are given edges: committed ones, and
 //! those of unknown outcome whose writes were seen.
 
+use crate::access::{NONE, Txns};
 use crate::graph::{Edge, Graph, Step};
 use crate::history::Outcome;
-use crate::txn::input::{NONE, Txns};
 
 /// What an edge stands for. The number is part of the label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What was found, and how a refusal is worded.
 
+use crate::access::{MicroKind, NONE, Txns};
 use crate::history::{History, Outcome};
 use crate::txn::deps::{Dep, Slot};
-use crate::txn::input::{MicroKind, NONE, Txns};
 use crate::txn::level::{Anomaly, Level};
 use crate::verdict::Refusal;
 
@@ -146,7 +146,9 @@ impl Words<'_> {
     fn whole(&self, txn: u32) -> String {
         let record = &self.txns.txns[txn as usize];
         let event = match record.end {
-            end if end != NONE && record.outcome == Outcome::Ok => &self.history.events[end as usize],
+            end if end != NONE && record.outcome == Outcome::Ok => {
+                &self.history.events[end as usize]
+            }
             _ => &self.history.events[record.start as usize],
         };
         let outcome = match record.outcome {
@@ -175,12 +177,19 @@ impl Words<'_> {
             };
         };
         let key = self.txns.keys.name(slot.key);
-        let (value, before) = (self.txns.values.show(slot.value), self.txns.values.show(slot.before));
+        let (value, before) =
+            (self.txns.values.show(slot.value), self.txns.values.show(slot.before));
         match dep {
-            Dep::Wr => format!("T{to} read {value} of {key}, which T{from} {verb}", verb = self.verb(from, Some(slot))),
+            Dep::Wr => format!(
+                "T{to} read {value} of {key}, which T{from} {verb}",
+                verb = self.verb(from, Some(slot))
+            ),
             Dep::Ww => format!("T{to} {verb} {value} to {key} after {before} of T{from}"),
             Dep::Rw | Dep::Via => {
-                format!("T{from} read {key} as {}, before T{to} {verb} {value}", self.seen(from, slot.key))
+                format!(
+                    "T{from} read {key} as {}, before T{to} {verb} {value}",
+                    self.seen(from, slot.key)
+                )
             }
             Dep::RwProcess => format!(
                 "T{from} read {key} as {}, and T{to}, later in the process that wrote it, {verb} {value}",
@@ -208,9 +217,10 @@ impl Words<'_> {
                     .collect();
                 format!("[{}]", items.join(" "))
             }
-            Some(MicroKind::Append(_) | MicroKind::Write(_) | MicroKind::Unknown) | None => {
-                "it was".to_string()
-            }
+            Some(
+                MicroKind::Append(_) | MicroKind::Write(_) | MicroKind::Not(_) | MicroKind::Unknown,
+            )
+            | None => "it was".to_string(),
         }
     }
 
@@ -218,6 +228,10 @@ impl Words<'_> {
         let key = slot.map_or(NONE, |slot| slot.key);
         let appends = |kind| matches!(kind, MicroKind::Append(_));
         let mut micros = self.txns.micros(txn).iter();
-        if micros.any(|micro| micro.key == key && appends(micro.kind)) { "appended" } else { "wrote" }
+        if micros.any(|micro| micro.key == key && appends(micro.kind)) {
+            "appended"
+        } else {
+            "wrote"
+        }
     }
 }

@@ -9,7 +9,6 @@
 //! # Layout
 //!
 //! - [`level`]: anomalies and levels by name, and which level forbids what.
-//! - `input`: transactions out of events.
 //! - `append`: lists, where every read tells the whole order.
 //! - `register`: registers with unique values, where the order is known in part.
 //! - `serial`: registers again: is there a serial order? The search that closes the gap.
@@ -27,13 +26,12 @@ mod append;
 mod cycles;
 mod deps;
 mod findings;
-mod input;
 
+use crate::access::{Objects, Txns};
 use crate::history::History;
 use crate::limits::{Meter, Options};
 use crate::verdict::{HistoryError, Reason, Report, Verdict};
 use findings::Findings;
-use input::{Objects, Txns};
 
 /// Judges transactions that append to lists and read them.
 ///
@@ -47,7 +45,12 @@ pub fn list_append(history: &History, options: &Options) -> Result<Report, Histo
     Ok(report(&txns, decided))
 }
 
-fn decide_lists(history: &History, txns: &Txns, options: &Options, meter: &Meter) -> Result<Verdict, Reason> {
+fn decide_lists(
+    history: &History,
+    txns: &Txns,
+    options: &Options,
+    meter: &Meter,
+) -> Result<Verdict, Reason> {
     let mut findings = Findings::default();
     let mut deps = append::analyse(txns, &mut findings)?;
     deps.add_orders(txns);
@@ -56,7 +59,12 @@ fn decide_lists(history: &History, txns: &Txns, options: &Options, meter: &Meter
 }
 
 /// The verdict on what was found.
-fn verdict(history: &History, txns: &Txns, findings: &Findings, options: &Options) -> Result<Verdict, Reason> {
+fn verdict(
+    history: &History,
+    txns: &Txns,
+    findings: &Findings,
+    options: &Options,
+) -> Result<Verdict, Reason> {
     if let Some(refusal) = findings.refusal(options.level, history, txns) {
         return Ok(Verdict::No(refusal));
     }

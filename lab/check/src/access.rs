@@ -1,7 +1,8 @@
-//! Transactions out of events: numbers instead of values, flat arrays instead of trees.
+//! What operations read and wrote: transactions out of events, with numbers instead of values and flat arrays instead of trees.
 //!
 //! A transaction is an operation `txn` whose value is a list of micro-operations, `[:append x 3]`, `[:r y [1 2]]`, `[:w x 3]`.
-//! Values that are small integers stand for themselves, all others get numbers from a table, so that a list of ten thousand
+//! A single `read`, `write` or `cas` of a register is a transaction of its own; its key is the event's, or the first of a pair
+//! where all values are pairs `[key value]` (Jepsen's independent keys). Values that are small integers stand for themselves, all others get numbers from a table, so that a list of ten thousand
 //! elements is compared as memory. Of a transaction that failed or whose outcome is unknown the invocation is kept: what it would have written.
 
 use std::collections::HashMap;
@@ -50,7 +51,7 @@ impl BuildHasher for Quick {
 }
 
 /// Numbers for values.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Numbers {
     small: HashMap<i64, u32, Quick>,
     other: HashMap<Value, u32>,
@@ -135,6 +136,8 @@ pub(crate) enum MicroKind {
     Write(u32),
     /// Read this value of a register ([`NONE`]: nil).
     Value(u32),
+    /// Found the register to hold something else than this value.
+    Not(u32),
     /// A read whose answer is not known.
     Unknown,
 }
@@ -181,47 +184,152 @@ impl Txns {
         let operations = history.operations()?;
         let mut txns = Txns { events: history.events.len(), ..Txns::default() };
         txns.txns.reserve(operations.len());
+        let has_pairs = objects == Objects::Registers && has_pairs(history, &operations);
         for operation in &operations {
-            txns.add(history, operation, objects)?;
+            let first = txns.micros.len() as u32;
+            if matches!(&*history.events[operation.start].f, "txn" | "transaction") {
+                txns.add(history, operation, objects)?;
+            } else {
+                txns.add_single(history, operation, objects, has_pairs)?;
+            }
+            txns.close(history, operation, first)?;
         }
         Ok(txns)
     }
 
-    fn add(&mut self, history: &History, operation: &Operation, objects: Objects) -> Result<(), HistoryError> {
-        let invoke = &history.events[operation.start];
-        if !matches!(&*invoke.f, "txn" | "transaction") {
-            let message = format!("this judge understands txn, not {}", invoke.f);
-            return Err(HistoryError::at(invoke, message));
+    /// Every micro-operation as a transaction of its own, for judges that know no transactions. Of transactions that did not commit for
+    /// certain the writes alone are kept: each may have happened.
+    pub(crate) fn flattened(&self) -> Txns {
+        let mut flat = Txns { txns: Vec::with_capacity(self.micros.len()), ..Txns::default() };
+        flat.micros = self.micros.clone();
+        flat.elements = self.elements.clone();
+        flat.keys = self.keys.clone();
+        flat.values = self.values.clone();
+        flat.events = self.events;
+        for txn in &self.txns {
+            for place in txn.first..txn.last {
+                flat.txns.push(Txn { first: place, last: place + 1, ..*txn });
+            }
         }
+        flat
+    }
+
+    fn add(
+        &mut self,
+        history: &History,
+        operation: &Operation,
+        objects: Objects,
+    ) -> Result<(), HistoryError> {
+        let invoke = &history.events[operation.start];
         let ok = operation.outcome == Outcome::Ok;
         let event = match operation.end {
             Some(end) if ok => &history.events[end],
             Some(_) | None => invoke,
         };
-        let first = self.micros.len() as u32;
         let Some(micros) = event.value.as_list() else {
-            let message = format!("a transaction is a list of micro-operations, not {}", event.value);
+            let message =
+                format!("a transaction is a list of micro-operations, not {}", event.value);
             return Err(HistoryError::at(event, message));
         };
         for micro in micros {
             let micro = self.micro(event, micro, objects, ok)?;
             self.micros.push(micro);
         }
+        Ok(())
+    }
+
+    /// A single operation on a register.
+    fn add_single(
+        &mut self,
+        history: &History,
+        operation: &Operation,
+        objects: Objects,
+        has_pairs: bool,
+    ) -> Result<(), HistoryError> {
+        let invoke = &history.events[operation.start];
+        let f = &*invoke.f;
+        if objects == Objects::Lists {
+            let message = format!("this judge understands txn, not {f}");
+            return Err(HistoryError::at(invoke, message));
+        }
+        let answer = operation.end.map(|end| &history.events[end]);
+        let (key, argument) = if has_pairs { pair(invoke)? } else { (&invoke.key, &invoke.value) };
+        let key = self.keys.key(key);
+        let ok = operation.outcome == Outcome::Ok;
+        match f {
+            "read" | "get" => {
+                let kind = match answer.filter(|_| ok) {
+                    Some(event) if has_pairs => MicroKind::Value(self.values.value(pair(event)?.1)),
+                    Some(event) => MicroKind::Value(self.values.value(&event.value)),
+                    None => MicroKind::Unknown,
+                };
+                self.micros.push(Micro { key, kind });
+            }
+            "write" | "put" if argument.is_nil() => {
+                return Err(HistoryError::at(
+                    invoke,
+                    "a write of nil, which stands for never written",
+                ));
+            }
+            "write" | "put" => {
+                let kind = MicroKind::Write(self.values.value(argument));
+                self.micros.push(Micro { key, kind });
+            }
+            "cas" => {
+                let Some([expected, new]) = argument.as_list() else {
+                    return Err(HistoryError::at(invoke, "cas is invoked with [expected new]"));
+                };
+                let refused = operation.outcome == Outcome::Fail
+                    && answer.is_some_and(|event| event.error.is_nil());
+                let expected = self.values.value(expected);
+                if refused {
+                    self.micros.push(Micro { key, kind: MicroKind::Not(expected) });
+                    return Ok(());
+                }
+                let write = MicroKind::Write(self.values.value(new));
+                self.micros.push(Micro { key, kind: MicroKind::Value(expected) });
+                self.micros.push(Micro { key, kind: write });
+            }
+            f => {
+                let message = format!("this judge understands read, write, cas and txn, not {f}");
+                return Err(HistoryError::at(invoke, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction whose micro-operations begin at `first`.
+    fn close(
+        &mut self,
+        history: &History,
+        operation: &Operation,
+        first: u32,
+    ) -> Result<(), HistoryError> {
+        let event = &history.events[operation.start];
         if self.micros.len() >= TABLE as usize || self.elements.len() >= TABLE as usize {
             return Err(HistoryError::at(event, "more than 2^31 micro-operations or elements"));
         }
+        // A refused compare-and-set is an answer like any other.
+        let refused = matches!(self.micros.last(), Some(Micro { kind: MicroKind::Not(_), .. }));
+        let outcome = if refused { Outcome::Ok } else { operation.outcome };
         self.txns.push(Txn {
-            process: invoke.process,
+            process: event.process,
             start: operation.start as u32,
             end: operation.end.map_or(NONE, |end| end as u32),
-            outcome: operation.outcome,
+            outcome,
             first,
             last: self.micros.len() as u32,
         });
         Ok(())
     }
 
-    fn micro(&mut self, event: &Event, micro: &Value, objects: Objects, ok: bool) -> Result<Micro, HistoryError> {
+    fn micro(
+        &mut self,
+        event: &Event,
+        micro: &Value,
+        objects: Objects,
+        ok: bool,
+    ) -> Result<Micro, HistoryError> {
         let parts = micro.as_list().unwrap_or(&[]);
         let wrong = || {
             let form = match objects {
@@ -241,7 +349,8 @@ impl Txns {
                 MicroKind::Write(self.values.value(value))
             }
             (Some("r" | "read"), Objects::Lists) => {
-                let items: &[Value] = if value.is_nil() { &[] } else { value.as_list().ok_or_else(wrong)? };
+                let items: &[Value] =
+                    if value.is_nil() { &[] } else { value.as_list().ok_or_else(wrong)? };
                 let first = self.elements.len() as u32;
                 for item in items {
                     let number = self.values.value(item);
@@ -284,5 +393,30 @@ impl Txns {
     /// Whether a transaction committed for certain.
     pub(crate) fn is_ok(&self, txn: u32) -> bool {
         self.txns[txn as usize].outcome == Outcome::Ok
+    }
+}
+
+/// Whether the values of single operations are pairs of a key and a value: no event has a key, every value is a pair, and a read is
+/// invoked with `[key nil]`.
+fn has_pairs(history: &History, operations: &[Operation]) -> bool {
+    let mut has_read = false;
+    for operation in operations {
+        let event = &history.events[operation.start];
+        let Some([_, value]) = event.value.as_list() else { return false };
+        if !event.key.is_nil() {
+            return false;
+        }
+        has_read |= matches!(&*event.f, "read" | "get") && value.is_nil();
+    }
+    has_read
+}
+
+fn pair(event: &Event) -> Result<(&Value, &Value), HistoryError> {
+    match event.value.as_list() {
+        Some([key, value]) => Ok((key, value)),
+        Some(_) | None => {
+            let message = format!("a pair of a key and a value, as elsewhere, not {}", event.value);
+            Err(HistoryError::at(event, message))
+        }
     }
 }
