@@ -5,17 +5,16 @@
 //! then it may still happen, once. What a client knows (the newest revision that it was told, its
 //! place in the watch) outlives its connections, as it does in the product's client.
 
-use crate::machine::App;
 use crate::oracles::history::History;
 use crate::oracles::{Violation, expect};
-use crate::server::{PATIENCE, ask, number};
+use crate::replica::machine::App;
+use crate::server::{PATIENCE, ServerWorld, ask, number};
 use crate::store_app::{Commands, News};
 use crate::swarm::{Plan, Sabotage};
 use crate::watcher::{Watching, watch};
-use crate::world::{Event, World};
 use bytes::Bytes;
 use quorate_base::{Dice, Instant, NodeId};
-use quorate_node::{Ask, Node, Request};
+use quorate_node::{Ask, Request};
 use quorate_store::{
     Action, Command, Compare, CompareResult, CompareTarget, Delete, KeyRange, OpId, Put, Range,
     Txn, TxnOp,
@@ -43,7 +42,7 @@ enum Waiting {
         at: NodeId,
         since: Instant,
         /// When it was asked for first: an earlier copy may be the one that is applied.
-        began: Instant,
+        began: Vec<Duration>,
     },
     /// For a read index, and then for the state to reach it.
     Read {
@@ -59,7 +58,17 @@ enum Waiting {
         token: u64,
         lease: i64,
         since: Instant,
+        /// What the clocks had gone when it was asked for.
+        began: Vec<Duration>,
     },
+}
+
+/// A lease lives for so long, on the clock of whichever member counts it down.
+#[derive(Clone, Debug)]
+struct Promise {
+    /// How far each member's clock had gone when it was asked for.
+    since: Vec<Duration>,
+    lasts: Duration,
 }
 
 /// One client.
@@ -86,8 +95,8 @@ pub struct Clients {
     /// When members give up what they were asked to propose, as the product's host does: without
     /// that, a member that got the outcome inside of a snapshot would propose copies for ever.
     patience: VecDeque<(Instant, NodeId, u64)>,
-    /// Until when a lease lives at least.
-    alive_until: BTreeMap<i64, Instant>,
+    /// What was promised of each lease.
+    promises: BTreeMap<i64, Promise>,
 }
 
 impl Clients {
@@ -107,7 +116,7 @@ impl Clients {
             next_token: 1,
             acknowledged: 0,
             patience: VecDeque::new(),
-            alive_until: BTreeMap::new(),
+            promises: BTreeMap::new(),
         }
     }
 
@@ -130,12 +139,12 @@ fn key(number: u64) -> Bytes {
     Bytes::from(format!("k{number:02}"))
 }
 
-type Server = World<Node>;
+type Server = ServerWorld;
 
 /// A client's turn: its watch first, then its question, or a new one.
 pub fn tick(world: &mut Server, number: u64) {
     let think = Duration::from_micros(1 + world.dice.below(world.plan.think_us / 2));
-    world.schedule(world.now + think, Event::Client(number));
+    world.plan_client(number, think);
     let at = number as usize;
     lose_patience(world);
     watch(world, at);
@@ -171,8 +180,7 @@ fn lose_patience(world: &mut Server) {
 
 /// A member that is up, if there is one: whichever it is, as a balancer would pick.
 pub(crate) fn someone(world: &mut Server) -> Option<NodeId> {
-    let up: Vec<NodeId> =
-        world.nodes().into_iter().filter(|node| world.members[node].up.is_some()).collect();
+    let up: Vec<NodeId> = world.nodes().filter(|node| world.is_up(*node)).collect();
     let pick = world.dice.below(up.len().max(1) as u64) as usize;
     up.get(pick).copied()
 }
@@ -223,11 +231,11 @@ fn begin_write(world: &mut Server, at: usize) {
     // The client has given up or finished all of its earlier operations.
     let id = OpId { origin, seq: client.seq, floor: client.seq };
     let payload = world.load.commands.encode(Command { id, action }, padding);
-    let began = world.now;
+    let began = elapsed(world);
     submit(world, at, id, payload, began);
 }
 
-fn submit(world: &mut Server, at: usize, id: OpId, payload: Bytes, began: Instant) {
+fn submit(world: &mut Server, at: usize, id: OpId, payload: Bytes, began: Vec<Duration>) {
     let since = world.now;
     let Some(member) = someone(world) else { return };
     let seq = number(id);
@@ -260,7 +268,7 @@ fn some_range(world: &mut Server) -> KeyRange {
 /// A read that asks nobody, now or of the past: it may be old, but it must have been true.
 fn read_stale(world: &mut Server, at: usize, member: NodeId) {
     let range = some_range(world);
-    let view = world.members[&member].app.view.clone();
+    let view = world.host(member).app.view.clone();
     let oldest = view.compacted().max(1);
     let past = world.dice.between(oldest as u64, view.revision() as u64) as i64;
     let revision = if world.dice.below(2) == 0 { 0 } else { past };
@@ -279,7 +287,7 @@ pub fn admitted(world: &mut Server, node: NodeId, tokens: &[u64], index: u64) {
             && tokens.contains(token)
         {
             *slot = Some(index);
-            if world.members[&node].app.applied().0 >= index {
+            if world.host(node).app.applied().0 >= index {
                 answer_read(world, at);
             }
         }
@@ -289,7 +297,7 @@ pub fn admitted(world: &mut Server, node: NodeId, tokens: &[u64], index: u64) {
 fn answer_read(world: &mut Server, at: usize) {
     let client = world.load.clients[at].clone();
     let Waiting::Read { at: member, floor, range, .. } = client.waiting else { return };
-    let view = world.members[&member].app.view.clone();
+    let view = world.host(member).app.view.clone();
     let ask = Range { range: range.clone(), ..Range::default() };
     let found = view.range(&ask).expect("the newest revision is always there");
     let revision = view.revision();
@@ -341,27 +349,38 @@ fn begin_renewal(world: &mut Server, at: usize, member: NodeId) {
     let Some(lease) = world.load.history.leases().last() else { return };
     let token = world.load.token();
     let since = world.now;
-    world.load.clients[at].waiting = Waiting::Renewal { token, lease, since };
+    let began = elapsed(world);
+    world.load.clients[at].waiting = Waiting::Renewal { token, lease, since, began };
     world.feed(member, ask(Request::Ask { token, ask: Ask::Renew(lease) }));
 }
 
 /// The leader renewed a lease, or says that there is none.
 pub fn renewed(world: &mut Server, token: u64, seconds: i64) {
     for at in 0..world.load.clients.len() {
-        if let Waiting::Renewal { token: waited, lease, since } = world.load.clients[at].waiting
+        if let Waiting::Renewal { token: waited, lease, began, .. } =
+            world.load.clients[at].waiting.clone()
             && waited == token
         {
-            promise_life(world, lease, since, seconds);
+            promise_life(world, lease, &began, seconds);
             finish(world, at);
         }
     }
 }
 
-/// The clock of a lease cannot have been started before its client asked.
-fn promise_life(world: &mut Server, lease: i64, since: Instant, seconds: i64) {
-    let until = since + Duration::from_secs(seconds.max(0) as u64);
-    let known = world.load.alive_until.entry(lease).or_insert(until);
-    *known = until.max(*known);
+/// How far the clock of each member has gone.
+fn elapsed(world: &Server) -> Vec<Duration> {
+    world.nodes().map(|node| world.member(node).clock.elapsed(world.now)).collect()
+}
+
+/// The leader's count cannot have begun before its client asked: `since` is what the clocks had gone
+/// by then. The later of two promises holds on each clock.
+fn promise_life(world: &mut Server, lease: i64, since: &[Duration], seconds: i64) {
+    let lasts = Duration::from_secs(seconds.max(0) as u64);
+    let fresh = Promise { since: since.to_vec(), lasts };
+    let known = world.load.promises.entry(lease).or_insert_with(|| fresh.clone());
+    if known.lasts <= lasts {
+        *known = fresh;
+    }
 }
 
 /// A member published a batch: the judge looks at it, and whoever waited for it hears.
@@ -379,7 +398,7 @@ pub fn published(world: &mut Server, node: NodeId, news: News) {
         }
         acknowledge(world, node, command.id, outcome.map(|outcome| outcome.revision));
     }
-    let reached = world.members[&node].app.applied().0;
+    let reached = world.host(node).app.applied().0;
     for at in 0..world.load.clients.len() {
         if let Waiting::Read { at: member, index: Some(index), .. } = world.load.clients[at].waiting
             && member == node
@@ -392,15 +411,16 @@ pub fn published(world: &mut Server, node: NodeId, news: News) {
 
 fn judge_expiry(world: &mut Server, term: u64, command: &Command) {
     let Action::LeaseRevoke { id, term: Some(named) } = &command.action else { return };
-    let now = world.now;
-    let until = world.load.alive_until.get(id).copied().unwrap_or(now);
     if *named != term {
         return;
     }
     world.count("expired leases");
-    world.load.alive_until.remove(id);
-    let verdict = expect(until <= now, "lease-lives-its-time", || {
-        format!("lease {id} is revoked at {now}, it was promised to live until {until}")
+    let Some(promise) = world.load.promises.remove(id) else { return };
+    let Some(leader) = world.oracles.leader_of(term) else { return };
+    let passed = elapsed(world)[leader.0 as usize - 1];
+    let due = promise.since[leader.0 as usize - 1] + promise.lasts;
+    let verdict = expect(passed >= due, "lease-lives-its-time", || {
+        format!("lease {id} is revoked when the clock of {leader} went {passed:?}, due at {due:?}")
     });
     world.judge(verdict);
 }
@@ -408,7 +428,8 @@ fn judge_expiry(world: &mut Server, term: u64, command: &Command) {
 /// A member that a client waits at has applied the client's operation.
 fn acknowledge(world: &mut Server, node: NodeId, id: OpId, revision: Option<i64>) {
     for at in 0..world.load.clients.len() {
-        let Waiting::Write { id: waited, at: member, began, .. } = world.load.clients[at].waiting
+        let Waiting::Write { id: waited, at: member, began, .. } =
+            world.load.clients[at].waiting.clone()
         else {
             continue;
         };
@@ -424,7 +445,7 @@ fn acknowledge(world: &mut Server, node: NodeId, id: OpId, revision: Option<i64>
         world.load.acknowledged = world.load.acknowledged.max(revision);
         let grant = (id.origin << 20 | id.seq) as i64;
         if world.load.history.leases().any(|lease| lease == grant) {
-            promise_life(world, grant, began, TTL);
+            promise_life(world, grant, &began, TTL);
         }
         let seen = world.load.clients[at].seen;
         world.load.clients[at].seen = revision.max(seen);
@@ -446,8 +467,9 @@ pub fn disconnected(world: &mut Server, node: NodeId) {
 
 /// At rest: every member holds the model's state, key by key.
 pub fn scan(world: &mut Server) {
-    for node in world.nodes() {
-        let view = world.members[&node].app.view.clone();
+    let there: Vec<NodeId> = world.nodes().filter(|node| !world.member(*node).gone).collect();
+    for node in there {
+        let view = world.host(node).app.view.clone();
         let range = KeyRange::prefix("");
         let ask = Range { range: range.clone(), ..Range::default() };
         let found = view.range(&ask).expect("the newest revision is always there");

@@ -218,6 +218,37 @@ impl SimDisk {
         self.world().faults.slowness = Some(factor);
     }
 
+    /// The factor on the cost of every operation.
+    pub fn slowness(&self) -> u64 {
+        self.world().faults.slowness.unwrap_or(1)
+    }
+
+    /// True while the space is limited.
+    pub fn is_limited(&self) -> bool {
+        self.world().faults.space.is_some()
+    }
+
+    /// Some byte at rest, as a file's name and an offset, picked by `pick`; nothing when there is none.
+    pub fn any_byte(&self, pick: u64) -> Option<(String, u64)> {
+        let world = self.world();
+        let sizes = world.names.iter().map(|(name, inode)| (name, world.inodes[inode].cache.len()));
+        let total: usize = sizes.clone().map(|(_, size)| size).sum();
+        let mut at = (pick % total.max(1) as u64) as usize;
+        for (name, size) in sizes {
+            if at < size {
+                return Some((name.clone(), at as u64));
+            }
+            at -= size;
+        }
+        None
+    }
+
+    /// The bytes of a file as a read would see them; 0 when there is no such file.
+    pub fn file_len(&self, name: &str) -> u64 {
+        let world = self.world();
+        world.names.get(name).map_or(0, |inode| world.inodes[inode].cache.len() as u64)
+    }
+
     /// What the operations since the last call would have taken, in microseconds.
     pub fn take_latency_us(&self) -> u64 {
         std::mem::take(&mut self.world().latency_us)

@@ -33,16 +33,21 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod clock;
 pub mod disk;
-pub mod machine;
+pub mod faults;
+pub mod host;
+pub mod latency;
 pub mod network;
 pub mod oracles;
-pub mod process;
+pub mod queue;
 pub mod raft_world;
+pub mod replica;
 pub mod runner;
 pub mod server;
 pub mod store_app;
 pub mod swarm;
+pub mod topology;
 pub mod trace;
 pub mod watcher;
 pub mod world;

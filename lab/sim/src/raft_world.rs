@@ -3,16 +3,22 @@
 //! The state machine keeps a running hash of what it applied, so that any difference stays visible.
 //! Clients propose numbers, each once, and ask for read indices.
 
-use crate::machine::{App, Machine, Piece, Stored, Told};
+use crate::host::Host;
 use crate::oracles::Violation;
+use crate::replica::Replica;
+use crate::replica::machine::{App, Machine, Piece, Stored, Told};
 use crate::swarm::{ELECTION_TIMEOUT, HEARTBEAT, Plan};
-use crate::trace::hash;
-use crate::world::{Event, World};
+use crate::trace::{Mixer, What, hash};
+use crate::world::World;
 use bytes::Bytes;
 use quorate_base::{Dice, Input, Instant, NodeId};
 use quorate_raft::{self as raft, Config, Entry, LogId, Message, Raft, Restored, SnapshotMeta};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hasher;
 use std::time::Duration;
+
+/// A world of consensus alone.
+pub type RaftWorld = World<Replica<Raft>>;
 
 /// What was applied, as one number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -126,29 +132,44 @@ impl App for Tally {
     }
 }
 
+/// What became of a payload.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fate {
+    /// Where it was applied first; 0 for nowhere.
+    applied: u64,
+    /// It came back as certainly not appended.
+    refused: bool,
+}
+
 /// The clients, and what they know.
 #[derive(Clone, Debug, Default)]
 pub struct Proposers {
     next: u64,
     /// What a read must see at least, by its token.
     reads: BTreeMap<u64, u64>,
-    /// Where each payload was applied first.
-    applied: BTreeMap<Bytes, u64>,
-    /// Payloads that came back as certainly not appended.
-    refused: BTreeSet<Bytes>,
-    /// What was proposed in peace, and whether it was applied; whether a read was answered.
-    in_peace: BTreeSet<Bytes>,
+    /// By a payload's number: what became of it.
+    fates: Vec<Fate>,
+    /// The first number of peace.
+    peace_from: Option<u64>,
     applied_in_peace: bool,
     read_in_peace: bool,
 }
 
 impl Proposers {
+    fn fate(&mut self, payload: &Bytes) -> &mut Fate {
+        &mut self.fates[number(payload) as usize]
+    }
+
     fn payload(&mut self, dice: &mut Dice, most: u64) -> Bytes {
-        self.next += 1;
-        let mut bytes = self.next.to_be_bytes().to_vec();
+        let mut bytes = (self.fates.len() as u64).to_be_bytes().to_vec();
+        self.fates.push(Fate::default());
         bytes.resize(8 + dice.below(most) as usize, 0xaa);
         bytes.into()
     }
+}
+
+fn number(payload: &Bytes) -> u64 {
+    u64::from_be_bytes(payload[..8].try_into().expect("payloads begin with a number"))
 }
 
 impl Machine for Raft {
@@ -173,6 +194,14 @@ impl Machine for Raft {
 
     fn write(write: raft::Write) -> raft::Write {
         write
+    }
+
+    fn consensus_write(write: &raft::Write) -> &raft::Write {
+        write
+    }
+
+    fn digest(message: &Message) -> u64 {
+        digest(message)
     }
 
     fn consensus(message: &Message) -> Option<&Message> {
@@ -210,14 +239,14 @@ impl Machine for Raft {
         }
     }
 
-    fn heard(world: &mut World<Raft>, node: NodeId, event: raft::Event) {
+    fn heard(world: &mut RaftWorld, node: NodeId, event: raft::Event) {
         match event {
             raft::Event::Status { role, term, leader } => {
                 if role == raft::Role::Leader {
                     world.count("elections");
+                    world.elected(node);
                 }
-                let leader = leader.map_or("nobody".to_owned(), |leader| leader.to_string());
-                world.note(&format!("{node} is {role:?} of term {term} under {leader}"));
+                world.log(node, What::Role { leads: role == raft::Role::Leader, term, leader });
             }
             raft::Event::ReadReady { token, index } => {
                 let Some(floor) = world.load.reads.remove(&token) else { return };
@@ -230,10 +259,7 @@ impl Machine for Raft {
             raft::Event::ReadDropped(tokens) => {
                 world.load.reads.retain(|token, _| !tokens.contains(token));
             }
-            raft::Event::NotLeader(payload) => {
-                world.load.in_peace.remove(&payload);
-                world.load.refused.insert(payload);
-            }
+            raft::Event::NotLeader(payload) => world.load.fate(&payload).refused = true,
             raft::Event::Committed(_)
             | raft::Event::ReadLog { .. }
             | raft::Event::ChunkNeeded { .. }
@@ -242,12 +268,15 @@ impl Machine for Raft {
         }
     }
 
-    fn published(world: &mut World<Raft>, node: NodeId, news: Vec<(u64, Bytes)>) {
+    fn published(world: &mut RaftWorld, node: NodeId, news: Vec<(u64, Bytes)>) {
         for (index, payload) in news.into_iter().filter(|(_, payload)| !payload.is_empty()) {
             let load = &mut world.load;
-            load.applied_in_peace |= load.in_peace.contains(&payload);
-            let refused = load.refused.contains(&payload);
-            let first = *load.applied.entry(payload).or_insert(index);
+            let in_peace = load.peace_from.is_some_and(|from| number(&payload) >= from);
+            load.applied_in_peace |= in_peace;
+            let fate = load.fate(&payload);
+            let (first, refused) =
+                (if fate.applied == 0 { index } else { fate.applied }, fate.refused);
+            fate.applied = first;
             if first != index {
                 let detail = format!("{node} applies at {index} what was applied at {first}");
                 world.fail(Violation::new("applied-once", detail));
@@ -259,20 +288,25 @@ impl Machine for Raft {
         }
     }
 
-    fn started(_world: &mut World<Raft>, _node: NodeId) {}
+    fn started(_world: &mut RaftWorld, _node: NodeId) {}
 
-    fn ended(_world: &mut World<Raft>, _node: NodeId) {}
+    fn ended(_world: &mut RaftWorld, _node: NodeId) {}
 
-    fn tick(world: &mut World<Raft>, client: u64) {
+    fn tick(world: &mut RaftWorld, client: u64) {
         let think = Duration::from_micros(1 + world.dice.below(2 * world.plan.think_us));
-        world.schedule(world.now + think, Event::Client(client));
-        let peace = world.peace.is_some();
-        if peace && Raft::finished(world) {
-            return;
+        world.plan_client(client, think);
+        if world.peace.is_some() {
+            if Raft::finished(world) {
+                return;
+            }
+            let next = world.load.fates.len() as u64;
+            world.load.peace_from.get_or_insert(next);
         }
         let anyone = NodeId(1 + world.dice.below(world.plan.nodes));
-        let to = world.leader().filter(|_| world.dice.below(5) > 0).unwrap_or(anyone);
-        if world.machine(to).is_none() {
+        let to = <Replica<Raft> as Host>::leader(world)
+            .filter(|_| world.dice.below(5) > 0)
+            .unwrap_or(anyone);
+        if !world.is_up(to) {
             return;
         }
         if world.dice.below(3) == 0 {
@@ -281,26 +315,24 @@ impl Machine for Raft {
             let floor = world.oracles.committed();
             world.load.reads.insert(token, floor);
             // Anywhere: a leader of yesterday must not answer from yesterday.
-            let to = if world.machine(anyone).is_some() { anyone } else { to };
+            let to = if world.is_up(anyone) { anyone } else { to };
             world.feed(to, Input::Request(raft::Request::Read { token }));
         } else {
-            for _ in 0..=world.dice.below(4) {
+            for _ in 0..world.dice.between(1, world.plan.burst) {
                 let payload = world.load.payload(&mut world.dice, world.plan.value_bytes);
-                if peace {
-                    world.load.in_peace.insert(payload.clone());
-                }
                 world.feed(to, Input::Request(raft::Request::Propose(payload)));
             }
         }
     }
 
-    fn finished(world: &World<Raft>) -> bool {
+    fn finished(world: &RaftWorld) -> bool {
         let load = &world.load;
-        load.applied_in_peace && load.read_in_peace
+        world.plan.clients == 0 || load.applied_in_peace && load.read_in_peace
     }
 
-    fn scan(world: &mut World<Raft>) {
-        let sums: BTreeSet<u64> = world.members.values().map(|m| m.app.hash()).collect();
+    fn scan(world: &mut RaftWorld) {
+        let there = world.nodes().filter(|node| !world.member(*node).gone);
+        let sums: BTreeSet<u64> = there.map(|node| world.host(node).app.hash()).collect();
         if sums.len() != 1 {
             let detail = format!("at rest the states are {sums:x?}");
             world.fail(Violation::new("state-machine-safety", detail));
@@ -317,6 +349,21 @@ pub fn raft_config(plan: &Plan, id: NodeId) -> Config {
         max_append_bytes: plan.append_bytes,
         max_inflight_appends: plan.inflight,
         max_cached_bytes: plan.cached_bytes,
+    }
+}
+
+/// A number for a message. Of entries only their place and term: who wrote which payload there is
+/// judged elsewhere.
+pub fn digest(message: &Message) -> u64 {
+    match message {
+        Message::Append { term, prev, entries, commit } => {
+            let mut mixer = Mixer::default();
+            let last = entries.last().map_or((0, 0), |entry| (entry.index, entry.term));
+            let numbers = [*term, prev.term, prev.index, last.0, last.1, *commit];
+            numbers.into_iter().for_each(|number| mixer.write_u64(number));
+            mixer.finish()
+        }
+        other => Mixer::of(other),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Runs seeds and tells, of one that failed, all that is needed to look at it.
 
-use crate::machine::Machine;
+use crate::host::Host;
 use crate::oracles::Violation;
 use crate::swarm::{Plan, Sabotage};
 use crate::world::World;
@@ -61,7 +61,7 @@ impl fmt::Display for Failure {
     }
 }
 
-fn newest<M: Machine>(world: &mut World<M>) -> Vec<String> {
+fn newest<H: Host>(world: &mut World<H>) -> Vec<String> {
     world.trace.take().iter().map(ToString::to_string).collect()
 }
 
@@ -69,8 +69,8 @@ fn newest<M: Machine>(world: &mut World<M>) -> Vec<String> {
 ///
 /// # Errors
 /// The first broken promise; a failed assertion in a protocol counts as one.
-pub fn run<M: Machine>(plan: Plan) -> Result<Summary, Box<Failure>> {
-    let mut world: World<M> = World::new(plan);
+pub fn run<H: Host>(plan: Plan) -> Result<Summary, Box<Failure>> {
+    let mut world: World<H> = World::new(plan);
     world.trace.keep_newest(KEPT);
     let panicked = catch_unwind(AssertUnwindSafe(|| world.run())).err();
     if let Some(panic) = panicked {
@@ -87,7 +87,7 @@ pub fn run<M: Machine>(plan: Plan) -> Result<Summary, Box<Failure>> {
         None => Ok(Summary {
             trace: world.trace.hash(),
             lines: world.trace.events(),
-            committed: world.oracles.committed(),
+            committed: H::progress(&world),
             counts: world.counts,
         }),
     }
@@ -98,12 +98,12 @@ pub fn run<M: Machine>(plan: Plan) -> Result<Summary, Box<Failure>> {
 ///
 /// # Panics
 /// With the whole story of the first seed that failed.
-pub fn run_all<M: Machine>(seeds: Range<u64>, nodes: u64) -> Vec<Summary> {
+pub fn run_all<H: Host>(seeds: Range<u64>, nodes: u64) -> Vec<Summary> {
     let wish = std::env::var(SEED_VARIABLE).ok();
     let seeds = wish.map_or(seeds, |text| parse(&text).unwrap_or_else(|| panic!("seeds? {text}")));
     let half = |odd: u64| {
         let seeds = seeds.clone().filter(move |seed| seed % 2 == odd);
-        seeds.map(|seed| run_one::<M>(seed, nodes)).collect::<Vec<_>>()
+        seeds.map(|seed| run_one::<H>(seed, nodes)).collect::<Vec<_>>()
     };
     std::thread::scope(|scope| {
         let other = scope.spawn(|| half(1));
@@ -116,15 +116,16 @@ pub fn run_all<M: Machine>(seeds: Range<u64>, nodes: u64) -> Vec<Summary> {
     })
 }
 
-fn parse(text: &str) -> Option<Range<u64>> {
+/// Reads `17` or `200..1000`.
+pub fn parse(text: &str) -> Option<Range<u64>> {
     match text.split_once("..") {
         None => text.parse().ok().map(|seed| seed..seed + 1),
         Some((from, to)) => Some(from.parse().ok()?..to.parse().ok()?),
     }
 }
 
-fn run_one<M: Machine>(seed: u64, nodes: u64) -> Summary {
-    let run = || run::<M>(Plan::draw(seed, nodes, Sabotage::None));
+fn run_one<H: Host>(seed: u64, nodes: u64) -> Summary {
+    let run = || run::<H>(Plan::draw(seed, nodes, Sabotage::None));
     let summary = run().unwrap_or_else(|failure| panic!("{failure}"));
     if seed.is_multiple_of(20) {
         let again = run().unwrap_or_else(|failure| panic!("the second time: {failure}"));
@@ -134,6 +135,6 @@ fn run_one<M: Machine>(seed: u64, nodes: u64) -> Summary {
 }
 
 /// Runs seeds with a bug on purpose until one is caught; answers which seed and how.
-pub fn hunt<M: Machine>(sabotage: Sabotage, nodes: u64, seeds: u64) -> Option<Box<Failure>> {
-    (0..seeds).find_map(|seed| run::<M>(Plan::draw(seed, nodes, sabotage)).err())
+pub fn hunt<H: Host>(sabotage: Sabotage, nodes: u64, seeds: u64) -> Option<Box<Failure>> {
+    (0..seeds).find_map(|seed| run::<H>(Plan::draw(seed, nodes, sabotage)).err())
 }

@@ -1,10 +1,12 @@
 //! The whole member: router, group, leases and the store's applier, with clients in front.
 
 use crate::client::{self, Clients};
-use crate::machine::{App, Machine, Told};
-use crate::raft_world::{describe, raft_config};
+use crate::raft_world::{describe, digest, raft_config};
+use crate::replica::Replica;
+use crate::replica::machine::{App, Machine, Told};
 use crate::store_app::{News, Store};
 use crate::swarm::{Plan, Sabotage};
+use crate::trace::{Mixer, What};
 use crate::world::World;
 use quorate_base::{Dice, Input, Instant, NodeId};
 use quorate_node::{Config, Event, GroupId, Message, Node, Request, Strong, Tagged};
@@ -17,6 +19,9 @@ const GROUP: GroupId = GroupId(0);
 
 /// After so long a member gives up on a proposal, a read or a lease question.
 pub const PATIENCE: Duration = Duration::from_secs(4);
+
+/// A world of whole members.
+pub type ServerWorld = World<Replica<Node>>;
 
 /// Wraps a request for the only group.
 pub fn ask(body: Request) -> Input<Node> {
@@ -56,6 +61,19 @@ impl Machine for Node {
 
     fn write(write: Tagged<raft::Write>) -> raft::Write {
         write.body
+    }
+
+    fn consensus_write(write: &Tagged<raft::Write>) -> &raft::Write {
+        &write.body
+    }
+
+    fn digest(message: &Tagged<Message>) -> u64 {
+        match &message.body {
+            Message::Raft(message) => digest(message),
+            other @ (Message::Forward(_) | Message::Ask { .. } | Message::Told(_)) => {
+                Mixer::of(other)
+            }
+        }
     }
 
     fn consensus(message: &Tagged<Message>) -> Option<&raft::Message> {
@@ -102,14 +120,14 @@ impl Machine for Node {
         }
     }
 
-    fn heard(world: &mut World<Node>, node: NodeId, event: Tagged<Event>) {
+    fn heard(world: &mut ServerWorld, node: NodeId, event: Tagged<Event>) {
         match event.body {
             Event::Status { role, term, leader } => {
                 if role == raft::Role::Leader {
                     world.count("elections");
+                    world.elected(node);
                 }
-                let leader = leader.map_or("nobody".to_owned(), |leader| leader.to_string());
-                world.note(&format!("{node} is {role:?} of term {term} under {leader}"));
+                world.log(node, What::Role { leads: role == raft::Role::Leader, term, leader });
             }
             Event::Act(action) => {
                 world.count("acts of leaders");
@@ -126,29 +144,29 @@ impl Machine for Node {
         }
     }
 
-    fn published(world: &mut World<Node>, node: NodeId, news: News) {
+    fn published(world: &mut ServerWorld, node: NodeId, news: News) {
         client::published(world, node, news);
     }
 
-    fn started(world: &mut World<Node>, node: NodeId) {
-        let app = &world.members[&node].app;
+    fn started(world: &mut ServerWorld, node: NodeId) {
+        let app = &world.host(node).app;
         let (index, leases) = (app.applied().0, app.all_leases());
         world.feed(node, ask(Request::Applied { index, answered: Vec::new(), leases }));
     }
 
-    fn ended(world: &mut World<Node>, node: NodeId) {
+    fn ended(world: &mut ServerWorld, node: NodeId) {
         client::disconnected(world, node);
     }
 
-    fn tick(world: &mut World<Node>, client: u64) {
+    fn tick(world: &mut ServerWorld, client: u64) {
         client::tick(world, client);
     }
 
-    fn finished(world: &World<Node>) -> bool {
+    fn finished(world: &ServerWorld) -> bool {
         world.load.is_finished()
     }
 
-    fn scan(world: &mut World<Node>) {
+    fn scan(world: &mut ServerWorld) {
         client::scan(world);
     }
 }

@@ -4,7 +4,7 @@
 //! views, the ring for watchers, the sweep behind a compaction, pieces of a pinned view for a peer,
 //! and the state from a leader that fills an engine of its own and is switched to when it is whole.
 
-use crate::machine::{App, Piece, Stored};
+use crate::replica::machine::{App, Piece, Stored};
 use crate::trace::hash;
 use bytes::Bytes;
 use quorate_base::{Dice, NodeId};

@@ -2,8 +2,11 @@
 //!
 //! With all faults on all the time, a bug that needs one of them to be absent hides for ever
 //! (Groce et al., "Swarm Testing", ISSTA 2012): a leader that is always deposed never fills its
-//! pipeline. So each fault is on in about half of the seeds, and small limits come in all sizes.
+//! pipeline. So each fault is on in a part of the seeds, and small limits come in all sizes.
 
+use crate::faults::{Draw, Strike};
+use crate::latency::Latency;
+use crate::network::{Rates, System};
 use quorate_base::Dice;
 use std::time::Duration;
 
@@ -20,9 +23,11 @@ pub enum Sabotage {
     SkipDedup,
     /// Members answer linearizable reads without asking for a read index.
     SkipReadIndex,
+    /// A member that comes back with an empty disk asks nobody and votes again.
+    SkipAdmission,
 }
 
-/// Everything that is drawn before a world begins.
+/// Everything that is drawn before a world begins. Two worlds with equal plans tell one story.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
     /// Where everything comes from.
@@ -33,28 +38,20 @@ pub struct Plan {
     pub nodes: u64,
     /// How long the chaos lasts.
     pub chaos: Duration,
-    /// Messages lost, in a million.
-    pub loss: u32,
-    /// Messages doubled, in a million.
-    pub doubled: u32,
-    /// Messages that are very late, in a million.
-    pub late: u32,
-    /// The mean delay of a message, in microseconds.
-    pub delay_us: u64,
-    /// Chance of a cut at each look of the nemesis, in a million.
-    pub cuts: u32,
-    /// Cuts may go one way only.
-    pub one_way: bool,
-    /// Chance of a member's end at each look, in a million.
-    pub crashes: u32,
-    /// Crashes may take the power, and with it what was not synced.
-    pub power: bool,
-    /// Power may fail in the middle of a disk's operation.
-    pub torn: bool,
-    /// Syncs may fail.
-    pub failing_syncs: bool,
-    /// Chance of a leader handing over at each look, in a million.
-    pub transfers: u32,
+    /// What happens to messages.
+    pub rates: Rates,
+    /// How long they take.
+    pub latency: Latency,
+    /// What may be assumed of that.
+    pub system: System,
+    /// Everything else that goes wrong, by time.
+    pub schedule: Vec<Strike>,
+    /// Chance, in a million, that a leader is struck soon after its election.
+    pub churn: u32,
+    /// Clocks differ by up to this much from the beginning.
+    pub offset: Duration,
+    /// Time between an input and the turn that takes it, in microseconds at most; 0 for at once.
+    pub turn_us: u64,
     /// A factor on the time that disks take; drawn per member from 1 to this.
     pub slow_disk: u64,
     /// Time between a commit and its application, in microseconds.
@@ -63,7 +60,7 @@ pub struct Plan {
     pub sync_every: u64,
     /// Entries kept in the log behind a synced state.
     pub catchup: u64,
-    /// Bytes of one append, of memory, of a chunk, of a log segment.
+    /// Bytes of one append.
     pub append_bytes: usize,
     /// Appends in flight.
     pub inflight: usize,
@@ -77,8 +74,10 @@ pub struct Plan {
     pub clients: u64,
     /// Bytes of a payload, at most: long ones are torn by a crash, short ones fill pipelines.
     pub value_bytes: u64,
-    /// Time between two operations of a client, in microseconds.
+    /// Mean time between two operations of a client, in microseconds.
     pub think_us: u64,
+    /// Proposals in one operation, at most.
+    pub burst: u64,
 }
 
 /// Least time without a leader before a campaign.
@@ -87,30 +86,52 @@ pub const ELECTION_TIMEOUT: Duration = Duration::from_millis(1_000);
 pub const HEARTBEAT: Duration = Duration::from_millis(100);
 
 impl Plan {
-    /// The plan of a seed.
+    /// The plan of a seed, with 6 to 20 seconds of chaos.
     pub fn draw(seed: u64, nodes: u64, sabotage: Sabotage) -> Plan {
         let mut dice = Dice::new(seed ^ 0x5eed_0000 ^ nodes << 56);
         let chaos = Duration::from_millis(dice.between(6_000, 20_000));
+        Plan::draw_for(dice, seed, nodes, sabotage, chaos)
+    }
+
+    /// The plan of a seed whose chaos lasts for so long.
+    pub fn lasting(seed: u64, nodes: u64, sabotage: Sabotage, chaos: Duration) -> Plan {
+        let dice = Dice::new(seed ^ 0x5eed_0001 ^ nodes << 56);
+        Plan::draw_for(dice, seed, nodes, sabotage, chaos)
+    }
+
+    fn draw_for(
+        mut dice: Dice,
+        seed: u64,
+        nodes: u64,
+        sabotage: Sabotage,
+        chaos: Duration,
+    ) -> Plan {
+        let power = dice.below(4) > 0;
+        let schedule = Draw { dice: &mut dice, nodes, chaos, power }.schedule();
+        let dice = &mut dice;
+        let skewed = dice.below(3) == 0;
         Plan {
             seed,
             sabotage,
             nodes,
             chaos,
-            loss: rate(&mut dice, 150_000),
-            doubled: rate(&mut dice, 100_000),
-            late: rate(&mut dice, 30_000),
-            delay_us: [100, 500, 2_000, 20_000][dice.below(4) as usize],
-            cuts: rate(&mut dice, 150_000),
-            one_way: dice.below(2) == 0,
-            crashes: rate(&mut dice, 400_000),
-            power: dice.below(4) > 0,
-            torn: dice.below(4) > 0,
-            failing_syncs: dice.below(4) == 0,
-            transfers: rate(&mut dice, 100_000),
+            rates: Rates {
+                loss: rate(dice, 150_000),
+                doubled: rate(dice, 100_000),
+                late: rate(dice, 30_000),
+                corrupt: rate(dice, 20_000),
+                capacity: if dice.below(6) == 0 { dice.between(4, 60) as u32 } else { 0 },
+            },
+            latency: latency(dice),
+            system: System::Asynchronous,
+            schedule,
+            churn: if dice.below(3) == 0 { dice.between(100_000, 900_000) as u32 } else { 0 },
+            offset: Duration::from_micros(if skewed { dice.below(5_000_000) } else { 0 }),
+            turn_us: [0, 0, 50, 300][dice.below(4) as usize],
             slow_disk: [1, 1, 5, 50][dice.below(4) as usize],
             apply_us: [50, 500, 5_000, 60_000][dice.below(4) as usize],
-            sync_every: small(&mut dice, 60),
-            catchup: small(&mut dice, 40),
+            sync_every: small(dice, 60),
+            catchup: small(dice, 40),
             append_bytes: dice.between(64, 4_000) as usize,
             inflight: dice.between(1, 8) as usize,
             cached_bytes: dice.between(1_000, 60_000) as usize,
@@ -119,7 +140,44 @@ impl Plan {
             clients: dice.between(2, 5),
             value_bytes: [100, 1_000, 4_000][dice.below(3) as usize],
             think_us: [50_000, 150_000, 400_000][dice.below(3) as usize],
+            burst: 5,
         }
+    }
+
+    /// A world in which nothing goes wrong: for measuring, and for stories that bring their own
+    /// faults.
+    pub fn calm(seed: u64, nodes: u64, lasts: Duration) -> Plan {
+        Plan {
+            rates: Rates::NONE,
+            latency: Latency::Triangle { half: 250 },
+            schedule: Vec::new(),
+            churn: 0,
+            offset: Duration::ZERO,
+            turn_us: 0,
+            slow_disk: 1,
+            apply_us: 100,
+            sync_every: 1_000,
+            catchup: 5_000,
+            append_bytes: 64 << 10,
+            inflight: 16,
+            cached_bytes: 8 << 20,
+            chunk_bytes: 32 << 10,
+            segment_bytes: 1 << 20,
+            clients: 0,
+            value_bytes: 100,
+            ..Plan::lasting(seed, nodes, Sabotage::None, lasts)
+        }
+    }
+}
+
+fn latency(dice: &mut Dice) -> Latency {
+    let typical = [100, 500, 2_000, 20_000][dice.below(4) as usize];
+    match dice.below(8) {
+        0 => Latency::Fixed(typical),
+        1 => Latency::Uniform(typical / 2, typical * 2),
+        2 => Latency::Exponential { mean: typical },
+        3 => Latency::LogNormal { median: typical, sigma: dice.between(300, 1_500) as u32 },
+        _ => Latency::Triangle { half: typical },
     }
 }
 

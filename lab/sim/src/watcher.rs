@@ -4,9 +4,8 @@
 //! dropped now and then, and when its member goes, and resumed elsewhere from where it was.
 
 use crate::client::someone;
-use crate::world::World;
+use crate::server::ServerWorld;
 use quorate_base::{Dice, NodeId};
-use quorate_node::Node;
 use quorate_store::{Cursor, Event, KeyRange, Polled, Watch};
 
 /// Bytes of events in one poll of a watch.
@@ -38,7 +37,7 @@ impl Watching {
 }
 
 /// Takes a watch forward: over the member that it is open at, or another one from where it was.
-pub fn watch(world: &mut World<Node>, at: usize) {
+pub fn watch(world: &mut ServerWorld, at: usize) {
     let lazy = world.load.clients[at].watching.lazy;
     if world.peace.is_none() && world.dice.below(lazy) > 0 {
         return;
@@ -50,12 +49,12 @@ pub fn watch(world: &mut World<Node>, at: usize) {
     if watching.open.is_none() {
         let Some(member) = someone(world) else { return };
         let watch = Watch { range: watching.range.clone(), ..Watch::default() };
-        let current = world.members[&member].app.view.revision();
+        let current = world.host(member).app.view.revision();
         watching.open = Some((member, Cursor::new(watch, watching.next, current)));
         world.count("watches opened");
     }
     let (member, cursor) = watching.open.as_mut().expect("opened above");
-    let app = &world.members[member].app;
+    let app = &world.host(*member).app;
     let polled = cursor.poll(&app.view, &app.ring, &Event::clone, WATCH_BUDGET);
     match polled.expect("memory does not fail") {
         Polled::Compacted { revision } => {

@@ -1,70 +1,88 @@
 //! The world: one queue of events, one clock that jumps from one to the next, one fate.
 
-use crate::disk::SimDisk;
-use crate::machine::{App, Machine};
-use crate::network::Network;
-use crate::oracles::{Oracles, Violation};
-use crate::process::{Job, Process};
-use crate::swarm::{ELECTION_TIMEOUT, Plan, Sabotage};
+mod nemesis;
+mod turns;
+
+use crate::clock::Clock;
+use crate::host::{Host, MessageOf, Wake};
+use crate::network::{Fate, Network};
+use crate::oracles::Violation;
+use crate::queue::Queue;
+use crate::swarm::{ELECTION_TIMEOUT, Plan};
+use crate::topology::Topology;
 use crate::trace::{self, Trace, What, Why};
-use quorate_base::{Dice, Input, Instant, NodeId};
-use quorate_raft as raft;
-use quorate_storage::DiskOp;
+use quorate_base::{Dice, Input, Instant, NodeId, Turn};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Time between two looks of the nemesis.
-const NEMESIS: Duration = Duration::from_millis(100);
-
-/// Within so many election timeouts of peace somebody must lead.
+/// Within so many election timeouts of peace somebody must lead, where anybody leads.
 const LEADER_WITHIN: u32 = 12;
-/// Within so many all clients must have finished and all members agree.
+/// Within so many all clients must have finished and all nodes agree.
 const REST_WITHIN: u32 = 60;
+/// More events per second of chaos than any seed needs: beyond this the world runs in circles.
+const MOST_EVENTS_PER_SECOND: u64 = 150_000;
+/// What a member that is down waits before it comes back, at most.
+const DOWN_MS: u64 = 1_500;
 
-/// More events than any seed needs: beyond this the world runs in circles.
-const MOST_EVENTS: u64 = 3_000_000;
-
-/// Something that will happen. Those with a `life` concern one life of a member only.
-#[allow(missing_docs)]
-pub enum Event<M: Machine> {
-    /// A message arrives.
-    Deliver { from: NodeId, to: NodeId, id: u64, message: M::Message },
-    /// A core turns.
+/// Something that will happen. What concerns one life of a node names it.
+enum Event<H: Host> {
+    Deliver { from: NodeId, to: NodeId, id: u64, message: MessageOf<H> },
     Turn { node: NodeId, life: u64 },
-    /// A log thread is done.
-    LogDone { node: NodeId, life: u64 },
-    /// A state machine applies.
-    Apply { node: NodeId, life: u64 },
-    /// A state is synced.
-    StateSynced { node: NodeId, life: u64 },
-    /// A bulk thread is done.
-    Bulk { node: NodeId, life: u64, job: Job },
-    /// A member comes back.
-    Restart { node: NodeId },
-    /// Something may go wrong now.
-    Nemesis,
-    /// All wires are whole again.
-    Mend,
-    /// From now on nothing goes wrong.
+    Timer { node: NodeId, life: u64 },
+    Job { node: NodeId, life: u64, job: H::Job },
+    Wake { node: NodeId, life: u64 },
+    Strike(usize),
+    Over(usize, Option<NodeId>),
+    Churn { node: NodeId, life: u64 },
+    Rejoin(NodeId),
     Peace,
-    /// It is a client's turn.
     Client(u64),
 }
 
+/// A node, up or down.
+pub struct Member<H: Host> {
+    /// What surrounds its protocol.
+    pub host: H,
+    /// The running protocol.
+    pub turn: Option<Turn<H::Protocol>>,
+    /// Rises with every crash: what was planned in an earlier life has no effect.
+    pub life: u64,
+    /// What it knows of time.
+    pub clock: Clock,
+    /// It is down for good.
+    pub gone: bool,
+    /// Its disk rots, misplaced a write or was replaced: it may have to go.
+    pub damaged: bool,
+    inbox: Vec<Input<H::Protocol>>,
+    turn_at: Option<Instant>,
+    timer_at: Option<Instant>,
+    paused_until: Option<Instant>,
+    slowness: u64,
+    /// It ends after so many more effects.
+    effects_left: Option<u64>,
+    crashes_again: u32,
+}
+
+/// A message that a clogged link holds back.
+struct Held<H: Host> {
+    from: NodeId,
+    to: NodeId,
+    id: u64,
+    message: MessageOf<H>,
+}
+
 /// A world. See the crate's essay.
-pub struct World<M: Machine> {
+pub struct World<H: Host> {
     /// What was drawn.
     pub plan: Plan,
-    /// The only clock.
+    /// The world's own time.
     pub now: Instant,
     /// What is decided on the way.
     pub dice: Dice,
-    /// The members.
-    pub members: BTreeMap<NodeId, Process<M>>,
-    /// The judges of consensus.
-    pub oracles: Oracles,
+    /// Judges over the cluster.
+    pub oracles: H::Oracles,
     /// The clients, and their judges.
-    pub load: M::Load,
+    pub load: H::Load,
     /// The diary.
     pub trace: Trace,
     /// When peace began.
@@ -73,38 +91,65 @@ pub struct World<M: Machine> {
     pub counts: BTreeMap<&'static str, u64>,
     /// The first broken promise.
     pub broken: Option<Violation>,
+    members: Vec<Member<H>>,
     network: Network,
-    queue: BTreeMap<(Instant, u64), Event<M>>,
-    scheduled: u64,
+    queue: Queue<Event<H>>,
+    held: Vec<Held<H>>,
     sent: u64,
+    happened: u64,
     led_in_peace: bool,
 }
 
-impl<M: Machine> World<M> {
-    /// A world before its first moment.
-    pub fn new(plan: Plan) -> World<M> {
+impl<H: Host> World<H> {
+    /// A world before its first moment, in which everybody is wired to everybody.
+    pub fn new(plan: Plan) -> World<H> {
+        let topology = Topology::mesh(plan.nodes);
+        World::with_topology(plan, &topology)
+    }
+
+    /// A world with these wires.
+    ///
+    /// # Panics
+    /// When the plan has another number of nodes.
+    pub fn with_topology(plan: Plan, topology: &Topology) -> World<H> {
+        assert_eq!(plan.nodes, topology.nodes(), "a topology of all nodes");
         let mut dice = Dice::new(plan.seed);
-        let network = Network::new(&plan, dice.fork(1));
-        let load = M::load(&plan, &mut dice);
-        let mut members = BTreeMap::new();
-        for id in 1..=plan.nodes {
-            let disk = SimDisk::new(dice.fork(id).next_u64());
-            let slowness = dice.between(1, plan.slow_disk);
-            members.insert(NodeId(id), Process::new(disk, M::app(&plan, &load), slowness));
+        let (rates, forked) = (plan.rates.clone(), dice.fork(1));
+        let network = Network::new(topology, rates, plan.latency, plan.system, forked);
+        let load = H::load(&plan, &mut dice);
+        let mut members = Vec::new();
+        for _ in 0..plan.nodes {
+            let offset = Duration::from_micros(dice.below(plan.offset.as_micros() as u64 + 1));
+            members.push(Member {
+                host: H::new(&plan, &load, &mut dice),
+                turn: None,
+                life: 0,
+                clock: Clock::new(offset),
+                gone: false,
+                damaged: false,
+                inbox: Vec::new(),
+                turn_at: None,
+                timer_at: None,
+                paused_until: None,
+                slowness: 1,
+                effects_left: None,
+                crashes_again: 0,
+            });
         }
         World {
             now: Instant(0),
-            members,
-            oracles: Oracles::default(),
+            oracles: H::Oracles::default(),
             load,
             trace: Trace::default(),
             peace: None,
             counts: BTreeMap::new(),
             broken: None,
+            members,
             network,
-            queue: BTreeMap::new(),
-            scheduled: 0,
+            queue: Queue::default(),
+            held: Vec::new(),
             sent: 0,
+            happened: 0,
             led_in_peace: false,
             dice,
             plan,
@@ -114,89 +159,150 @@ impl<M: Machine> World<M> {
     /// Runs until the first broken promise or until all is said and done.
     pub fn run(&mut self) {
         for node in self.nodes() {
-            self.schedule(self.now, Event::Restart { node });
+            self.queue.push(self.now, Event::Wake { node, life: 0 });
         }
         for client in 0..self.plan.clients {
             let at = self.now + Duration::from_micros(self.dice.below(2_000_000));
-            self.schedule(at, Event::Client(client));
+            self.queue.push(at, Event::Client(client));
         }
-        self.schedule(self.now + NEMESIS, Event::Nemesis);
-        self.schedule(self.now + self.plan.chaos, Event::Peace);
-        for _ in 0..MOST_EVENTS {
-            let Some(((at, _), event)) = self.queue.pop_first() else { break };
+        for at in 0..self.plan.schedule.len() {
+            self.queue.push(Instant(0) + self.plan.schedule[at].at, Event::Strike(at));
+        }
+        self.queue.push(self.now + self.plan.chaos, Event::Peace);
+        let most = MOST_EVENTS_PER_SECOND * (self.plan.chaos.as_secs() + 80);
+        while self.happened < most {
+            let Some((at, event)) = self.queue.pop() else { break };
             assert!(at >= self.now, "time goes back");
             self.now = at;
+            self.happened += 1;
             self.happen(event);
-            if self.broken.is_some() || self.is_over() {
+            if self.broken.is_some() || (self.peace.is_some() && self.is_over()) {
                 return;
             }
         }
         self.fail(Violation::new("liveness", "the world runs in circles".into()));
     }
 
-    fn happen(&mut self, event: Event<M>) {
+    fn happen(&mut self, event: Event<H>) {
         match event {
             Event::Deliver { from, to, id, message } => self.deliver(from, to, id, message),
-            Event::Turn { node, life } if self.lives(node, life) => self.turn(node),
-            Event::LogDone { node, life } if self.lives(node, life) => self.log_done(node),
-            Event::Apply { node, life } if self.lives(node, life) => self.apply(node),
-            Event::StateSynced { node, life } if self.lives(node, life) => self.state_synced(node),
-            Event::Bulk { node, life, job } if self.lives(node, life) => self.bulk(node, job),
-            Event::Turn { .. }
-            | Event::LogDone { .. }
-            | Event::Apply { .. }
-            | Event::StateSynced { .. }
-            | Event::Bulk { .. } => {}
-            Event::Restart { node } => self.restart(node),
-            Event::Nemesis => self.nemesis(),
-            Event::Mend => {
-                self.network.mend();
-                self.note("all links are whole");
+            Event::Turn { node, life } => {
+                let now = self.now;
+                let member = self.member_mut(node);
+                if member.life == life && member.turn_at == Some(now) {
+                    self.take_turn(node, None, false);
+                }
             }
+            Event::Timer { node, life } => self.timer(node, life),
+            Event::Job { node, life, job } => {
+                if self.member(node).life != life || self.member(node).turn.is_none() {
+                    return;
+                }
+                match self.paused(node) {
+                    Some(until) => self.queue.push(until, Event::Job { node, life, job }),
+                    None => H::job(self, node, job),
+                }
+            }
+            Event::Wake { node, life } => {
+                if self.member(node).life == life {
+                    self.wake(node);
+                }
+            }
+            Event::Strike(at) => self.strike(at),
+            Event::Over(at, node) => self.over(at, node),
+            Event::Churn { node, life } => {
+                if self.peace.is_none() && self.member(node).life == life {
+                    self.count("churned leaders");
+                    self.churn(node);
+                }
+            }
+            Event::Rejoin(node) => self.rejoin(node),
             Event::Peace => self.make_peace(),
-            Event::Client(client) => M::tick(self, client),
+            Event::Client(client) => H::tick(self, client),
         }
     }
 
-    /// Lets something happen later.
-    pub fn schedule(&mut self, at: Instant, event: Event<M>) {
-        self.scheduled += 1;
-        self.queue.insert((at, self.scheduled), event);
+    /// Things that happened: events of the queue.
+    pub fn happened(&self) -> u64 {
+        self.happened
     }
 
-    fn lives(&self, node: NodeId, life: u64) -> bool {
-        let process = &self.members[&node];
-        process.life == life && process.up.is_some()
+    /// All nodes' names.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<H> {
+        (1..=self.members.len() as u64).map(NodeId)
     }
 
-    /// All members' names.
-    pub fn nodes(&self) -> Vec<NodeId> {
-        self.members.keys().copied().collect()
+    /// A node.
+    pub fn member(&self, node: NodeId) -> &Member<H> {
+        &self.members[node.0 as usize - 1]
     }
 
-    /// A member.
-    pub fn process(&mut self, node: NodeId) -> &mut Process<M> {
-        self.members.get_mut(&node).expect("a member of this world")
+    /// A node, to change.
+    pub fn member_mut(&mut self, node: NodeId) -> &mut Member<H> {
+        &mut self.members[node.0 as usize - 1]
     }
 
-    /// The machine of a member that is up.
-    pub fn machine(&self, node: NodeId) -> Option<&M> {
-        Some(self.members[&node].up.as_ref()?.turn.protocol())
+    /// What surrounds a node.
+    pub fn host(&self, node: NodeId) -> &H {
+        &self.member(node).host
     }
 
-    /// Who leads the newest term, as far as members that are up believe.
-    pub fn leader(&self) -> Option<NodeId> {
-        let nodes = self.members.keys().copied();
-        let raft = |node| self.machine(node).map(M::raft);
-        nodes
-            .filter(|n| raft(*n).is_some_and(|r| r.is_leader()))
-            .max_by_key(|n| raft(*n).map_or(0, |raft| raft.term()))
+    /// What surrounds a node, to change.
+    pub fn host_mut(&mut self, node: NodeId) -> &mut H {
+        &mut self.member_mut(node).host
+    }
+
+    /// The protocol of a node that is up.
+    pub fn protocol(&self, node: NodeId) -> Option<&H::Protocol> {
+        Some(self.member(node).turn.as_ref()?.protocol())
+    }
+
+    /// True while a node is up (it may stand still).
+    pub fn is_up(&self, node: NodeId) -> bool {
+        self.member(node).turn.is_some()
+    }
+
+    /// All nodes and the judges, apart.
+    pub fn split(&mut self) -> (&[Member<H>], &mut H::Oracles) {
+        (&self.members, &mut self.oracles)
+    }
+
+    /// All nodes and the judges, apart, both to change.
+    pub fn split_mut(&mut self) -> (&mut [Member<H>], &mut H::Oracles) {
+        (&mut self.members, &mut self.oracles)
+    }
+
+    /// True while a node is paused.
+    pub fn stands_still(&self, node: NodeId) -> bool {
+        self.paused(node).is_some()
+    }
+
+    /// True when what one says can reach the other right now.
+    pub fn is_joined(&mut self, from: NodeId, to: NodeId) -> bool {
+        !self.network.is_cut(from, to) && !self.network.is_clogged(from, to)
+    }
+
+    /// Plans work for this life of a node. Slow nodes take longer.
+    pub fn plan_job(&mut self, node: NodeId, after: Duration, job: H::Job) {
+        let member = self.member(node);
+        let (life, at) = (member.life, self.now + after * member.slowness as u32);
+        self.queue.push(at, Event::Job { node, life, job });
+    }
+
+    /// Plans a client's next turn.
+    pub fn plan_client(&mut self, client: u64, after: Duration) {
+        self.queue.push(self.now + after, Event::Client(client));
     }
 
     /// A line in the diary.
-    pub fn note(&mut self, line: &str) {
+    pub fn note(&mut self, node: Option<NodeId>, line: &str) {
         let content = trace::hash(0, line.as_bytes());
-        self.trace.add(self.now, None, What::Note, content, || line.to_owned());
+        self.trace.add(self.now, node, What::Note, content, || line.to_owned());
+    }
+
+    /// Something in the diary that needs no words.
+    pub fn log(&mut self, node: NodeId, what: What) {
+        self.trace.add(self.now, Some(node), what, 0, String::new);
     }
 
     /// Counts something.
@@ -206,7 +312,9 @@ impl<M: Machine> World<M> {
 
     /// A promise was broken.
     pub fn fail(&mut self, violation: Violation) {
-        self.note(&format!("BROKEN {violation}"));
+        let content = trace::hash(0, violation.property.as_bytes());
+        let label = || violation.to_string();
+        self.trace.add(self.now, None, What::Violation, content, label);
         self.broken.get_or_insert(violation);
     }
 
@@ -217,214 +325,150 @@ impl<M: Machine> World<M> {
         }
     }
 
-    /// Looks at a member after a step, and at the disks of all for what it says is committed.
-    pub fn judge_step(&mut self, node: NodeId) {
-        let process = &self.members[&node];
-        let Some(up) = &process.up else { return };
-        let raft = up.turn.protocol().raft();
-        let durable = process.app.synced();
-        match self.oracles.stepped(node, raft, process.app.applied().0, durable) {
-            Ok(None) => {}
-            Ok(Some((index, term))) => {
-                self.note(&format!("{node} commits up to {index} of term {term}"));
-                // Opening disks is dear: a sample will do, but where the eyes themselves are tested.
-                let tested = match self.plan.sabotage {
-                    Sabotage::ReleaseEarly | Sabotage::IgnoreSyncs => true,
-                    Sabotage::None | Sabotage::SkipDedup | Sabotage::SkipReadIndex => false,
-                };
-                if tested || self.dice.below(8) == 0 {
-                    self.judge_disks(index, term);
-                }
-            }
-            Err(violation) => self.fail(violation),
-        }
-    }
-
-    fn judge_disks(&mut self, index: u64, term: u64) {
-        let bytes = self.plan.segment_bytes;
-        let holders = self.members.values().filter(|p| p.holds(bytes, index, term)).count();
-        if holders * 2 <= self.members.len() {
-            let detail = format!("entry {index} of term {term} is durable on {holders} disks");
-            self.fail(Violation::new("committed-on-quorum", detail));
-        }
-    }
-
     /// Puts a message on the wires.
-    pub fn send(&mut self, from: NodeId, to: NodeId, message: M::Message) {
+    fn send(&mut self, from: NodeId, to: NodeId, message: MessageOf<H>) {
         self.sent += 1;
         let id = self.sent;
+        let content = H::digest(&message);
         let what = What::Send { message: id, to };
-        self.trace.add(self.now, Some(from), what, 0, || M::describe(&message));
-        let fates = self.network.fates();
-        if fates.is_empty() {
-            let what = What::Lose { message: id, from, why: Why::Dropped };
-            self.trace.add(self.now, Some(to), what, 0, String::new);
+        self.trace.add(self.now, Some(from), what, content, || H::describe(&message));
+        if to.0 == 0 || to.0 > self.members.len() as u64 {
+            return self.log(from, What::Lose { message: id, from, why: Why::Down });
         }
-        for (copy, delay) in fates.into_iter().enumerate() {
-            if copy > 0 {
-                let what = What::Duplicate { message: id, to };
-                self.trace.add(self.now, Some(from), what, 0, String::new);
+        match self.network.fate(from, to) {
+            Fate::Never(why) => {
+                if why == Why::Corrupt {
+                    self.count("corrupt frames refused");
+                }
+                self.log(to, What::Lose { message: id, from, why });
             }
-            let event = Event::Deliver { from, to, id, message: message.clone() };
-            self.schedule(self.now + delay, event);
+            Fate::Once(delay) => self.set_out(from, to, id, message, delay),
+            Fate::Twice(first, second) => {
+                self.log(from, What::Duplicate { message: id, to });
+                self.set_out(from, to, id, message.clone(), first);
+                self.set_out(from, to, id, message, second);
+            }
         }
     }
 
-    fn deliver(&mut self, from: NodeId, to: NodeId, id: u64, message: M::Message) {
+    fn set_out(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        id: u64,
+        message: MessageOf<H>,
+        delay: Duration,
+    ) {
+        self.network.sets_out(from, to);
+        self.queue.push(self.now + delay, Event::Deliver { from, to, id, message });
+    }
+
+    fn deliver(&mut self, from: NodeId, to: NodeId, id: u64, message: MessageOf<H>) {
+        if let Some(until) = self.paused(to) {
+            return self.queue.push(until, Event::Deliver { from, to, id, message });
+        }
+        self.network.arrives(from, to);
         let cut = self.network.is_cut(from, to);
-        if cut || self.members[&to].up.is_none() {
+        if cut || !self.is_up(to) {
             let why = if cut { Why::Cut } else { Why::Down };
-            let what = What::Lose { message: id, from, why };
-            self.trace.add(self.now, Some(to), what, 0, String::new);
-            return;
+            return self.log(to, What::Lose { message: id, from, why });
+        }
+        if self.network.is_clogged(from, to) {
+            return self.held.push(Held { from, to, id, message });
         }
         let what = What::Deliver { message: id, from };
-        self.trace.add(self.now, Some(to), what, 0, || M::describe(&message));
-        self.feed(to, Input::Received { from, message });
-    }
-
-    fn pick(&mut self) -> NodeId {
-        NodeId(1 + self.dice.below(self.plan.nodes))
-    }
-
-    fn nemesis(&mut self) {
-        if self.peace.is_some() {
-            return;
+        self.trace.add(self.now, Some(to), what, 0, || H::describe(&message));
+        H::arriving(self, from, to);
+        let input = Input::Received { from, message };
+        let member = self.member(to);
+        if self.plan.turn_us == 0 && member.inbox.is_empty() && member.slowness == 1 {
+            return self.take_turn(to, Some(input), false);
         }
-        self.schedule(self.now + NEMESIS, Event::Nemesis);
-        if self.dice.chance(self.plan.cuts) {
-            self.cut();
-        }
-        if self.dice.chance(self.plan.crashes) {
-            self.strike();
-        }
-        if self.dice.chance(self.plan.transfers)
-            && let Some(leader) = self.leader()
-        {
-            let to = self.pick();
-            self.count("transfers");
-            self.note(&format!("{leader} is to hand over to {to}"));
-            self.feed(leader, Input::Request(M::request(raft::Request::Transfer { to })));
-            if self.plan.one_way && self.dice.below(2) == 0 {
-                self.deafen(leader);
-            }
-        }
-    }
-
-    /// Lets a leader that hands over hear nothing more: it goes on to lead, for all that it knows,
-    /// while its successor commits. Whatever it still answers must not be old.
-    fn deafen(&mut self, leader: NodeId) {
-        self.nodes().into_iter().for_each(|node| self.network.cut(node, leader));
-        self.note(&format!("{leader} hears nothing more"));
-        let mend = self.now + Duration::from_millis(self.dice.between(200, 2_000));
-        self.schedule(mend, Event::Mend);
-    }
-
-    /// Cuts a random set of members off from the others, or single directions.
-    fn cut(&mut self) {
-        let side = self.dice.next_u64();
-        let one_way = self.plan.one_way && self.dice.below(2) == 0;
-        for a in self.nodes() {
-            for b in self.nodes() {
-                let apart = side >> a.0 & 1 < side >> b.0 & 1;
-                if a != b && apart {
-                    self.network.cut(a, b);
-                    if !one_way {
-                        self.network.cut(b, a);
-                    }
-                }
-            }
-        }
-        self.count("cuts");
-        let kind = if one_way { "one way" } else { "both ways" };
-        self.note(&format!("links are cut {kind}: {:05b}", side >> 1 & 31));
-        let mend = self.now + Duration::from_millis(self.dice.between(50, 5_000));
-        self.schedule(mend, Event::Mend);
-    }
-
-    /// Ends a member, the leader as often as any: now, or in the middle of its disk's work.
-    fn strike(&mut self) {
-        let anyone = self.pick();
-        let node = self.leader().filter(|_| self.dice.below(2) == 0).unwrap_or(anyone);
-        let within = 1 + self.dice.below(4);
-        let disk = self.members[&node].disk.clone();
-        match self.dice.below(5) {
-            0 | 1 if self.plan.torn => disk.crash_after(within),
-            2 if self.plan.failing_syncs => disk.fail_next(DiskOp::Sync, 0),
-            _ if self.dice.below(12) == 0 => {
-                self.nodes().into_iter().for_each(|node| self.crash(node, "all at once"));
-            }
-            _ => self.crash(node, "struck"),
-        }
+        self.feed(to, input);
     }
 
     fn make_peace(&mut self) {
-        self.note("peace");
+        self.trace.add(self.now, None, What::Peace, 0, String::new);
         self.peace = Some(self.now);
         self.network.calm();
-        for node in self.nodes() {
-            let disk = &self.members[&node].disk;
-            disk.heal();
-            if !disk.powered() {
-                self.crash(node, "its disk had no power");
+        let nodes: Vec<NodeId> = self.nodes().collect();
+        for node in nodes {
+            let now = self.now;
+            let member = self.member_mut(node);
+            (member.slowness, member.effects_left, member.crashes_again) = (1, None, 0);
+            // Who stands still goes on when what waits for it comes up again: now.
+            member.paused_until = member.paused_until.map(|_| now);
+            member.clock.steady(now);
+            self.rearm(node);
+            if let Some(disk) = self.host(node).disk() {
+                disk.heal();
+                if !disk.powered() {
+                    self.crash(node, false, "its disk had no power");
+                }
             }
-            self.restart(node);
         }
-        let clients = self.plan.clients;
-        self.note(&format!("{clients} clients are left to finish"));
+        self.release_held();
     }
 
-    /// True at the end of the liveness phase; false, and broken, when it took too long.
+    /// Lets go what clogged links held back, of those that are clogged no more.
+    fn release_held(&mut self) {
+        let now = self.now;
+        for held in std::mem::take(&mut self.held) {
+            let Held { from, to, id, message } = held;
+            if self.network.is_clogged(from, to) {
+                self.held.push(Held { from, to, id, message });
+            } else {
+                self.network.sets_out(from, to);
+                self.queue.push(now, Event::Deliver { from, to, id, message });
+            }
+        }
+    }
+
     fn is_over(&mut self) -> bool {
         let Some(peace) = self.peace else { return false };
-        let waited = self.now.since(peace);
-        self.led_in_peace |= self.leader().is_some();
-        if !self.led_in_peace && waited > ELECTION_TIMEOUT * LEADER_WITHIN {
-            self.fail(Violation::new("liveness", format!("no leader after {waited:?} of peace")));
+        if !self.led_in_peace {
+            self.led_in_peace = H::leader(self).is_some();
+            if !self.led_in_peace && self.now > peace + ELECTION_TIMEOUT * LEADER_WITHIN {
+                let detail = format!("nobody leads after {:?} of peace", self.now.since(peace));
+                self.fail(Violation::new("liveness", detail));
+            }
+            return false;
         }
-        if M::finished(self) && self.is_at_rest() {
-            M::scan(self);
+        if H::is_finished(self) && H::is_at_rest(self) {
+            H::scan(self);
             return true;
         }
-        if waited > ELECTION_TIMEOUT * REST_WITHIN {
-            let why = format!("after {waited:?} of peace: {}", self.standing());
-            self.fail(Violation::new("liveness", why));
+        if self.now > peace + ELECTION_TIMEOUT * REST_WITHIN {
+            let standing = H::standing(self);
+            let detail = format!("no rest after {:?} of peace: {standing}", self.now.since(peace));
+            self.fail(Violation::new("liveness", detail));
         }
         false
     }
 
-    fn is_at_rest(&self) -> bool {
-        let newest = self.oracles.committed();
-        self.members.values().all(|process| {
-            let idle = process
-                .up
-                .as_ref()
-                .is_some_and(|up| up.is_idle() && up.turn.protocol().raft().commit() == newest);
-            idle && process.app.applied().0 == newest
-        })
-    }
-
-    fn standing(&self) -> String {
-        let mut text =
-            format!("finished: {}; committed {};", M::finished(self), { self.oracles.committed() });
-        for (node, process) in &self.members {
-            let raft = process.up.as_ref().map(|up| up.turn.protocol().raft().status());
-            let applied = process.app.applied().0;
-            text += &match raft {
-                None => format!(" {node} down;"),
-                Some(s) => format!(
-                    " {node} {:?} t{} {}<={}<={}<={} cached {} peers {:?};",
-                    s.role,
-                    s.term,
-                    s.base.index,
-                    applied,
-                    s.commit,
-                    s.last.index,
-                    s.cached_bytes,
-                    s.peers
-                ),
-            };
+    fn wake(&mut self, node: NodeId) {
+        if self.is_up(node) || self.member(node).gone {
+            return;
         }
-        text
+        match H::wake(self, node) {
+            Wake::Up(protocol) => {
+                let member = self.member_mut(node);
+                member.turn = Some(Turn::new(protocol));
+                self.log(node, What::Restart);
+                H::woken(self, node);
+                self.arm(node);
+                let soon = self.dice.below(20);
+                let member = self.member_mut(node);
+                if member.crashes_again > 0 {
+                    member.crashes_again -= 1;
+                    member.effects_left = Some(soon);
+                }
+            }
+            Wake::Later(after) => {
+                let life = self.member(node).life;
+                self.queue.push(self.now + after, Event::Wake { node, life });
+            }
+            Wake::Never => self.member_mut(node).gone = true,
+        }
     }
 }

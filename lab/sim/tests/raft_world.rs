@@ -1,12 +1,13 @@
 //! Five members of Raft on the shipped log, in two hundred worlds that fail in their own ways.
 
 use quorate_raft::Raft;
+use quorate_sim::replica::Replica;
 use quorate_sim::runner;
 use quorate_sim::swarm::Sabotage;
 
 #[test]
 fn two_hundred_worlds_of_five_members_keep_every_promise() {
-    let summaries = runner::run_all::<Raft>(0..200, 5);
+    let summaries = runner::run_all::<Replica<Raft>>(0..200, 5);
     let total = runner::total(&summaries);
     println!("{} worlds: {total:?}", summaries.len());
     assert!(summaries.iter().all(|summary| summary.committed > 1), "each world got work done");
@@ -24,14 +25,14 @@ const WITHIN: u64 = 10;
 
 #[test]
 fn a_host_that_releases_promises_early_is_caught_by_committed_on_quorum() {
-    let failure = runner::hunt::<Raft>(Sabotage::ReleaseEarly, 5, WITHIN).expect("caught");
+    let failure = runner::hunt::<Replica<Raft>>(Sabotage::ReleaseEarly, 5, WITHIN).expect("caught");
     println!("seed {}: {}", failure.plan.seed, failure.violation);
     assert_eq!(failure.violation.property, "committed-on-quorum");
 }
 
 #[test]
 fn a_disk_that_ignores_syncs_is_caught_by_committed_on_quorum() {
-    let failure = runner::hunt::<Raft>(Sabotage::IgnoreSyncs, 5, WITHIN).expect("caught");
+    let failure = runner::hunt::<Replica<Raft>>(Sabotage::IgnoreSyncs, 5, WITHIN).expect("caught");
     println!("seed {}: {}", failure.plan.seed, failure.violation);
     assert_eq!(failure.violation.property, "committed-on-quorum");
 }

@@ -1,12 +1,13 @@
 //! Three whole members with clients in front, in two hundred worlds that fail in their own ways.
 
 use quorate_node::Node;
+use quorate_sim::replica::Replica;
 use quorate_sim::runner;
 use quorate_sim::swarm::Sabotage;
 
 #[test]
 fn two_hundred_worlds_of_three_servers_keep_every_promise() {
-    let summaries = runner::run_all::<Node>(0..200, 3);
+    let summaries = runner::run_all::<Replica<Node>>(0..200, 3);
     let total = runner::total(&summaries);
     println!("{} worlds: {total:?}", summaries.len());
     assert!(summaries.iter().all(|summary| summary.committed > 1), "each world got work done");
@@ -32,7 +33,7 @@ fn two_hundred_worlds_of_three_servers_keep_every_promise() {
 const WITHIN: u64 = 20;
 
 fn caught(sabotage: Sabotage) -> &'static str {
-    let failure = runner::hunt::<Node>(sabotage, 3, WITHIN).expect("caught");
+    let failure = runner::hunt::<Replica<Node>>(sabotage, 3, WITHIN).expect("caught");
     println!("{sabotage:?}: seed {}: {}", failure.plan.seed, failure.violation);
     failure.violation.property
 }

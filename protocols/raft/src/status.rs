@@ -116,6 +116,11 @@ impl Raft {
         self.commit
     }
 
+    /// The newest entry that the state machine reported applied.
+    pub fn applied(&self) -> u64 {
+        self.log.applied()
+    }
+
     /// The newest entry of its log.
     pub fn last_id(&self) -> LogId {
         self.log.last()

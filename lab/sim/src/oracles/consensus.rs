@@ -25,16 +25,28 @@ struct Committed {
     in_term: u64,
 }
 
+/// An entry as somebody wrote it.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    term: u64,
+    payload: u64,
+    /// The term of the entry before, where it was seen.
+    before: Option<u64>,
+}
+
 /// Everything that was ever true of the group.
 #[derive(Clone, Debug, Default)]
 pub struct Consensus {
     leaders: BTreeMap<u64, NodeId>,
     votes: BTreeMap<(NodeId, u64), NodeId>,
-    /// By index and term: the payload's hash, and the term of the entry before where it was seen.
-    entries: BTreeMap<(u64, u64), (u64, Option<u64>)>,
+    /// Element `i` is entry `i + 1` in the term in which it was seen first ...
+    entries: Vec<Option<Written>>,
+    /// ... and here, by index and term, are those of other terms.
+    others: BTreeMap<(u64, u64), Written>,
     /// Element `i` is entry `i + 1`.
     committed: Vec<Committed>,
-    seen: BTreeMap<NodeId, Seen>,
+    /// By node, less one.
+    seen: Vec<Seen>,
 }
 
 fn digest(entry: &Entry) -> u64 {
@@ -44,7 +56,34 @@ fn digest(entry: &Entry) -> u64 {
 impl Consensus {
     /// A new life begins.
     pub fn born(&mut self, node: NodeId) {
-        self.seen.insert(node, Seen::default());
+        *self.seen_mut(node) = Seen::default();
+    }
+
+    fn seen_mut(&mut self, node: NodeId) -> &mut Seen {
+        let at = node.0 as usize;
+        if self.seen.len() < at {
+            self.seen.resize(at, Seen::default());
+        }
+        &mut self.seen[at - 1]
+    }
+
+    /// Who led a term first, if anybody did.
+    pub fn leader_of(&self, term: u64) -> Option<NodeId> {
+        self.leaders.get(&term).copied()
+    }
+
+    /// What is known of an entry; what is new when nothing is.
+    fn known(&mut self, index: u64, fresh: Written) -> &mut Written {
+        let at = index as usize - 1;
+        if self.entries.len() <= at {
+            self.entries.resize(at + 1, None);
+        }
+        let first = self.entries[at].get_or_insert(fresh);
+        if first.term == fresh.term {
+            // Looked at again, since a borrow that is returned here would last for the other way.
+            return self.entries[at].as_mut().expect("put there above");
+        }
+        self.others.entry((index, fresh.term)).or_insert(fresh)
     }
 
     /// The newest committed index.
@@ -54,21 +93,26 @@ impl Consensus {
 
     /// Two logs that agree in index and term agree in payload and predecessor; by induction, in
     /// everything before.
-    pub fn wrote(&mut self, node: NodeId, raft: &Raft, write: &Write) -> Result<(), Violation> {
+    pub fn wrote(
+        &mut self,
+        node: NodeId,
+        write: &Write,
+        term_at: impl Fn(u64) -> Option<u64>,
+    ) -> Result<(), Violation> {
         let Write::Append(entries) = write else { return Ok(()) };
         let mut before = match entries[0].index - 1 {
             0 => Some(0),
-            index => raft.term_at(index),
+            index => term_at(index),
         };
         for entry in entries {
-            let fresh = (digest(entry), before);
-            let known = self.entries.entry((entry.index, entry.term)).or_insert(fresh);
-            let same_before = known.1.is_none() || before.is_none() || known.1 == before;
-            expect(known.0 == fresh.0 && same_before, "log-matching", || {
+            let fresh = Written { term: entry.term, payload: digest(entry), before };
+            let known = self.known(entry.index, fresh);
+            let same_before = known.before.is_none() || before.is_none() || known.before == before;
+            expect(known.payload == fresh.payload && same_before, "log-matching", || {
                 let (index, term) = (entry.index, entry.term);
                 format!("{node} writes another entry {index} of term {term}, or after another one")
             })?;
-            known.1 = known.1.or(before);
+            known.before = known.before.or(before);
             before = Some(entry.term);
         }
         Ok(())
@@ -92,10 +136,10 @@ impl Consensus {
         applied: u64,
         synced: u64,
     ) -> Result<Option<(u64, u64)>, Violation> {
-        let mut seen = self.seen.get(&node).copied().unwrap_or_default();
+        let mut seen = *self.seen_mut(node);
         let (term, commit, last) = (raft.term(), raft.commit(), raft.last_id());
         let base = raft.base().index;
-        let told = raft.status().applied;
+        let told = raft.applied();
         let back = term < seen.term || commit < seen.commit || applied < seen.applied;
         expect(!back, "monotone", || {
             format!("{node} goes back from {seen:?} to {term}, {commit}, {applied}")
@@ -113,7 +157,7 @@ impl Consensus {
         }
         let news = self.compare(node, raft, seen.compared.max(base) + 1)?;
         let compared = commit;
-        self.seen.insert(node, Seen { term, commit, applied, compared, ..seen });
+        *self.seen_mut(node) = Seen { term, commit, applied, compared, ..seen };
         Ok(news)
     }
 
@@ -123,9 +167,10 @@ impl Consensus {
         expect(first == node, "election-safety", || {
             format!("{first} and {node} lead term {term}")
         })?;
-        for (at, entry) in self.committed.iter().enumerate() {
+        let from = raft.base().index;
+        for (at, entry) in self.committed.iter().enumerate().skip(from as usize) {
             let index = at as u64 + 1;
-            if entry.in_term >= term || index <= raft.base().index {
+            if entry.in_term >= term {
                 continue;
             }
             let held = raft.term_at(index);
@@ -168,7 +213,10 @@ impl Consensus {
     /// All members apply the entry that was committed, and no other.
     pub fn applying(&self, node: NodeId, entry: &Entry) -> Result<(), Violation> {
         let known = self.committed.get(entry.index as usize - 1).map(|known| known.term);
-        let written = self.entries.get(&(entry.index, entry.term)).map(|(payload, _)| *payload);
+        let first = self.entries.get(entry.index as usize - 1).copied().flatten();
+        let same = first.filter(|written| written.term == entry.term);
+        let written = same.or_else(|| self.others.get(&(entry.index, entry.term)).copied());
+        let written = written.map(|written| written.payload);
         let right = known == Some(entry.term) && written == Some(digest(entry));
         expect(right, "state-machine-safety", || {
             let (index, term) = (entry.index, entry.term);

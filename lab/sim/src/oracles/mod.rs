@@ -66,9 +66,19 @@ pub struct Oracles {
 }
 
 impl Oracles {
-    /// A member says a write.
-    pub fn wrote(&mut self, node: NodeId, raft: &Raft, write: &Write) -> Result<(), Violation> {
-        self.consensus.wrote(node, raft, write)
+    /// A member says a write; `term_at` tells of its log as it is after that.
+    pub fn wrote(
+        &mut self,
+        node: NodeId,
+        write: &Write,
+        term_at: impl Fn(u64) -> Option<u64>,
+    ) -> Result<(), Violation> {
+        self.consensus.wrote(node, write, term_at)
+    }
+
+    /// Who led a term first, if anybody did.
+    pub fn leader_of(&self, term: u64) -> Option<NodeId> {
+        self.consensus.leader_of(term)
     }
 
     /// A member's message is released.

@@ -4,6 +4,7 @@
 //! runs. An [`App`] is its state machine: an actor of its own, which applies committed entries when
 //! it gets to it and loses, at a crash, what it has not synced.
 
+use super::Replica;
 use crate::swarm::Plan;
 use crate::world::World;
 use bytes::Bytes;
@@ -90,10 +91,14 @@ pub trait Machine: Protocol + Sized {
     fn raft(&self) -> &Raft;
     /// What consensus wants written.
     fn write(write: Self::Write) -> raft::Write;
+    /// The same, to look at.
+    fn consensus_write(write: &Self::Write) -> &raft::Write;
     /// What of a message is consensus.
     fn consensus(message: &Self::Message) -> Option<&raft::Message>;
     /// A few words for the trace.
     fn describe(message: &Self::Message) -> String;
+    /// A number that differs for messages that differ.
+    fn digest(message: &Self::Message) -> u64;
     /// Asks consensus for something.
     fn request(request: raft::Request) -> Self::Request;
     /// The state machine has applied up to `index`.
@@ -104,17 +109,19 @@ pub trait Machine: Protocol + Sized {
     fn sort(event: Self::Event) -> Told<Self::Event>;
 
     /// The machine said something to its clients.
-    fn heard(world: &mut World<Self>, node: NodeId, event: Self::Event);
+    fn heard(world: &mut World<Replica<Self>>, node: NodeId, event: Self::Event);
     /// A batch was published.
-    fn published(world: &mut World<Self>, node: NodeId, news: <Self::App as App>::News);
+    fn published(world: &mut World<Replica<Self>>, node: NodeId, news: <Self::App as App>::News);
     /// A member came up: its state machine may have something to tell.
-    fn started(world: &mut World<Self>, node: NodeId);
+    fn started(world: &mut World<Replica<Self>>, node: NodeId);
     /// A member went down, and with it whatever its clients waited for.
-    fn ended(world: &mut World<Self>, node: NodeId);
+    fn ended(world: &mut World<Replica<Self>>, node: NodeId);
+    /// What the machine planned for itself is due.
+    fn due(_world: &mut World<Replica<Self>>, _node: NodeId, _number: u64) {}
     /// It is a client's turn.
-    fn tick(world: &mut World<Self>, client: u64);
+    fn tick(world: &mut World<Replica<Self>>, client: u64);
     /// True when all clients have what they wanted.
-    fn finished(world: &World<Self>) -> bool;
+    fn finished(world: &World<Replica<Self>>) -> bool;
     /// A last look at everything, after the members came to rest.
-    fn scan(world: &mut World<Self>);
+    fn scan(world: &mut World<Replica<Self>>);
 }
