@@ -150,17 +150,15 @@ table! {
     RAFT_116_NO_STICKINESS = 116, "16", "a working leader is not disturbed",
         "A member helps to replace a leader that it hears.";
 
-    DISK_201_VOTE_NOT_SYNCED = 201, "10, B16", "one-vote-per-term",
-        "The host is told that a vote needs no sync.";
+    DISK_201_SMALL_SYNC_SKIPPED = 201, "10, B16", "synced-writes-survive, one-vote-per-term",
+        "A sync is skipped when only one small batch waits for it, such as that of a vote.";
     DISK_202_FAILED_SYNC_PASSES = 202, "B15", "synced-writes-survive",
         "A failed sync is taken for a success.";
     DISK_203_ROLL_WITHOUT_SYNC = 203, "B16", "recovery-after-any-crash",
         "The next segment begins before the one before it is synced to its end.";
     DISK_204_NAME_NOT_DURABLE = 204, "B17", "synced-writes-survive",
         "The directory is not synced after a segment got its name.";
-    DISK_205_TAIL_NOT_CLEARED = 205, "B17", "recovery-after-any-crash",
-        "Recovery cuts a torn tail without clearing the batches behind it.";
-    DISK_206_TORN_BATCH_ACCEPTED = 206, "B17", "recovery-after-any-crash",
+    DISK_205_TORN_BATCH_ACCEPTED = 205, "B17", "recovery-after-any-crash",
         "Recovery believes a batch's header and does not check its records.";
 
     STORE_301_APPLIED_INDEX_APART = 301, "etcd#13766", "state-machine-safety",
@@ -168,7 +166,7 @@ table! {
     STORE_302_SESSIONS_FORGOTTEN = 302, "B5", "operation-applied-once",
         "The operations that were applied are forgotten at a restart.";
     STORE_303_COMPACTION_TAKES_TOO_MUCH = 303, "etcd#18089", "read-of-a-real-state",
-        "A compaction also removes the versions that begin at its revision's successor.";
+        "A compaction also removes the versions that its own revision still sees.";
     STORE_304_TOMBSTONE_COMPACTED = 304, "etcd#19179", "watch-without-gap",
         "A compaction removes the change at its own revision, where a watch may still begin.";
     STORE_305_LEASE_KEEPS_KEY = 305, "contract item 59", "same-answer-everywhere",
@@ -178,15 +176,13 @@ table! {
     WATCH_307_FUTURE_START_LOWERED = 307, "etcd#20221", "watch-without-gap",
         "A watch that resumes on a lagging member begins at that member's revision.";
     WATCH_308_REVISION_SPLIT = 308, "B12", "watch-without-gap",
-        "A full batch ends in the middle of a revision, whose rest is skipped.";
+        "A batch that holds events already takes only the first of the next revision.";
     LEASE_309_DEPOSED_LEADER_REVOKES = 309, "B7", "same-answer-everywhere",
         "An expiry that a deposed leader decided revokes the lease all the same.";
     LEASE_310_SHORT_AFTER_ELECTION = 310, "B8", "lease-lives-its-time",
         "A new leader starts every lease with half of its time.";
     LEASE_311_LATE_RENEWAL = 311, "B7", "lease-lives-its-time",
         "An expired lease that is being revoked is renewed, so its owner believes in it.";
-    LEASE_312_CLOCK_BEFORE_APPLIED = 312, "B7", "lease-lives-its-time",
-        "Applying a renewal's lease again leaves its old deadline in the queue.";
 }
 
 /// Whether this build can be mutated at all.

@@ -17,6 +17,7 @@ use crate::session::Sessions;
 use crate::txn::{self, Path};
 use crate::view::View;
 use crate::{Action, Alarm, AlarmKind, Answer, Command, Event, StoreError, Txn, TxnOp};
+use quorate_base::mutant;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -169,8 +170,16 @@ impl<E: Engine> Applier<E> {
         self.sessions.store(&mut self.engine);
         self.value.clear();
         self.meta.write(&mut self.value);
-        self.engine.put(&[META], &self.value);
-        let engine = self.engine.publish(self.meta.applied_index)?;
+        let mut mark = self.meta.applied_index;
+        let before = self.engine.get(&[META])?.filter(|_| mutant!(STORE_301_APPLIED_INDEX_APART));
+        match &before {
+            Some(record) => mark = Meta::read(record)?.applied_index,
+            None => self.engine.put(&[META], &self.value),
+        }
+        let engine = self.engine.publish(mark)?;
+        if before.is_some() {
+            self.engine.put(&[META], &self.value);
+        }
         let counts = self.counter.index().clone();
         let view = View::new(engine, self.meta, counts, self.alarms.clone());
         Ok(Published { view, events: std::mem::take(&mut self.events) })
@@ -208,7 +217,8 @@ impl<E: Engine> Applier<E> {
             Action::LeaseRevoke { id, term: named } => {
                 // A deposed leader's expiry has no effect: the entry carries the term of the
                 // leader that put it into the log, the command the one that decided.
-                if named.is_none_or(|named| named == term) {
+                let counts = named.is_none_or(|named| named == term);
+                if counts || mutant!(LEASE_309_DEPOSED_LEADER_REVOKES) {
                     self.revoke(*id)?;
                 }
                 Ok(Answer::LeaseRevoke)

@@ -17,6 +17,7 @@ use crate::engine::{Engine, EngineError};
 use crate::layout::{self, Change, HISTORY, LOG, Meta, Stamp};
 use crate::reader::ReadError;
 use crate::{Answer, StoreError};
+use quorate_base::mutant;
 
 impl Meta {
     /// True when nothing is left to remove.
@@ -61,7 +62,8 @@ impl<E: Engine> Applier<E> {
         let target = self.meta.compacted;
         let mut low = vec![LOG];
         self.meta.sweep.write(&mut low);
-        let high = layout::plain(LOG, &(target + 1).to_be_bytes());
+        let beyond = 1 + i64::from(mutant!(STORE_303_COMPACTION_TAKES_TOO_MUCH));
+        let high = layout::plain(LOG, &(target + beyond).to_be_bytes());
         let mut changes = Vec::new();
         for pair in self.engine.range(&low, Some(&high)).take(budget) {
             let (key, value) = pair?;
@@ -89,7 +91,8 @@ impl<E: Engine> Applier<E> {
         }
         layout::begin(&mut self.key, LOG);
         change.at.write(&mut self.key);
-        if change.at.revision < target {
+        let own = change.at.revision == target && mutant!(STORE_304_TOMBSTONE_COMPACTED);
+        if change.at.revision < target || own {
             self.engine.delete(&self.key);
             self.meta.past_bytes -= LOG_ENTRY + change.key.len() as u64;
         } else if !change.swept {

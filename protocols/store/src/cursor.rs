@@ -21,6 +21,7 @@ use crate::ring::{Entry, Ring};
 use crate::view::View;
 use crate::{Event, KeyRange, KeyValue};
 use bytes::Bytes;
+use quorate_base::mutant;
 
 /// Revisions with events in one batch (contract item 46).
 const REVISIONS_PER_BATCH: usize = 1_000;
@@ -93,7 +94,9 @@ impl Cursor {
     /// When `start` is negative: the API refuses that (contract item 42).
     pub fn new(watch: Watch, start: i64, current: i64) -> Cursor {
         assert!(start >= 0, "a watch cannot start at {start}");
-        Cursor { watch, next: if start == 0 { current + 1 } else { start }, started: false }
+        let lowered = mutant!(WATCH_307_FUTURE_START_LOWERED) && start > current;
+        let next = if start == 0 || lowered { current + 1 } else { start };
+        Cursor { watch, next, started: false }
     }
 
     /// What it watches.
@@ -141,6 +144,9 @@ impl Cursor {
             return Ok(Polled::Compacted { revision: view.compacted() });
         }
         self.started = true;
+        if mutant!(WATCH_306_GAP_BEHIND_RING) {
+            self.next = self.next.max(ring.first());
+        }
         let events = if in_ring {
             self.read_ring(ring, current.min(ring.last()), budget)
         } else {
@@ -166,6 +172,11 @@ impl Cursor {
         while self.next <= last && bytes < budget {
             let revision = self.next;
             for entry in ring.get(revision).expect("checked to be in the ring") {
+                let begun = |last: &Delivery<T>| last.revision == revision;
+                let split = mutant!(WATCH_308_REVISION_SPLIT) && events.len() > 1;
+                if split && events.last().is_some_and(begun) {
+                    break;
+                }
                 if self.wants(&entry.key, entry.delete) {
                     bytes += entry.size;
                     let Entry { size, encoded, .. } = entry.clone();

@@ -10,6 +10,7 @@ use crate::layout::{self, ATTACHED, LEASE, read_i64};
 use crate::reader::ReadError;
 use crate::{Answer, StoreError};
 use bytes::{BufMut, Bytes};
+use quorate_base::mutant;
 use std::collections::BTreeMap;
 
 /// A lease as the state knows it.
@@ -77,7 +78,7 @@ pub(crate) fn load_keys<R: EngineRead>(engine: &R, id: i64) -> Result<Vec<Bytes>
 impl<E: Engine> Applier<E> {
     /// Moves a key from one lease to another; 0 is none.
     pub(crate) fn attach(&mut self, key: &[u8], from: i64, to: i64) {
-        if from != 0 {
+        if from != 0 && !mutant!(STORE_305_LEASE_KEEPS_KEY) {
             self.attached_key(from, key);
             self.engine.delete(&self.key);
         }

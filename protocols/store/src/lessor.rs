@@ -15,7 +15,7 @@
 //! Clocks may differ in rate between leaders; only spans of one clock are ever compared.
 
 use crate::Lease;
-use quorate_base::Instant;
+use quorate_base::{Instant, mutant};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -105,6 +105,9 @@ impl Lessor {
             .into_iter()
             .map(|lease| {
                 let left = if lease.remaining > 0 { lease.remaining } else { lease.ttl };
+                if mutant!(LEASE_310_SHORT_AFTER_ELECTION) {
+                    return (now + seconds(left / 2), lease);
+                }
                 (now + extend + seconds(left), lease)
             })
             .collect();
@@ -162,7 +165,8 @@ impl Lessor {
     pub fn renew(&mut self, now: Instant, id: i64) -> Renewal {
         let Some(entry) = self.leases.get_mut(&id) else { return Renewal::Unknown };
         // Its time may be over before a poll noticed: then it is too late all the same.
-        if entry.expired || entry.due <= now {
+        let late = entry.expired || entry.due <= now;
+        if late && !mutant!(LEASE_311_LATE_RENEWAL) {
             return Renewal::Expiring;
         }
         self.by_due.remove(&(entry.due, id));

@@ -13,6 +13,7 @@
 use crate::layout::{Malformed, read_u64};
 use crate::{EngineError, EngineRead, OpId, layout};
 use bytes::BufMut;
+use quorate_base::mutant;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The greatest number of sessions remembered.
@@ -100,6 +101,9 @@ pub(crate) struct Sessions {
 impl Sessions {
     pub fn open<R: EngineRead>(engine: &R) -> Result<Sessions, EngineError> {
         let mut all = Sessions::default();
+        if mutant!(STORE_302_SESSIONS_FORGOTTEN) {
+            return Ok(all);
+        }
         for pair in engine.range(&[layout::SESSION], Some(&[layout::SESSION + 1])) {
             let (key, value) = pair?;
             if key.len() != 9 {

@@ -6,6 +6,7 @@
 
 use crate::log::record::{Entries, RecordRef};
 use bytes::Bytes;
+use quorate_base::mutant;
 
 /// An index together with the term of the entry there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -92,6 +93,9 @@ impl GroupState {
             }
             RecordRef::Segment(_) | RecordRef::Group { .. } => return Err(Violation::Misplaced),
         }
+        if mutant::guards_sleep() {
+            return Ok(());
+        }
         assert!(self.prefix.index <= self.commit, "what is compacted was committed");
         assert!(self.commit <= self.last.index, "what is committed is in the log");
         Ok(())
@@ -101,7 +105,8 @@ impl GroupState {
         if term < self.term {
             return Err(Violation::TermFell { old: self.term, new: term });
         }
-        if term == self.term && self.vote.is_some() && vote != self.vote {
+        let changed = term == self.term && self.vote.is_some() && vote != self.vote;
+        if changed && !mutant::guards_sleep() {
             return Err(Violation::VoteChanged { term, old: self.vote, new: vote });
         }
         self.term = term;
@@ -117,7 +122,7 @@ impl GroupState {
             return Err(Violation::Gap { first, last: self.last.index });
         }
         // The prefix is committed, so this also keeps entries out of what was compacted.
-        if first <= self.commit {
+        if first <= self.commit && !mutant::guards_sleep() {
             return Err(Violation::ReplacesCommitted { first, commit: self.commit });
         }
         let before = if first == self.last.index + 1 { self.last.term } else { self.prefix.term };

@@ -10,6 +10,7 @@ use crate::log::segment::{Segment, Shared, Spare, segment_name, spare_name};
 use crate::log::state::GroupState;
 use crate::log::{LogOptions, Recovered, recover};
 use bytes::Bytes;
+use quorate_base::mutant;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -316,8 +317,13 @@ impl<D: Disk> Log<D> {
     }
 
     pub(super) fn sync_active(&mut self) -> Result<(), LogError> {
-        if self.active.synced < self.active.offset {
-            self.shared.disk.sync(&self.active.segment.file)?;
+        let unsynced = self.active.offset - self.active.synced;
+        let least = if mutant!(DISK_201_SMALL_SYNC_SKIPPED) { 2 * HEADER as u64 } else { 0 };
+        if unsynced > least {
+            let synced = self.shared.disk.sync(&self.active.segment.file);
+            if !mutant!(DISK_202_FAILED_SYNC_PASSES) {
+                synced?;
+            }
             self.active.synced = self.active.offset;
             self.stats.syncs += 1;
         }
@@ -328,7 +334,9 @@ impl<D: Disk> Log<D> {
     fn roll(&mut self, bytes: u64) -> Result<(), LogError> {
         assert!(self.buffer.is_empty() && self.open.is_none(), "roll with an empty buffer");
         // Every segment but the newest is durable to its end: recovery relies on it.
-        self.sync_active()?;
+        if !mutant!(DISK_203_ROLL_WITHOUT_SYNC) {
+            self.sync_active()?;
+        }
         let spare = self.take_spare(opening_span(&self.states) + bytes)?;
         let previous = (self.active.segment.epoch, self.active.offset);
         let opening = Opening {
@@ -444,7 +452,9 @@ pub(super) fn open_segment<D: Disk>(
     disk.sync(&spare.file)?;
     let name = segment_name(opening.epoch);
     disk.rename(&spare.name, &name)?;
-    disk.sync_dir()?;
+    if !mutant!(DISK_204_NAME_NOT_DURABLE) {
+        disk.sync_dir()?;
+    }
     // Opened again under its name, so that every later error names the segment.
     let file = disk.open(&name)?;
     let segment = Segment { epoch: opening.epoch, file, capacity: spare.length };
