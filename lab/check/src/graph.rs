@@ -1,4 +1,4 @@
-//! Directed graphs of up to some hundred million edges, and the three questions that judges ask of them.
+//! Directed graphs of up to some hundred million edges, and the two questions that judges ask of them.
 //!
 //! Nodes are numbers, and every edge carries a label of 32 bits that means something to the judge alone (a kind of
 //! dependency, a place where the reason is found). Edges lie in one array sorted by source (compressed rows), so that a walk
@@ -71,28 +71,6 @@ impl Graph {
             tarjan.explore(node);
         }
         tarjan.found
-    }
-
-    /// The nodes in a topological order (of the ready nodes, the lowest number first in a queue), or `None` if there is a cycle.
-    pub(crate) fn topological(&self) -> Option<Vec<u32>> {
-        let mut waits = vec![0u32; self.nodes()];
-        for (_, to) in &self.steps {
-            waits[*to as usize] += 1;
-        }
-        let mut order: Vec<u32> =
-            (0..self.nodes() as u32).filter(|node| waits[*node as usize] == 0).collect();
-        let mut done = 0;
-        while done < order.len() {
-            let node = order[done];
-            done += 1;
-            for (_, to) in self.from(node) {
-                waits[*to as usize] -= 1;
-                if waits[*to as usize] == 0 {
-                    order.push(*to);
-                }
-            }
-        }
-        (order.len() == self.nodes()).then_some(order)
     }
 
     /// A shortest walk from `start` to `goal` by breadth-first search, as steps; the walk has at least one step, so that `start == goal`

@@ -13,6 +13,7 @@
 //! - [`limits`]: bounds on time and memory, and the gauge that a progress bar reads.
 //! - [`model`]: the registry of judges by name. A judge that is in the registry is on the command line.
 //! - [`linear`]: linearizability of single objects.
+//! - [`sequential`]: sequential consistency.
 //! - [`causal`]: causal consistency and the session guarantees.
 //! - [`txn`]: isolation of transactions, on lists and on registers.
 //!
@@ -34,5 +35,6 @@ pub mod linear;
 pub mod model;
 pub mod read;
 mod registers;
+pub mod sequential;
 pub mod txn;
 pub mod verdict;

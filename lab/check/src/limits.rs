@@ -42,6 +42,8 @@ pub struct Options {
     pub time: Option<Duration>,
     /// Bytes for the search (not for the history itself). `None`: no bound.
     pub memory: Option<usize>,
+    /// Whether to look for the smallest evidence of a refusal, which may take longer than the refusal.
+    pub explain: bool,
     /// Whether to draw a page.
     pub page: bool,
     /// The isolation level that judges of transactions hold the history against.
@@ -54,7 +56,7 @@ impl Default for Options {
     /// One minute, 2 GiB, no page, strict serializability.
     fn default() -> Options {
         let (time, memory) = (Some(Duration::from_secs(60)), Some(2 << 30));
-        Options { time, memory, page: false, level: Level::default(), gauge: Arc::default() }
+        Options { time, memory, explain: true, page: false, level: Level::default(), gauge: Arc::default() }
     }
 }
 

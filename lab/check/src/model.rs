@@ -6,6 +6,7 @@ use crate::causal;
 use crate::history::History;
 use crate::limits::Options;
 use crate::linear;
+use crate::sequential;
 use crate::txn;
 use crate::verdict::{HistoryError, Report};
 
@@ -122,6 +123,12 @@ pub const MODELS: &[Model] = &[
         about: "transactions that append to lists, at --level",
         operations: LISTS,
         check: txn::list_append,
+    },
+    Model {
+        name: "sequential",
+        about: "sequentially consistent registers with compare-and-set",
+        operations: REGISTERS,
+        check: sequential::sequential,
     },
 ];
 

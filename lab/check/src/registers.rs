@@ -95,9 +95,10 @@ impl<'a> Registers<'a> {
             write_starts: Vec::with_capacity(count + 1),
         };
         let origins = registers.collect_writes()?;
+        registers.find_present(&origins);
         for txn in 0..count as u32 {
             registers.read_starts.push(registers.reads.len() as u32);
-            if txns.is_ok(txn) {
+            if registers.present[txn as usize] {
                 registers.collect_reads(txn, &origins);
             }
         }
@@ -140,6 +141,24 @@ impl<'a> Registers<'a> {
         Ok(origins)
     }
 
+    /// Transactions of unknown outcome happened if somebody read from them who happened. (The reads of an unknown one are known where they
+    /// are the condition of a compare-and-set.)
+    fn find_present(&mut self, origins: &HashMap<(u32, u32), Origin, Quick>) {
+        let count = self.txns.len() as u32;
+        let mut open: Vec<u32> = (0..count).filter(|txn| self.txns.is_ok(*txn)).collect();
+        while let Some(txn) = open.pop() {
+            for micro in self.txns.micros(txn) {
+                let MicroKind::Value(value) = micro.kind else { continue };
+                let Some(origin) = origins.get(&(micro.key, value)) else { continue };
+                let is_unknown = self.txns.txns[origin.txn as usize].outcome == Outcome::Unknown;
+                if is_unknown && !self.present[origin.txn as usize] {
+                    self.present[origin.txn as usize] = true;
+                    open.push(origin.txn);
+                }
+            }
+        }
+    }
+
     fn collect_reads(&mut self, txn: u32, origins: &HashMap<(u32, u32), Origin, Quick>) {
         let micros = self.txns.micros(txn);
         for (place, micro) in micros.iter().enumerate() {
@@ -169,11 +188,9 @@ impl<'a> Registers<'a> {
                 Some(origin) => match self.txns.txns[origin.txn as usize].outcome {
                     Outcome::Fail => flaw(Flaw::Aborted(origin.txn)),
                     Outcome::Ok | Outcome::Unknown if origin.write == NONE => {
-                        self.present[origin.txn as usize] = true;
                         flaw(Flaw::Replaced(origin.txn));
                     }
                     Outcome::Ok | Outcome::Unknown => {
-                        self.present[origin.txn as usize] = true;
                         self.reads.push(Read { txn, key, write: origin.write });
                     }
                 },

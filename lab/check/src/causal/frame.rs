@@ -6,7 +6,10 @@
 //! a beginning of it, and is written down as one number a chain. Nodes of one chain share a row of numbers until
 //! something new comes in from outside, and so rows are few.
 
-use crate::access::NONE;
+use std::collections::HashSet;
+
+use crate::access::{NONE, Quick};
+use crate::graph::{Edge, Graph};
 use crate::limits::Meter;
 use crate::registers::{INITIAL, Registers};
 use crate::verdict::Reason;
@@ -208,33 +211,43 @@ impl Clocks {
     }
 }
 
-/// Edges beside those of the frame and of reads-from, found by target.
+/// Edges beside those of the frame and of reads-from. New ones wait until they are sealed.
 #[derive(Debug, Default)]
 pub(crate) struct Extra {
-    sources: std::collections::BTreeMap<u32, Vec<u32>>,
+    known: HashSet<(u32, u32), Quick>,
+    edges: Vec<Edge>,
+    /// Backwards: from targets to sources.
+    sealed: Graph,
 }
 
 impl Extra {
     /// Adds an edge. Whether it is new.
     pub(crate) fn add(&mut self, from: u32, to: u32) -> bool {
-        let sources = self.sources.entry(to).or_default();
-        let is_new = !sources.contains(&from);
+        let is_new = self.known.insert((from, to));
         if is_new {
-            sources.push(from);
+            self.edges.push((to, from, 0));
         }
         is_new
     }
 
-    fn into(&self, node: u32) -> &[u32] {
-        if self.sources.is_empty() {
-            return &[];
-        }
-        self.sources.get(&node).map_or(&[], Vec::as_slice)
+    /// Makes all edges count.
+    pub(crate) fn seal(&mut self, nodes: usize) {
+        self.sealed = Graph::new(nodes, &self.edges);
+    }
+
+    /// How many bytes it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.edges.len() * 40
+    }
+
+    fn into(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
+        let steps = if self.sealed.nodes() == 0 { &[] } else { self.sealed.from(node) };
+        steps.iter().map(|(_, source)| *source)
     }
 
     /// All of them, source and target.
-    pub(crate) fn edges(&self) -> impl Iterator<Item = (u32, u32)> {
-        self.sources.iter().flat_map(|(to, sources)| sources.iter().map(|from| (*from, *to)))
+    pub(crate) fn edges(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.edges.iter().map(|(to, from, _)| (*from, *to))
     }
 }
 
@@ -251,7 +264,7 @@ pub(crate) fn sources<'a>(
         .iter()
         .filter(|read| read.write != INITIAL)
         .map(|read| registers.writes[read.write as usize].txn);
-    across.into_iter().chain(writers).chain(extra.into(node).iter().copied())
+    across.into_iter().chain(writers).chain(extra.into(node))
 }
 
 /// Every node after what comes before it; `None` if that cannot be. Each chain is walked until it has to wait for a node of another.

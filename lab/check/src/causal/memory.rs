@@ -37,6 +37,7 @@ impl Case<'_> {
                 Ok(false) => return Ok(None),
                 Ok(true) => {}
             }
+            extra.seal(self.registers.txns.len());
             newer = Clocks::compute(self.registers, &self.frame, &extra, meter)?;
             if newer.is_none() {
                 let steps = cycle(

@@ -13,12 +13,12 @@
 //! `sessions` are parts of CCv. Nodes may be transactions of several reads and writes: then CCv is what AWDIT and dbcop call (transactional)
 //! causal consistency. Histories are one session per process.
 
-mod frame;
+pub(crate) mod frame;
 mod memory;
-mod patterns;
-mod search;
+pub(crate) mod patterns;
+pub(crate) mod search;
 mod sessions;
-mod words;
+pub(crate) mod words;
 
 use crate::access::{Objects, Txns};
 use crate::history::History;

@@ -135,6 +135,29 @@ impl Index {
         true
     }
 
+    /// The first write of each chain to the key that has a node in its past. Only for chains of writes.
+    pub(crate) fn followers(
+        &self,
+        registers: &Registers,
+        frame: &Frame,
+        clocks: &Clocks,
+        (node, key): (Option<u32>, u32),
+        mut visit: impl FnMut(u32),
+    ) {
+        let groups =
+            self.group_starts[key as usize] as usize..self.group_starts[key as usize + 1] as usize;
+        for &(_, first, end) in &self.groups[groups] {
+            let entries = &self.entries[first as usize..end as usize];
+            let place = entries.partition_point(|entry| {
+                let other = registers.writes[entry.write as usize].txn;
+                node.is_some_and(|node| !clocks.precedes(frame, node, other))
+            });
+            if let Some(entry) = entries.get(place) {
+                visit(registers.writes[entry.write as usize].txn);
+            }
+        }
+    }
+
     /// A reader that has this write in its past.
     pub(crate) fn witness(
         &self,
