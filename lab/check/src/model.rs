@@ -130,6 +130,12 @@ pub const MODELS: &[Model] = &[
         operations: REGISTERS,
         check: sequential::sequential,
     },
+    Model {
+        name: "rw-register",
+        about: "transactions on registers with unique values, at --level",
+        operations: REGISTERS,
+        check: txn::rw_register,
+    },
 ];
 
 /// The judge of that name.

@@ -26,10 +26,15 @@ mod append;
 mod cycles;
 mod deps;
 mod findings;
+mod register;
+mod serial;
 
 use crate::access::{Objects, Txns};
 use crate::history::History;
 use crate::limits::{Meter, Options};
+use crate::registers::Registers;
+use crate::sequential::search::Found;
+use crate::sequential::stuck;
 use crate::verdict::{HistoryError, Reason, Report, Verdict};
 use findings::Findings;
 
@@ -56,6 +61,44 @@ fn decide_lists(
     deps.add_orders(txns);
     cycles::search(&deps, &mut findings, meter)?;
     verdict(history, txns, &findings, options)
+}
+
+/// Judges transactions that read and write registers. Values written to a key must differ.
+///
+/// # Errors
+///
+/// The history holds something else than reads, writes and transactions on registers.
+pub fn rw_register(history: &History, options: &Options) -> Result<Report, HistoryError> {
+    let meter = Meter::start(options);
+    let txns = Txns::read(history, Objects::Registers)?;
+    let decided = decide_registers(history, &txns, options, &meter);
+    Ok(report(&txns, decided))
+}
+
+fn decide_registers(
+    history: &History,
+    txns: &Txns,
+    options: &Options,
+    meter: &Meter,
+) -> Result<Verdict, Reason> {
+    let registers = Registers::resolve(txns)?;
+    let mut findings = Findings::default();
+    let mut deps = register::analyse(&registers, &mut findings);
+    deps.add_orders(txns);
+    cycles::search(&deps, &mut findings, meter)?;
+    let found = verdict(history, txns, &findings, options)?;
+    if found != Verdict::Yes || !options.level.is_serial() {
+        return Ok(found);
+    }
+    Ok(match serial::serial_order(txns, &deps, options.level, meter)? {
+        Found::Order(_) => Verdict::Yes,
+        Found::Stuck { placed, next } => {
+            let mut refusal = stuck(history, txns, placed, &next);
+            refusal.property = options.level.to_string();
+            refusal.summary = format!("not {}: no serial order explains every read", options.level);
+            Verdict::No(refusal)
+        }
+    })
 }
 
 /// The verdict on what was found.
