@@ -2,9 +2,12 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::search::{Bounds, Outcome, Search, Stop};
+use super::shrink::shrink;
 use super::spec::{Object, Part};
+use super::tell;
 use crate::history::{History, Operation};
 use crate::limits::{Meter, Options};
 use crate::verdict::{HistoryError, Reason, Refusal, Report, Verdict};
@@ -12,11 +15,20 @@ use crate::verdict::{HistoryError, Reason, Refusal, Report, Verdict};
 /// From this many operations on, parts are judged on several threads; below, starting them costs more than it saves.
 const OPERATIONS_PER_THREAD: usize = 2_000;
 
+/// Configurations per part in the first round. One part that is hard must not keep the judge from another that is easily
+/// refused; and the first refused part must not depend on which thread was faster.
+const STEPS_FIRST: u64 = 20_000;
+
+/// The longest time to look for a small reason of a refusal.
+const EXPLAIN: Duration = Duration::from_secs(5);
+
 /// What became of a part.
 #[derive(Clone, Debug)]
 enum Ruling {
     Linearizable,
     Refused,
+    /// Not decided in the steps of the first round.
+    Postponed,
     Undecided(Reason),
 }
 
@@ -28,7 +40,10 @@ enum Ruling {
 pub fn judge<S: Object>(history: &History, options: &Options) -> Result<Report, HistoryError> {
     let meter = Meter::start(options);
     let operations = history.operations()?;
-    let parts = S::read(history, &operations)?;
+    let mut parts = S::read(history, &operations)?;
+    for part in &mut parts {
+        part.spec.learn(&part.items);
+    }
     let count: usize = parts.iter().map(|part| part.items.len()).sum();
     options.gauge.start(count as u64);
     let court = Court { parts: &parts, meter, options, configurations: AtomicUsize::new(0) };
@@ -50,23 +65,37 @@ struct Court<'a, S: Object> {
 }
 
 impl<S: Object> Court<'_, S> {
-    /// Rules on the parts in order. What comes after the first refused part may be missing.
-    fn rule(&self, count: usize) -> Vec<Option<Ruling>> {
+    /// Rules on the parts, in two rounds. Some rulings may be missing where one is refused.
+    fn rule(&self, count: usize) -> Vec<Ruling> {
+        let mut rulings = vec![Ruling::Postponed; self.parts.len()];
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = cores.min(self.parts.len()).min(count / OPERATIONS_PER_THREAD).max(1);
-        let rulings = Mutex::new(vec![None; self.parts.len()]);
+        for steps in [STEPS_FIRST, u64::MAX] {
+            self.round(&mut rulings, threads, steps);
+            if rulings.iter().any(|ruling| matches!(ruling, Ruling::Refused)) {
+                break;
+            }
+        }
+        rulings
+    }
+
+    /// Rules on what is postponed, in order, up to the first refused part.
+    fn round(&self, rulings: &mut Vec<Ruling>, threads: usize, steps: u64) {
+        let is_postponed = |ruling: &Ruling| matches!(ruling, Ruling::Postponed);
+        let open: Vec<usize> =
+            (0..rulings.len()).filter(|place| is_postponed(&rulings[*place])).collect();
+        let shared = Mutex::new(rulings);
         let (next, refused) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
         let work = || {
-            loop {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                if place >= self.parts.len() || place > refused.load(Ordering::Relaxed) {
+            while let Some(place) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if *place > refused.load(Ordering::Relaxed) {
                     return;
                 }
-                let ruling = self.decide(&self.parts[place], threads);
+                let ruling = self.decide(&self.parts[*place], threads, steps);
                 if matches!(ruling, Ruling::Refused) {
-                    refused.fetch_min(place, Ordering::Relaxed);
+                    refused.fetch_min(*place, Ordering::Relaxed);
                 }
-                rulings.lock().expect("no judge panics with the lock")[place] = Some(ruling);
+                shared.lock().expect("no judge panics with the lock")[*place] = ruling;
             }
         };
         std::thread::scope(|scope| {
@@ -75,55 +104,71 @@ impl<S: Object> Court<'_, S> {
             }
             work();
         });
-        rulings.into_inner().expect("no judge panics with the lock")
     }
 
-    fn decide(&self, part: &Part<S>, share: usize) -> Ruling {
+    fn decide(&self, part: &Part<S>, share: usize, steps: u64) -> Ruling {
         let count = part.items.len() as u64;
         if let Some(is_linearizable) = part.spec.shortcut(&part.items) {
             self.options.gauge.add(count);
             return if is_linearizable { Ruling::Linearizable } else { Ruling::Refused };
         }
-        let gauge = Some(&*self.options.gauge);
-        let bounds = Bounds { meter: &self.meter, share, steps: u64::MAX, gauge };
+        let gauge = Some(&*self.options.gauge).filter(|_| steps == u64::MAX);
+        let bounds = Bounds { meter: &self.meter, share, steps, gauge };
         let mut search = Search::new(&part.spec, &part.items, bounds);
         let outcome = search.run();
-        self.options.gauge.add(count.saturating_sub(search.told() as u64));
+        if outcome != Outcome::Stopped(Stop::Steps) {
+            self.options.gauge.add(count.saturating_sub(search.told() as u64));
+        }
         self.configurations.fetch_add(search.configurations(), Ordering::Relaxed);
         match outcome {
             Outcome::Linearizable(_) => Ruling::Linearizable,
             Outcome::Impossible => Ruling::Refused,
             Outcome::Stopped(Stop::Limit(reason)) => Ruling::Undecided(reason),
-            Outcome::Stopped(Stop::Steps) => unreachable!("the steps were not bounded"),
+            Outcome::Stopped(Stop::Steps) => Ruling::Postponed,
         }
     }
 
     /// One refused part refuses the history, also where others are undecided.
-    fn verdict(
-        &self,
-        rulings: &[Option<Ruling>],
-        history: &History,
-        operations: &[Operation],
-    ) -> Verdict {
-        let is_refused = |ruling: &Option<Ruling>| matches!(ruling, Some(Ruling::Refused));
+    fn verdict(&self, rulings: &[Ruling], history: &History, operations: &[Operation]) -> Verdict {
+        let is_refused = |ruling: &Ruling| matches!(ruling, Ruling::Refused);
         if let Some(place) = rulings.iter().position(is_refused) {
             return Verdict::No(self.refusal(&self.parts[place], history, operations));
         }
-        let reason = rulings.iter().flatten().find_map(|ruling| match ruling {
+        let reason = rulings.iter().find_map(|ruling| match ruling {
             Ruling::Undecided(reason) => Some(reason.clone()),
             Ruling::Linearizable | Ruling::Refused => None,
+            Ruling::Postponed => unreachable!("the second round postpones nothing"),
         });
         reason.map_or(Verdict::Yes, Verdict::Unknown)
     }
 
-    fn refusal(&self, part: &Part<S>, _history: &History, operations: &[Operation]) -> Refusal {
-        let events = part.items.iter().map(|item| operations[item.operation].start).collect();
+    fn refusal(&self, part: &Part<S>, history: &History, operations: &[Operation]) -> Refusal {
         let about = if part.key.is_nil() { String::new() } else { format!(" on key {}", part.key) };
-        Refusal {
-            property: "linearizability".to_owned(),
-            summary: format!("no order of the operations{about} explains all answers"),
-            evidence: Vec::new(),
-            events,
+        let property = "linearizability".to_owned();
+        let count = part.items.len();
+        if !self.options.explain {
+            let summary =
+                format!("{count} operations{about} have no order that explains their answers");
+            return Refusal { property, summary, evidence: Vec::new(), events: Vec::new() };
         }
+        let limits = Options { time: Some(self.explain_time()), ..self.options.clone() };
+        let (core, _) = shrink(&part.spec, &part.items, &Meter::start(&limits));
+        let core: Vec<&Operation> =
+            core.iter().map(|place| &operations[part.items[*place].operation]).collect();
+        let others = match count - core.len() {
+            0 => String::new(),
+            others => format!(", wherever the other {others} are put"),
+        };
+        let few = core.len();
+        let summary =
+            format!("{few} operations{about} have no order that explains their answers{others}");
+        let evidence = core.iter().map(|operation| tell::line(history, operation)).collect();
+        let events = core.iter().map(|operation| operation.start).collect();
+        Refusal { property, summary, evidence, events }
+    }
+
+    /// How long to look for a smaller reason.
+    fn explain_time(&self) -> Duration {
+        self.options.time.map_or(EXPLAIN, |limit| limit.min(EXPLAIN))
     }
 }

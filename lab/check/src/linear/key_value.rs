@@ -8,6 +8,9 @@
 //!
 //! Keys are the event's `key`, or the first of values that are all pairs `[key value]`. Appending to a key without a value begins one.
 
+use std::collections::BTreeSet;
+
+use super::appends;
 use super::interner::Interner;
 use super::keyed::{Keyed, keyed};
 use super::register::{self, NIL};
@@ -28,8 +31,11 @@ pub enum Op {
 }
 
 /// One key.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct KeyValue;
+#[derive(Clone, Debug, Default)]
+pub struct KeyValue {
+    /// The values that are read, once they are known.
+    wanted: Option<BTreeSet<Value>>,
+}
 
 /// What is read before anything is written.
 fn nothing() -> Value {
@@ -78,6 +84,24 @@ impl Spec for KeyValue {
         }
     }
 
+    fn learn(&mut self, items: &[Item<Op>]) {
+        let reads = items.iter().filter_map(|item| match &item.op {
+            Op::Get(value) => Some(value.clone()),
+            Op::Put(_) | Op::Append(_) => None,
+        });
+        self.wanted = Some(reads.collect());
+    }
+
+    /// A value that no value read begins with is seen by nobody before the next put.
+    fn is_worth_reaching(&self, state: &Value) -> bool {
+        let Some(wanted) = &self.wanted else { return true };
+        let next = wanted.range(state..).next();
+        next.is_some_and(|next| match (next, state) {
+            (Value::Str(next), Value::Str(state)) => next.starts_with(&**state),
+            (next, state) => next == state,
+        })
+    }
+
     fn heap_bytes(&self, state: &Value) -> usize {
         if let Value::Str(text) = state { text.len() } else { size_of::<Value>() }
     }
@@ -97,7 +121,7 @@ impl Object for KeyValue {
         })
     }
 
-    /// Without appends a key is a register.
+    /// Without appends a key is a register; with unique texts it is like one.
     fn shortcut(&self, items: &[Item<Op>]) -> Option<bool> {
         let mut values = Interner::default();
         assert_eq!(values.number(&nothing()), NIL);
@@ -106,7 +130,7 @@ impl Object for KeyValue {
             let op = match &item.op {
                 Op::Get(value) => register::Op::Read(values.number(value)),
                 Op::Put(value) => register::Op::Write(values.number(value)),
-                Op::Append(_) => return None,
+                Op::Append(_) => return appends::decide(items),
             };
             let Item { start, end, operation, .. } = *item;
             as_register.push(Item { op, start, end, operation });

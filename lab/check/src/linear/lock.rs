@@ -204,7 +204,9 @@ fn read_one(operation: &Keyed) -> Result<Option<Op>, HistoryError> {
             };
             match outcome {
                 Outcome::Ok => Some(Op::Write { token, accepted: true }),
-                Outcome::Fail if !operation.has_error() => Some(Op::Write { token, accepted: false }),
+                Outcome::Fail if !operation.has_error() => {
+                    Some(Op::Write { token, accepted: false })
+                }
                 Outcome::Fail | Outcome::Unknown => None,
             }
         }

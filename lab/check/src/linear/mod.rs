@@ -6,6 +6,7 @@
 //! To add an object: a module with its operations, `impl Spec` and `impl Object`, a line in [`crate::model::MODELS`], and a
 //! generator in `tests/linear`, which compares search, shortcut and brute force.
 
+pub mod appends;
 pub mod counter;
 pub mod etcd;
 pub mod interner;
@@ -17,7 +18,9 @@ pub mod lock;
 pub mod register;
 pub mod search;
 mod seen;
+pub mod shrink;
 pub mod spec;
+mod tell;
 pub mod zones;
 
 pub use judge::judge;

@@ -10,6 +10,8 @@
 //! an error it did not happen. Values are anything. Several registers are told apart by the event's `key`, or by values that are all
 //! pairs `[key value]` (Jepsen's independent keys).
 
+use std::collections::BTreeSet;
+
 use super::interner::Interner;
 use super::keyed::{Keyed, keyed};
 use super::spec::{Item, Object, Part, Spec};
@@ -36,6 +38,9 @@ pub enum Op {
 #[derive(Clone, Debug, Default)]
 pub struct Register {
     values: Interner,
+    /// The values that some operation reads or expects, once they are known; not if a compare-and-set failed, for which any
+    /// other value will do.
+    wanted: Option<BTreeSet<u32>>,
 }
 
 impl Spec for Register {
@@ -63,6 +68,21 @@ impl Spec for Register {
             Op::Read(_) | Op::Cas { succeeded: Some(false), .. } => true,
             Op::Write(_) | Op::Cas { .. } => false,
         }
+    }
+
+    fn learn(&mut self, items: &[Item<Op>]) {
+        let wants = |item: &Item<Op>| match item.op {
+            Op::Read(value) => Some(Some(value)),
+            Op::Write(_) => Some(None),
+            Op::Cas { expected, succeeded: Some(true) | None, .. } => Some(Some(expected)),
+            Op::Cas { succeeded: Some(false), .. } => None,
+        };
+        let wanted: Option<Vec<Option<u32>>> = items.iter().map(wants).collect();
+        self.wanted = wanted.map(|wanted| wanted.into_iter().flatten().collect());
+    }
+
+    fn is_worth_reaching(&self, state: &u32) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.contains(state))
     }
 
     fn show(&self, state: &u32) -> String {

@@ -12,7 +12,8 @@
 //! 2. *Twins.* Of operations with the same argument and answer that may be next, only the one that completes first is tried: in a
 //!    linearization that takes the other first, the two may be swapped.
 //! 3. *Unknown operations are no part of the list.* They are optional and never end, so they are counted per kind and taken in
-//!    the order of their starts (they are twins), last of all candidates, and only if they change the state.
+//!    the order of their starts (they are twins), last of all candidates, and only if they change the state to one that
+//!    somebody may see ([`Spec::is_worth_reaching`]).
 //! 4. *Dominance.* A configuration is dropped if one with the same completed operations and the same state was entered
 //!    having spent at most as many unknown operations of each kind: those not spent may still never happen.
 
@@ -215,8 +216,12 @@ impl<'a, S: Spec> Search<'a, S> {
             let Some(next) = self.spec.step(self.states.get(state), self.op(candidate)) else {
                 continue;
             };
+            let is_optional = candidate & UNKNOWN != 0;
+            if is_optional && !self.spec.is_worth_reaching(&next) {
+                continue;
+            }
             let next = self.number(next);
-            if candidate & UNKNOWN != 0 && next == state {
+            if is_optional && next == state {
                 continue;
             }
             let (trail, low, high) = (self.trail.len(), self.low, self.high);

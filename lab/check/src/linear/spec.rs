@@ -10,7 +10,7 @@ use crate::verdict::HistoryError;
 pub const NEVER: u32 = u32::MAX;
 
 /// The sequential specification of an object. States and operations are plain data.
-pub trait Spec: Sync {
+pub trait Spec: Clone + Sync {
     /// An operation: function, argument and answer (or that the answer is unknown).
     type Op: Clone + Eq + Hash + fmt::Debug + Send + Sync;
     /// The state of the object.
@@ -29,6 +29,15 @@ pub trait Spec: Sync {
 
     /// Whether the operation leaves *every* state in which it is possible as it was. The search takes such operations as soon as it can.
     fn is_pure(&self, op: &Self::Op) -> bool;
+
+    /// Looks at all operations of the part at once, before a search: for what prunes it. Called again when they change.
+    fn learn(&mut self, _items: &[Item<Self::Op>]) {}
+
+    /// Whether an operation that need not happen should be tried when it leads to this state. False promises that every linearization with it
+    /// here is also one without it.
+    fn is_worth_reaching(&self, _state: &Self::State) -> bool {
+        true
+    }
 
     /// Bytes that a state owns besides its own size, for the memory limit.
     fn heap_bytes(&self, _state: &Self::State) -> usize {
@@ -73,7 +82,7 @@ pub struct Part<S: Spec> {
 
 /// An object whose histories can be read and judged.
 pub trait Object: Spec + Sized + Send {
-    /// Reads the operations of a history, split into parts.
+    /// Reads the operations of a history, split into parts. The parts have not learnt anything yet ([`Spec::learn`]).
     ///
     /// # Errors
     ///

@@ -2,9 +2,10 @@
 
 use quorate_base::Dice;
 use quorate_check::limits::{Meter, Options};
-use quorate_check::linear::spec::{Item, Object, Spec};
-use quorate_check::linear::{counter, etcd, key_value, lock, register};
 use quorate_check::linear::search::{Bounds, Outcome, Search};
+use quorate_check::linear::shrink::shrink;
+use quorate_check::linear::spec::{Item, NEVER, Object, Spec};
+use quorate_check::linear::{counter, etcd, key_value, lock, register};
 
 use crate::random::{self, Op, State, Workload};
 use crate::{brute, plain};
@@ -19,6 +20,7 @@ struct Tally {
     linearizable: u64,
     shortcuts: u64,
     brute: u64,
+    shrunk: u64,
 }
 
 fn search<S: Spec>(spec: &S, items: &[Item<S::Op>]) -> bool {
@@ -29,12 +31,26 @@ fn search<S: Spec>(spec: &S, items: &[Item<S::Op>]) -> bool {
         Outcome::Impossible => false,
         Outcome::Linearizable(order) => {
             assert!(brute::is_linearization(spec, items, &order), "a wrong order {order:?}");
-            let is_whole = (0..items.len()).all(|place| !items[place].is_known() || order.contains(&place));
+            let is_whole =
+                (0..items.len()).all(|place| !items[place].is_known() || order.contains(&place));
             assert!(is_whole, "completed operations are missing in {order:?}");
             true
         }
         Outcome::Stopped(stop) => panic!("a small history stopped the search: {stop:?}"),
     }
+}
+
+/// Shrinks a refused history. What is left must be refused on its own, which is decided without any of the judge's machinery. Whether
+/// something was left out.
+fn is_shrunk<S: Object>(naive: &S, spec: &S, items: &[Item<S::Op>]) -> bool {
+    let (core, cut) = shrink(spec, items, &Meter::start(&Options::default()));
+    let open = |item: &Item<S::Op>| if item.end < cut { item.end } else { NEVER };
+    let core: Vec<Item<S::Op>> = core
+        .iter()
+        .map(|place| Item { end: open(&items[*place]), ..items[*place].clone() })
+        .collect();
+    assert!(!plain::is_linearizable(naive, &core), "{core:#?} of {items:#?}");
+    core.len() < items.len()
 }
 
 /// Judges histories of a workload in all ways.
@@ -46,8 +62,10 @@ where
     for number in 0..HISTORIES {
         let mut dice = Dice::new(seed << 32 | number);
         let items = random::history(workload, &mut dice, length);
-        let spec = workload.spec(&items);
-        let expected = plain::is_linearizable(&spec, &items);
+        let naive = workload.spec(&items);
+        let mut spec = naive.clone();
+        spec.learn(&items);
+        let expected = plain::is_linearizable(&naive, &items);
         assert_eq!(search(&spec, &items), expected, "search, history {number}: {items:#?}");
         if let Some(shortcut) = spec.shortcut(&items) {
             assert_eq!(shortcut, expected, "shortcut, history {number}: {items:#?}");
@@ -55,9 +73,13 @@ where
         }
         // Brute force is slow also on tiny histories; every tenth of them is enough.
         if items.len() <= TINY && number % 10 == 0 {
-            let by_force = brute::is_linearizable(&spec, &items);
+            let by_force = brute::is_linearizable(&naive, &items);
             assert_eq!(by_force, expected, "brute force, history {number}: {items:#?}");
             tally.brute += 1;
+        }
+        // Shrinking is many searches; a part of the refusals is enough.
+        if !expected && number % 20 == 0 {
+            tally.shrunk += u64::from(is_shrunk(&naive, &spec, &items));
         }
         tally.linearizable += u64::from(expected);
     }
@@ -65,6 +87,7 @@ where
     assert!(tally.linearizable > HISTORIES / 10, "{tally:?}");
     assert!(tally.linearizable < HISTORIES * 9 / 10, "{tally:?}");
     assert!(tally.brute > HISTORIES / 100, "{tally:?}");
+    assert!(tally.shrunk > 100, "{tally:?}");
     tally
 }
 
@@ -147,18 +170,24 @@ fn registers_with_unique_values_and_cas() {
     assert!(tally.shortcuts > HISTORIES / 2, "{tally:?}");
 }
 
-/// Keys with appends.
-struct Keys;
+/// Keys with appends; texts are unique or of a few.
+struct Keys {
+    is_unique: bool,
+    divisor: u8,
+}
 
 impl Workload for Keys {
     type S = key_value::KeyValue;
 
     fn spec(&self, _: &[Item<key_value::Op>]) -> key_value::KeyValue {
-        key_value::KeyValue
+        key_value::KeyValue::default()
     }
 
     fn truth(&self, dice: &mut Dice, _: i64, fresh: u32, state: &State<Keys>) -> key_value::Op {
-        let letter = ["a", "b", "ab"][fresh as usize % 3];
+        let few = ["a", "b", "ab"][fresh as usize % 3];
+        // With a divisor of two, a text is written at most twice.
+        let unique = char::from(b'a' + fresh as u8 / self.divisor).to_string();
+        let letter = if self.is_unique { &unique } else { few };
         match dice.below(4) {
             0 | 1 => key_value::Op::Get(state.clone()),
             2 => key_value::Op::Append(letter.into()),
@@ -168,8 +197,15 @@ impl Workload for Keys {
 
     fn lie(&self, dice: &mut Dice, op: &key_value::Op) -> Option<key_value::Op> {
         let key_value::Op::Get(value) = op else { return None };
-        let text = value.as_name().unwrap_or_default();
-        let lie = if dice.chance(500_000) { format!("{text}a") } else { text.chars().skip(1).collect() };
+        let mut letters: Vec<char> = value.as_name().unwrap_or_default().chars().collect();
+        let letter = char::from(b'a' + dice.below(10) as u8);
+        match dice.below(4) {
+            0 => letters.push(letter),
+            1 => letters.truncate(1),
+            2 => drop(letters.pop()),
+            _ => letters = vec![letter],
+        }
+        let lie: String = letters.into_iter().collect();
         Some(key_value::Op::Get(quorate_check::history::Value::Str(lie.into())))
     }
 
@@ -183,7 +219,19 @@ impl Workload for Keys {
 
 #[test]
 fn keys_with_appends() {
-    compare(&Keys, 4, 9);
+    compare(&Keys { is_unique: false, divisor: 1 }, 4, 9);
+}
+
+#[test]
+fn keys_with_unique_appends() {
+    let tally = compare(&Keys { is_unique: true, divisor: 1 }, 10, 9);
+    assert!(tally.shortcuts == HISTORIES, "{tally:?}");
+}
+
+#[test]
+fn keys_with_texts_put_and_appended() {
+    let tally = compare(&Keys { is_unique: true, divisor: 2 }, 11, 9);
+    assert!(tally.shortcuts > HISTORIES / 4, "{tally:?}");
 }
 
 /// Counters.
@@ -336,15 +384,19 @@ struct Stores {
 impl Stores {
     fn answer(&self, dice: &mut Dice, revision: i64, reply: etcd::Reply) -> etcd::Answer {
         let is_said = self.has_revisions || dice.chance(500_000);
-        etcd::Answer { revision: is_said.then_some(revision), succeeded: None, replies: vec![reply] }
+        etcd::Answer {
+            revision: is_said.then_some(revision),
+            succeeded: None,
+            replies: vec![reply],
+        }
     }
 }
 
 impl Workload for Stores {
     type S = etcd::Etcd;
 
-    fn spec(&self, items: &[Item<etcd::Op>]) -> etcd::Etcd {
-        etcd::Etcd::new(etcd::REVISION_EMPTY, items)
+    fn spec(&self, _: &[Item<etcd::Op>]) -> etcd::Etcd {
+        etcd::Etcd::new(etcd::REVISION_EMPTY)
     }
 
     fn truth(&self, dice: &mut Dice, _: i64, fresh: u32, state: &etcd::State) -> etcd::Op {
@@ -423,9 +475,8 @@ fn stores_that_leave_revisions_out() {
 /// The type of operations is inferred from the workload in all of the above; this keeps the alias honest.
 #[test]
 fn a_workload_is_deterministic() {
-    let history = |seed| -> Vec<Item<Op<Counters>>> {
-        random::history(&Counters, &mut Dice::new(seed), 9)
-    };
+    let history =
+        |seed| -> Vec<Item<Op<Counters>>> { random::history(&Counters, &mut Dice::new(seed), 9) };
     assert_eq!(history(7), history(7));
     assert_ne!(history(7), history(8));
 }

@@ -53,35 +53,9 @@ pub struct Etcd {
 }
 
 impl Etcd {
-    /// The store of these operations, which begins empty at a revision.
-    pub fn new(begin: i64, items: &[Item<Op>]) -> Etcd {
-        let mut etcd = Etcd { begin, ..Etcd::default() };
-        etcd.learn(items);
-        etcd
-    }
-
-    /// Collects what the answers say about revisions. It holds in every linearization, since completed operations are in all of them.
-    fn learn(&mut self, items: &[Item<Op>]) {
-        for Item { op, .. } in items {
-            let Some(answer) = &op.answer else { continue };
-            if let Some(revision) = answer.revision.filter(|_| op.surely_writes()) {
-                self.claimed.insert(revision);
-            }
-            if !op.never_writes() {
-                // What a transaction reads of its own writes may not be what it leaves.
-                continue;
-            }
-            for (action, reply) in op.replies() {
-                let Reply::Present { value: Some(value), modified: Some(revision), .. } = reply
-                else {
-                    continue;
-                };
-                let facts = self.facts.entry(*revision).or_default();
-                if !facts.contains(&(action.key(), *value)) {
-                    facts.push((action.key(), *value));
-                }
-            }
-        }
+    /// A store that begins empty at a revision.
+    pub fn new(begin: i64) -> Etcd {
+        Etcd { begin, ..Etcd::default() }
     }
 
     /// Whether a state that was just written is what others saw of its revision.
@@ -92,9 +66,7 @@ impl Etcd {
         let facts = self.facts.get(&state.revision).map_or(&[][..], Vec::as_slice);
         facts.iter().all(|(key, value)| {
             let entry = state.keys.get(key);
-            entry.is_some_and(|entry| {
-                entry.value == *value && entry.modified == state.revision
-            })
+            entry.is_some_and(|entry| entry.value == *value && entry.modified == state.revision)
         })
     }
 }
@@ -131,6 +103,33 @@ impl Spec for Etcd {
 
     fn is_pure(&self, op: &Op) -> bool {
         op.never_writes()
+    }
+
+    /// Collects what the answers say about revisions. It holds in every linearization, since completed operations are in all of
+    /// them.
+    fn learn(&mut self, items: &[Item<Op>]) {
+        self.claimed.clear();
+        self.facts.clear();
+        for Item { op, .. } in items.iter().filter(|item| item.is_known()) {
+            let Some(answer) = &op.answer else { continue };
+            if let Some(revision) = answer.revision.filter(|_| op.surely_writes()) {
+                self.claimed.insert(revision);
+            }
+            if !op.never_writes() {
+                // What a transaction reads of its own writes may not be what it leaves.
+                continue;
+            }
+            for (action, reply) in op.replies() {
+                let Reply::Present { value: Some(value), modified: Some(revision), .. } = reply
+                else {
+                    continue;
+                };
+                let facts = self.facts.entry(*revision).or_default();
+                if !facts.contains(&(action.key(), *value)) {
+                    facts.push((action.key(), *value));
+                }
+            }
+        }
     }
 
     fn heap_bytes(&self, state: &State) -> usize {

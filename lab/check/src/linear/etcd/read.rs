@@ -34,7 +34,6 @@ pub fn read(history: &History, operations: &[Operation]) -> Result<Part<Etcd>, H
         }
         items.push(item(Op { request, answer }, number, operation));
     }
-    etcd.learn(&items);
     Ok(Part { key: Value::Nil, spec: etcd, items })
 }
 
@@ -95,7 +94,9 @@ impl Reader<'_> {
 
     fn compare(&mut self, value: &Value) -> Result<Compare, HistoryError> {
         let Some([key, target, relation, operand]) = value.as_list() else {
-            return Err(self.error(format!("a compare is [key target relation operand], not {value}")));
+            return Err(
+                self.error(format!("a compare is [key target relation operand], not {value}"))
+            );
         };
         let target = match target.as_name() {
             Some("value") => Target::Value,
@@ -103,7 +104,9 @@ impl Reader<'_> {
             Some("mod") => Target::Modified,
             Some("version") => Target::Version,
             Some(_) | None => {
-                return Err(self.error(format!("{target} is not one of value, create, mod and version")));
+                return Err(
+                    self.error(format!("{target} is not one of value, create, mod and version"))
+                );
             }
         };
         let relation = match relation.as_name() {
@@ -111,7 +114,9 @@ impl Reader<'_> {
             Some("!=") => Relation::NotEqual,
             Some("<") => Relation::Less,
             Some(">") => Relation::Greater,
-            Some(_) | None => return Err(self.error(format!("{relation} is not one of =, !=, < and >"))),
+            Some(_) | None => {
+                return Err(self.error(format!("{relation} is not one of =, !=, < and >")));
+            }
         };
         let is_order = relation == Relation::Less || relation == Relation::Greater;
         if target == Target::Value && is_order {
@@ -123,7 +128,9 @@ impl Reader<'_> {
                 Operand::Number(number)
             }
             (Target::Created | Target::Modified | Target::Version, None) => {
-                return Err(self.error(format!("revisions and versions are integers, not {operand}")));
+                return Err(
+                    self.error(format!("revisions and versions are integers, not {operand}"))
+                );
             }
         };
         Ok(Compare { key: self.number(key), target, relation, operand })
@@ -159,7 +166,9 @@ impl Reader<'_> {
         let succeeded = match value.get("succeeded") {
             Some(Value::Bool(succeeded)) => Some(*succeeded),
             Some(Value::Nil) | None => None,
-            Some(other) => return Err(self.error(format!("succeeded is true or false, not {other}"))),
+            Some(other) => {
+                return Err(self.error(format!("succeeded is true or false, not {other}")));
+            }
         };
         let answers = self.list(value, "answers")?;
         let Some(succeeded) = succeeded else {

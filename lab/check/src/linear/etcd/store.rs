@@ -125,7 +125,12 @@ pub enum Reply {
     /// A get found nothing.
     Absent,
     /// A get found this.
-    Present { value: Option<u32>, created: Option<i64>, modified: Option<i64>, version: Option<i64> },
+    Present {
+        value: Option<u32>,
+        created: Option<i64>,
+        modified: Option<i64>,
+        version: Option<i64>,
+    },
     /// A delete removed so many keys.
     Deleted(i64),
 }
@@ -144,7 +149,9 @@ impl Reply {
                     && is(*modified, entry.modified)
                     && is(*version, entry.version)
             }
-            (Reply::Absent, Some(_)) | (Reply::Present { .. }, None) | (Reply::Deleted(_), _) => false,
+            (Reply::Absent, Some(_)) | (Reply::Present { .. }, None) | (Reply::Deleted(_), _) => {
+                false
+            }
         }
     }
 }
@@ -198,9 +205,8 @@ impl Op {
 
     /// Whether it made no revision for sure: all it did was to read, or to delete nothing.
     pub fn never_writes(&self) -> bool {
-        let is_reading = |actions: &[Action]| {
-            actions.iter().all(|action| matches!(action, Action::Get { .. }))
-        };
+        let is_reading =
+            |actions: &[Action]| actions.iter().all(|action| matches!(action, Action::Get { .. }));
         match (&self.request, self.branch()) {
             (Request::Txn { then, otherwise, .. }, None) => {
                 is_reading(then) && is_reading(otherwise)
@@ -208,7 +214,9 @@ impl Op {
             (Request::One(Action::Delete { .. }), _) => {
                 self.replies().any(|(_, reply)| *reply == Reply::Deleted(0))
             }
-            (Request::One(_) | Request::Txn { .. }, branch) => is_reading(branch.unwrap_or_default()),
+            (Request::One(_) | Request::Txn { .. }, branch) => {
+                is_reading(branch.unwrap_or_default())
+            }
         }
     }
 
@@ -257,7 +265,13 @@ impl State {
         answer.and_then(|answer| answer.revision).is_none_or(|answered| answered == self.revision)
     }
 
-    fn act(&mut self, action: &Action, reply: Reply, revision: i64, has_written: &mut bool) -> bool {
+    fn act(
+        &mut self,
+        action: &Action,
+        reply: Reply,
+        revision: i64,
+        has_written: &mut bool,
+    ) -> bool {
         match *action {
             Action::Get { key } => return reply.fits(self.keys.get(&key)),
             Action::Put { key, value } => {

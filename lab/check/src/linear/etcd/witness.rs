@@ -29,7 +29,9 @@ pub fn decide(etcd: &Etcd, items: &[Item<Op>]) -> Option<bool> {
             state = etcd.step(&state, &filler.op)?;
         }
         let is_in_time = item.end > latest_start;
-        let is_possible = state.revision == before && state.apply(&item.op) && is_witnessed(etcd, &state, is_read);
+        let is_possible = state.revision == before
+            && state.apply(&item.op)
+            && is_witnessed(etcd, &state, is_read);
         if !is_in_time || !is_possible {
             return is_forced.then_some(false);
         }
