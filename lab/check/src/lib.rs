@@ -16,6 +16,7 @@
 //! - [`sequential`]: sequential consistency.
 //! - [`causal`]: causal consistency and the session guarantees.
 //! - [`txn`]: isolation of transactions, on lists and on registers.
+//! - [`watch`]: what watchers were told, against the log.
 //!
 //! # Caveats
 //!
@@ -38,3 +39,4 @@ mod registers;
 pub mod sequential;
 pub mod txn;
 pub mod verdict;
+pub mod watch;

@@ -8,6 +8,7 @@ use crate::limits::Options;
 use crate::linear;
 use crate::sequential;
 use crate::txn;
+use crate::watch;
 use crate::verdict::{HistoryError, Report};
 
 /// A judge by name.
@@ -29,6 +30,9 @@ const REGISTERS: &str = "read -> value\nwrite value\ncas [expected new]\ntxn [[:
 /// Transactions on lists.
 const LISTS: &str =
     "txn [[:append key value] [:r key nil]] -> [[:append key value] [:r key [values]]]";
+
+/// A log and what watchers were told; the module `watch` describes the values.
+const WATCH: &str = "log {rev events}\ncompact {rev}\nwatch {key range_end start rev prev_kv filters}\nevents {events fragment}\nprogress {rev}\ncancel\ndrained {rev}";
 
 /// All judges, in the order of `--list-models`.
 pub const MODELS: &[Model] = &[
@@ -135,6 +139,12 @@ pub const MODELS: &[Model] = &[
         about: "transactions on registers with unique values, at --level",
         operations: REGISTERS,
         check: txn::rw_register,
+    },
+    Model {
+        name: "watch",
+        about: "watchers are told everything, once, in order (nine guarantees)",
+        operations: WATCH,
+        check: watch::watch,
     },
 ];
 

@@ -20,6 +20,8 @@ pub(crate) enum Found {
     Order(Vec<u32>),
     /// There is none. The transactions that were next when the search had come furthest.
     Stuck { placed: usize, next: Vec<u32> },
+    /// It was not found within the patience.
+    GaveUp,
 }
 
 /// What takes part in a search.
@@ -31,6 +33,8 @@ pub(crate) struct Problem<'a> {
     pub optional: &'a [bool],
     /// What comes before what. Nodes beyond the transactions are helpers that stand for nothing themselves.
     pub order: &'a Graph,
+    /// After how many dead ends to give up.
+    pub patience: usize,
 }
 
 /// Searches.
@@ -179,6 +183,9 @@ impl<'a> Search<'a> {
             }
             if !dead {
                 self.dead.insert(self.hash);
+            }
+            if self.dead.len() > self.problem.patience {
+                return Ok(Found::GaveUp);
             }
             loop {
                 let Some(frame) = self.frames.pop() else {

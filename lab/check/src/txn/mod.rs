@@ -98,6 +98,7 @@ fn decide_registers(
             refusal.summary = format!("not {}: no serial order explains every read", options.level);
             Verdict::No(refusal)
         }
+        Found::GaveUp => unreachable!("without a bound on its patience"),
     })
 }
 

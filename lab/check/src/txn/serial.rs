@@ -42,6 +42,6 @@ pub(crate) fn serial_order(
         .map(|(txn, present)| refusals && !present && txn.outcome == Outcome::Unknown)
         .collect();
     let order = Graph::new(deps.nodes as usize, &edges);
-    let problem = Problem { txns, required: &deps.present, optional: &optional, order: &order };
-    search(&problem, meter)
+    let (required, optional) = (&deps.present[..], &optional[..]);
+    search(&Problem { txns, required, optional, order: &order, patience: usize::MAX }, meter)
 }
