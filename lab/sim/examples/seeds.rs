@@ -30,7 +30,11 @@ fn run<H: Host>(seeds: Range<u64>, nodes: u64) {
         let plan = Plan::draw(seed, nodes, Sabotage::None);
         match runner::run::<H>(plan) {
             Ok(summary) => summaries.push(summary),
-            Err(failure) if alone => println!("{failure}"),
+            Err(failure) if alone => {
+                let events = runner::record::<H>(failure.plan.clone()).events;
+                events.iter().for_each(|event| println!("{event}"));
+                println!("{failure}");
+            }
             Err(failure) => {
                 println!("seed {seed}: {:.150}", failure.violation.to_string());
             }
@@ -38,4 +42,5 @@ fn run<H: Host>(seeds: Range<u64>, nodes: u64) {
     }
     println!("{} of them kept every promise, {:?}", summaries.len(), began.elapsed());
     println!("{:?}", runner::total(&summaries));
+    println!("in how many of them: {:?}", runner::marks(&summaries));
 }

@@ -7,10 +7,11 @@
 
 use crate::oracles::history::History;
 use crate::oracles::{Violation, expect};
-use crate::replica::machine::App;
+use crate::replica::machine::{App, Machine};
 use crate::server::{PATIENCE, ServerWorld, ask, number};
 use crate::store_app::{Commands, News};
 use crate::swarm::{Plan, Sabotage};
+use crate::trace::{Heard, What};
 use crate::watcher::{Watching, watch};
 use bytes::Bytes;
 use quorate_base::{Dice, Instant, NodeId};
@@ -57,6 +58,7 @@ enum Waiting {
     Renewal {
         token: u64,
         lease: i64,
+        at: NodeId,
         since: Instant,
         /// What the clocks had gone when it was asked for.
         began: Vec<Duration>,
@@ -76,6 +78,8 @@ struct Promise {
 pub(crate) struct Client {
     seq: u64,
     waiting: Waiting,
+    /// The number of what it waits for.
+    operation: u64,
     /// The newest revision that it was told.
     seen: i64,
     pub(crate) watching: Watching,
@@ -95,6 +99,11 @@ pub struct Clients {
     /// When members give up what they were asked to propose, as the product's host does: without
     /// that, a member that got the outcome inside of a snapshot would propose copies for ever.
     patience: VecDeque<(Instant, NodeId, u64)>,
+    /// What leaders want in the log, until their hosts get to it.
+    acts: Vec<Bytes>,
+    /// When two members believed at once that they lead: what a deposed one says of leases binds
+    /// nobody (etcd's keep-alive asks no quorum either).
+    two_led_at: Option<Instant>,
     /// What was promised of each lease.
     promises: BTreeMap<i64, Promise>,
 }
@@ -107,7 +116,14 @@ impl Clients {
             let prefix = dice.below(2) == 0;
             let range = if prefix { KeyRange::prefix("k") } else { KeyRange::single(key) };
             let watching = Watching::new(range, dice);
-            Client { seq: 0, waiting: Waiting::Nothing, seen: 0, watching, done_in_peace: 0 }
+            Client {
+                seq: 0,
+                waiting: Waiting::Nothing,
+                operation: 0,
+                seen: 0,
+                watching,
+                done_in_peace: 0,
+            }
         };
         Clients {
             commands: Commands::default(),
@@ -116,17 +132,32 @@ impl Clients {
             next_token: 1,
             acknowledged: 0,
             patience: VecDeque::new(),
+            acts: Vec::new(),
+            two_led_at: None,
             promises: BTreeMap::new(),
         }
     }
 
     /// True when each has done in peace what it wanted.
     pub fn is_finished(&self) -> bool {
-        self.clients.iter().all(|client| {
+        let done = self.clients.iter().all(|client| {
             let free = matches!(client.waiting, Waiting::Nothing);
             let watched = client.watching.next > self.history.revision();
             free && watched && client.done_in_peace >= IN_PEACE
-        })
+        });
+        // Nobody renews any more: each lease must come to its end.
+        done && self.history.leases().next().is_none()
+    }
+
+    /// Keeps what a leader wants in the log, under a number.
+    pub fn plan_act(&mut self, payload: Bytes) -> u64 {
+        self.acts.push(payload);
+        self.acts.len() as u64 - 1
+    }
+
+    /// What has this number.
+    pub fn take_act(&mut self, number: u64) -> Bytes {
+        self.acts[number as usize].clone()
     }
 
     fn token(&mut self) -> u64 {
@@ -155,14 +186,16 @@ pub fn tick(world: &mut Server, number: u64) {
         Waiting::Write { id, payload, at: member, since, began } if late(since) => {
             if world.peace.is_none() && world.dice.below(8) == 0 {
                 world.count("writes given up");
-                world.load.clients[at].waiting = Waiting::Nothing;
+                answer(world, at, member, Heard::Unknown);
                 return world.feed(member, ask(Request::Forget { seq: self::number(id) }));
             }
             world.count("retries");
             submit(world, at, id, payload, began);
         }
-        Waiting::Read { since, .. } | Waiting::Renewal { since, .. } if late(since) => {
-            world.load.clients[at].waiting = Waiting::Nothing;
+        Waiting::Read { since, at: member, .. } | Waiting::Renewal { since, at: member, .. }
+            if late(since) =>
+        {
+            answer(world, at, member, Heard::Unknown);
         }
         Waiting::Write { .. } | Waiting::Read { .. } | Waiting::Renewal { .. } => {}
     }
@@ -199,6 +232,8 @@ fn begin(world: &mut Server, at: usize) {
 }
 
 fn begin_write(world: &mut Server, at: usize) {
+    // In peace each client begins with a lease, which nobody keeps alive.
+    let first = world.peace.is_some() && world.load.clients[at].done_in_peace == 0;
     let dice = &mut world.dice;
     let key = key(dice.below(KEYS));
     let history = &world.load.history;
@@ -212,7 +247,8 @@ fn begin_write(world: &mut Server, at: usize) {
         count => leases[dice.below(count) as usize],
     };
     let put = Put { key: key.clone(), value, ..Put::default() };
-    let action = match dice.below(20) {
+    let pick = if first { 18 } else { dice.below(20) };
+    let action = match pick {
         0..9 => Action::Put(put),
         9..12 => Action::Put(Put { lease, ..put }),
         12..14 => Action::Delete(Delete { range: KeyRange::single(key), prev_kv: false }),
@@ -232,7 +268,22 @@ fn begin_write(world: &mut Server, at: usize) {
     let id = OpId { origin, seq: client.seq, floor: client.seq };
     let payload = world.load.commands.encode(Command { id, action }, padding);
     let began = elapsed(world);
+    world.load.clients[at].operation = world.load.token();
     submit(world, at, id, payload, began);
+}
+
+/// A client asks a member: a new operation, or the same one again.
+fn call(world: &mut Server, at: usize, member: NodeId, label: impl FnOnce() -> String) {
+    let (client, operation) = (at as u64, world.load.clients[at].operation);
+    let what = What::Call { client, operation };
+    world.trace.add(world.now, Some(member), what, 0, label);
+}
+
+/// A client is through with its operation.
+fn answer(world: &mut Server, at: usize, member: NodeId, heard: Heard) {
+    let (client, operation) = (at as u64, world.load.clients[at].operation);
+    world.log(member, What::Return { client, operation, heard });
+    world.load.clients[at].waiting = Waiting::Nothing;
 }
 
 fn submit(world: &mut Server, at: usize, id: OpId, payload: Bytes, began: Vec<Duration>) {
@@ -242,6 +293,8 @@ fn submit(world: &mut Server, at: usize, id: OpId, payload: Bytes, began: Vec<Du
     world.load.clients[at].waiting =
         Waiting::Write { id, payload: payload.clone(), at: member, since, began };
     world.load.patience.push_back((since + PATIENCE, member, seq));
+    let commands = world.load.commands.clone();
+    call(world, at, member, || commands.describe(&payload));
     world.feed(member, ask(Request::Propose { seq, payload }));
 }
 
@@ -250,6 +303,8 @@ fn begin_read(world: &mut Server, at: usize, member: NodeId) {
     let token = world.load.token();
     let (floor, since) = (world.load.acknowledged, world.now);
     let index = (world.plan.sabotage == Sabotage::SkipReadIndex).then_some(0);
+    world.load.clients[at].operation = token;
+    call(world, at, member, || format!("read {range:?}"));
     world.load.clients[at].waiting =
         Waiting::Read { token, at: member, floor, range, index, since };
     if index.is_some() {
@@ -277,7 +332,8 @@ fn read_stale(world: &mut Server, at: usize, member: NodeId) {
     let at_revision = if revision == 0 { view.revision() } else { revision };
     let verdict = world.load.history.read(member, &range, at_revision, &found.kvs);
     world.judge(verdict);
-    finish(world, at);
+    world.count("answers");
+    world.load.clients[at].done_in_peace += u32::from(world.peace.is_some());
 }
 
 /// The read index of some reads is known.
@@ -307,7 +363,7 @@ fn answer_read(world: &mut Server, at: usize) {
     let verdict = verdict.and(world.load.history.read(member, &range, revision, &found.kvs));
     world.judge(verdict);
     told(world, at, revision);
-    finish(world, at);
+    finish(world, at, member);
 }
 
 /// A session is told a revision, in an answer that is linearizable.
@@ -320,22 +376,23 @@ fn told(world: &mut Server, at: usize, revision: i64) {
     world.judge(verdict);
 }
 
-fn finish(world: &mut Server, at: usize) {
+fn finish(world: &mut Server, at: usize, member: NodeId) {
     let peace = world.peace.is_some();
+    answer(world, at, member, Heard::Ok);
     let client = &mut world.load.clients[at];
-    client.waiting = Waiting::Nothing;
     client.done_in_peace += u32::from(peace);
     world.count("answers");
 }
 
 /// Nobody could answer these.
 pub fn refused(world: &mut Server, tokens: &[u64]) {
-    for client in &mut world.load.clients {
-        match &client.waiting {
-            Waiting::Read { token, .. } | Waiting::Renewal { token, .. }
-                if tokens.contains(token) =>
+    for at in 0..world.load.clients.len() {
+        match world.load.clients[at].waiting {
+            Waiting::Read { token, at: member, .. }
+            | Waiting::Renewal { token, at: member, .. }
+                if tokens.contains(&token) =>
             {
-                client.waiting = Waiting::Nothing;
+                answer(world, at, member, Heard::Failed);
             }
             Waiting::Nothing
             | Waiting::Write { .. }
@@ -349,20 +406,35 @@ fn begin_renewal(world: &mut Server, at: usize, member: NodeId) {
     let Some(lease) = world.load.history.leases().last() else { return };
     let token = world.load.token();
     let since = world.now;
+    world.load.clients[at].operation = token;
+    call(world, at, member, || format!("renew lease {lease}"));
     let began = elapsed(world);
-    world.load.clients[at].waiting = Waiting::Renewal { token, lease, since, began };
+    world.load.clients[at].waiting = Waiting::Renewal { token, lease, at: member, since, began };
     world.feed(member, ask(Request::Ask { token, ask: Ask::Renew(lease) }));
+}
+
+/// Looks who believes to lead.
+pub fn note_leaders(world: &mut Server) {
+    let leads = |node: &NodeId| world.protocol(*node).is_some_and(|m| m.raft().is_leader());
+    if world.nodes().filter(leads).count() > 1 {
+        world.load.two_led_at = Some(world.now);
+    }
 }
 
 /// The leader renewed a lease, or says that there is none.
 pub fn renewed(world: &mut Server, token: u64, seconds: i64) {
     for at in 0..world.load.clients.len() {
-        if let Waiting::Renewal { token: waited, lease, began, .. } =
+        if let Waiting::Renewal { token: waited, lease, began, at: member, since } =
             world.load.clients[at].waiting.clone()
             && waited == token
         {
-            promise_life(world, lease, &began, seconds);
-            finish(world, at);
+            note_leaders(world);
+            if world.load.two_led_at.is_some_and(|at| at >= since) {
+                world.count("renewals in doubt");
+            } else {
+                promise_life(world, lease, &began, seconds);
+            }
+            finish(world, at, member);
         }
     }
 }
@@ -393,6 +465,12 @@ pub fn published(world: &mut Server, node: NodeId, news: News) {
             Err(violation) => return world.fail(violation),
         };
         let Some(command) = command else { continue };
+        if first
+            && matches!(command.action, Action::Compact { .. })
+            && outcome.is_some_and(|outcome| outcome.result.is_ok())
+        {
+            world.count("compactions");
+        }
         if first {
             judge_expiry(world, applied.at.term, command);
         }
@@ -449,18 +527,19 @@ fn acknowledge(world: &mut Server, node: NodeId, id: OpId, revision: Option<i64>
         }
         let seen = world.load.clients[at].seen;
         world.load.clients[at].seen = revision.max(seen);
-        finish(world, at);
+        finish(world, at, node);
     }
 }
 
 /// A member is gone, and with it every connection to it.
 pub fn disconnected(world: &mut Server, node: NodeId) {
-    for client in &mut world.load.clients {
+    for at in 0..world.load.clients.len() {
+        let client = &mut world.load.clients[at];
         client.watching.disconnect(node);
-        if let Waiting::Read { at, .. } = &client.waiting
-            && *at == node
+        if let Waiting::Read { at: member, .. } = client.waiting
+            && member == node
         {
-            client.waiting = Waiting::Nothing;
+            answer(world, at, node, Heard::Unknown);
         }
     }
 }

@@ -142,11 +142,11 @@ impl Draw<'_> {
                 strikes.push(self.strike(fault));
             }
         }
-        if self.dice.below(4) > 0 {
-            let most = 6 * self.chaos.as_secs().max(1) / 20;
-            for _ in 0..self.dice.between(1, most.max(1)) {
-                let how = [Handover::Plain, Handover::Deaf, Handover::Held];
-                let how = how[self.dice.below(3) as usize];
+        if self.dice.below(8) > 0 {
+            let most = 18 * self.chaos.as_secs().max(1) / 20;
+            for _ in 0..self.dice.between(4, most.max(4)) {
+                let how = [Handover::Plain, Handover::Plain, Handover::Deaf, Handover::Held];
+                let how = how[self.dice.below(4) as usize];
                 let to = self.node();
                 strikes.push(self.strike(Fault::Transfer { to, how }));
             }

@@ -3,11 +3,14 @@
 use crate::host::Host;
 use crate::oracles::Violation;
 use crate::swarm::{Plan, Sabotage};
+use crate::trace::Event;
 use crate::world::World;
+use quorate_base::Instant;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 /// Names the seed to run alone (`17`), or other seeds than a test's own (`200..1000`).
 pub const SEED_VARIABLE: &str = "QUORATE_SIM_SEED";
@@ -22,6 +25,10 @@ pub struct Summary {
     pub trace: u64,
     /// Things that happened.
     pub lines: u64,
+    /// Events that the world's queue gave out.
+    pub happened: u64,
+    /// How long it lasted, in its own time.
+    pub virtual_time: Duration,
     /// Entries committed.
     pub committed: u64,
     /// How often things happened that a swarm of worlds must reach.
@@ -35,8 +42,19 @@ pub fn total(summaries: &[Summary]) -> BTreeMap<&'static str, u64> {
         *total.entry(*what).or_default() += count;
     }
     *total.entry("committed").or_default() += summaries.iter().map(|s| s.committed).sum::<u64>();
-    *total.entry("events").or_default() += summaries.iter().map(|s| s.lines).sum::<u64>();
+    let seconds = summaries.iter().map(|s| s.virtual_time).sum::<Duration>().as_secs();
+    *total.entry("virtual seconds").or_default() += seconds;
+    *total.entry("events").or_default() += summaries.iter().map(|s| s.happened).sum::<u64>();
     total
+}
+
+/// In how many worlds each thing happened at all.
+pub fn marks(summaries: &[Summary]) -> BTreeMap<&'static str, u64> {
+    let mut marks = BTreeMap::new();
+    for what in summaries.iter().flat_map(|summary| summary.counts.keys()) {
+        *marks.entry(*what).or_default() += 1;
+    }
+    marks
 }
 
 /// A seed that broke a promise.
@@ -55,14 +73,14 @@ impl fmt::Display for Failure {
         for line in &self.events {
             writeln!(f, "{line}")?;
         }
-        writeln!(f, "{:#?}", self.plan)?;
+        for strike in &self.plan.schedule {
+            writeln!(f, "{:?} for {:?}: {:?}", strike.at, strike.lasts, strike.fault)?;
+        }
+        let plan = Plan { schedule: Vec::new(), ..self.plan.clone() };
+        writeln!(f, "{plan:?}")?;
         writeln!(f, "seed {} broke {}", self.plan.seed, self.violation)?;
         write!(f, "run it alone with {SEED_VARIABLE}={}", self.plan.seed)
     }
-}
-
-fn newest<H: Host>(world: &mut World<H>) -> Vec<String> {
-    world.trace.take().iter().map(ToString::to_string).collect()
 }
 
 /// Runs one seed.
@@ -71,25 +89,54 @@ fn newest<H: Host>(world: &mut World<H>) -> Vec<String> {
 /// The first broken promise; a failed assertion in a protocol counts as one.
 pub fn run<H: Host>(plan: Plan) -> Result<Summary, Box<Failure>> {
     let mut world: World<H> = World::new(plan);
-    world.trace.keep_newest(KEPT);
+    run_world(&mut world);
+    match world.broken.take() {
+        Some(violation) => {
+            // Nothing was written down, for speed: the same plan tells the same story again.
+            let mut again: World<H> = World::new(world.plan.clone());
+            again.trace.keep_newest(KEPT);
+            run_world(&mut again);
+            let events = again.trace.take().iter().map(ToString::to_string).collect();
+            Err(Box::new(Failure { violation, plan: world.plan, events }))
+        }
+        None => Ok(Summary {
+            trace: world.trace.hash(),
+            lines: world.trace.events(),
+            happened: world.happened(),
+            virtual_time: world.now.since(Instant(0)),
+            committed: H::progress(&world),
+            counts: world.counts,
+        }),
+    }
+}
+
+/// Everything that happened in the world of a plan, and what it came to.
+pub struct Recording<H: Host> {
+    /// All events, in order.
+    pub events: Vec<Event>,
+    /// The first broken promise, if one was broken.
+    pub violation: Option<Violation>,
+    /// The world as it was at its end.
+    pub world: World<H>,
+}
+
+/// Runs a plan and keeps every event.
+pub fn record<H: Host>(plan: Plan) -> Recording<H> {
+    let mut world: World<H> = World::new(plan);
+    world.trace.attach();
+    run_world(&mut world);
+    let (events, violation) = (world.trace.take(), world.broken.take());
+    Recording { events, violation, world }
+}
+
+/// Runs a world to its end; a failed assertion in a protocol is a broken promise.
+pub fn run_world<H: Host>(world: &mut World<H>) {
     let panicked = catch_unwind(AssertUnwindSafe(|| world.run())).err();
     if let Some(panic) = panicked {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         let detail = text.unwrap_or_else(|| "a panic without words".to_owned());
         world.broken.get_or_insert(Violation::new("assertion", detail));
-    }
-    match world.broken.take() {
-        Some(violation) => {
-            let events = newest(&mut world);
-            Err(Box::new(Failure { violation, plan: world.plan, events }))
-        }
-        None => Ok(Summary {
-            trace: world.trace.hash(),
-            lines: world.trace.events(),
-            committed: H::progress(&world),
-            counts: world.counts,
-        }),
     }
 }
 

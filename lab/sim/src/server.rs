@@ -2,8 +2,8 @@
 
 use crate::client::{self, Clients};
 use crate::raft_world::{describe, digest, raft_config};
-use crate::replica::Replica;
 use crate::replica::machine::{App, Machine, Told};
+use crate::replica::{Job, Replica};
 use crate::store_app::{News, Store};
 use crate::swarm::{Plan, Sabotage};
 use crate::trace::{Mixer, What};
@@ -127,13 +127,19 @@ impl Machine for Node {
                     world.count("elections");
                     world.elected(node);
                 }
+                client::note_leaders(world);
                 world.log(node, What::Role { leads: role == raft::Role::Leader, term, leader });
             }
             Event::Act(action) => {
                 world.count("acts of leaders");
                 let payload =
                     world.load.commands.encode(Command { id: OpId::default(), action }, 0);
-                world.feed(node, ask(Request::Propose { seq: 0, payload }));
+                // Between what a leader wants and its proposal lies a host that may be slow: by
+                // then another may lead, or the same one in a later term (traps.md B7).
+                let slow = world.dice.below(4) == 0;
+                let wait = world.dice.below(if slow { 4_000_000 } else { 100 });
+                let number = world.load.plan_act(payload);
+                world.plan_job(node, Duration::from_micros(wait), Job::Own(number));
             }
             Event::ReadReady { tokens, index } => client::admitted(world, node, &tokens, index),
             Event::ReadFailed { tokens } => client::refused(world, &tokens),
@@ -156,6 +162,11 @@ impl Machine for Node {
 
     fn ended(world: &mut ServerWorld, node: NodeId) {
         client::disconnected(world, node);
+    }
+
+    fn due(world: &mut ServerWorld, node: NodeId, number: u64) {
+        let payload = world.load.take_act(number);
+        world.feed(node, ask(Request::Propose { seq: 0, payload }));
     }
 
     fn tick(world: &mut ServerWorld, client: u64) {

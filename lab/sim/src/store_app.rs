@@ -38,6 +38,11 @@ impl Commands {
         bytes.into()
     }
 
+    /// A command in a few words.
+    pub fn describe(&self, payload: &Bytes) -> String {
+        self.decode(payload).map_or(String::new(), |command| format!("{:?}", command.action))
+    }
+
     fn decode(&self, payload: &Bytes) -> Option<Command> {
         let number = payload.get(..8)?.try_into().expect("eight bytes");
         Some(self.0.borrow()[u64::from_be_bytes(number) as usize].clone())

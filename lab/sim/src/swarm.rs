@@ -181,9 +181,9 @@ fn latency(dice: &mut Dice) -> Latency {
     }
 }
 
-/// Up to `most`, and near the smallest in half of the seeds: small limits are reached often.
+/// Up to `most`, and near the smallest in most of the seeds: small limits are reached often.
 fn small(dice: &mut Dice, most: u64) -> u64 {
-    let most = if dice.below(2) == 0 { 4 } else { most };
+    let most = if dice.below(3) > 0 { 4 } else { most };
     dice.between(1, most)
 }
 

@@ -52,6 +52,9 @@ pub fn watch(world: &mut ServerWorld, at: usize) {
         let current = world.host(member).app.view.revision();
         watching.open = Some((member, Cursor::new(watch, watching.next, current)));
         world.count("watches opened");
+        if watching.next > 1 {
+            world.count("watches resumed");
+        }
     }
     let (member, cursor) = watching.open.as_mut().expect("opened above");
     let app = &world.host(*member).app;

@@ -98,6 +98,8 @@ pub struct World<H: Host> {
     sent: u64,
     happened: u64,
     led_in_peace: bool,
+    /// Who is to take over, and since when.
+    successor: Option<(NodeId, Instant)>,
 }
 
 impl<H: Host> World<H> {
@@ -151,6 +153,7 @@ impl<H: Host> World<H> {
             sent: 0,
             happened: 0,
             led_in_peace: false,
+            successor: None,
             dice,
             plan,
         }

@@ -5,26 +5,40 @@ use quorate_sim::replica::Replica;
 use quorate_sim::runner;
 use quorate_sim::swarm::Sabotage;
 
+/// What must happen in at least half of the worlds ...
+const OFTEN: [&str; 5] =
+    ["compactions", "snapshots", "transfers done", "expired leases", "watches resumed"];
+/// ... and in at least one of a hundred or more.
+const SOMETIMES: [&str; 12] = [
+    "crashes between effects",
+    "crashes in recovery",
+    "torn tails",
+    "clock faults",
+    "corrupt frames refused",
+    "empty disks refused",
+    "pauses",
+    "slow nodes",
+    "rotten bytes",
+    "misdirected writes",
+    "watches compacted",
+    "writes given up",
+];
+
 #[test]
 fn two_hundred_worlds_of_three_servers_keep_every_promise() {
     let summaries = runner::run_all::<Replica<Node>>(0..200, 3);
     let total = runner::total(&summaries);
     println!("{} worlds: {total:?}", summaries.len());
     assert!(summaries.iter().all(|summary| summary.committed > 1), "each world got work done");
-    if summaries.len() >= 200 {
-        let floors = [
-            ("elections", 300),
-            ("crashes", 300),
-            ("snapshots", 100),
-            ("retries", 300),
-            ("answers", 10_000),
-            ("expired leases", 100),
-            ("watches opened", 1_000),
-            ("watches compacted", 20),
-        ];
-        for (what, floor) in floors {
-            let reached = total.get(what).copied().unwrap_or(0);
-            assert!(reached >= floor, "too tame: {reached} {what}");
+    let marks = runner::marks(&summaries);
+    if summaries.len() >= 100 {
+        for mark in OFTEN {
+            let reached = marks.get(mark).copied().unwrap_or(0);
+            assert!(reached > 0, "no world has {mark}");
+            assert!(reached * 2 >= summaries.len() as u64, "{mark} in {reached} worlds only");
+        }
+        for mark in SOMETIMES {
+            assert!(marks.contains_key(mark), "no world has {mark}");
         }
     }
 }
@@ -53,7 +67,10 @@ fn a_host_that_releases_promises_early_is_caught_by_committed_on_quorum() {
     assert_eq!(caught(Sabotage::ReleaseEarly), "committed-on-quorum");
 }
 
+/// Whichever comes first: a crash that tells, or a commit that rests on nothing.
+const LOST: [&str; 2] = ["committed-on-quorum", "synced-writes-survive"];
+
 #[test]
-fn a_disk_that_ignores_syncs_is_caught_by_committed_on_quorum() {
-    assert_eq!(caught(Sabotage::IgnoreSyncs), "committed-on-quorum");
+fn a_disk_that_ignores_syncs_is_caught_by_what_it_loses() {
+    assert!(LOST.contains(&caught(Sabotage::IgnoreSyncs)));
 }

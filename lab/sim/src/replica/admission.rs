@@ -5,8 +5,8 @@
 //! answers from `n - q + 1` others (`admit.rs`) and stays down for good when one of them remembers
 //! it: it may have promised a vote or a copy that it has forgotten (traps.md B29).
 
-use super::machine::Machine;
-use super::{Replica, Terms};
+use super::Replica;
+use super::machine::{App, Machine};
 use crate::disk::SimDisk;
 use crate::host::Wake;
 use crate::swarm::Sabotage;
@@ -25,9 +25,10 @@ pub(super) fn wipe<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) {
     let replica = world.host_mut(node);
     replica.disk = SimDisk::new(seed);
     replica.disk.set_slowness(replica.slowness);
+    let held = replica.promised.max(replica.app.synced());
     replica.app = fresh;
-    replica.written = Terms::default();
-    (replica.promised, replica.began) = (0, false);
+    replica.lost = Some((held, std::mem::take(&mut replica.written)));
+    (replica.promised, replica.promised_vote, replica.began) = (0, (0, None), false);
     replica.incarnation += 1;
     replica.known = vec![0; nodes];
 }

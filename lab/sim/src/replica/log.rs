@@ -1,7 +1,7 @@
 //! The log thread of a replica.
 
 use super::machine::Machine;
-use super::{GROUP, Job, Replica};
+use super::{GROUP, Job, Replica, Writing};
 use crate::oracles::Violation;
 use crate::swarm::Sabotage;
 use crate::world::World;
@@ -20,7 +20,7 @@ pub(super) fn write<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) {
     let writes = std::mem::take(&mut up.writes);
     let last = writes.last().expect("there are writes").0;
     let sync = writes.iter().any(|(_, write)| needs_sync(write));
-    let mut reached = None;
+    let (mut reached, mut newest) = (None, None);
     for (_, write) in &writes {
         match write {
             raft::Write::Append(entries) => {
@@ -35,10 +35,11 @@ pub(super) fn write<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) {
                 replica.written.restart(meta.last.index);
                 reached = Some(meta.last.index);
             }
-            raft::Write::Vote { .. } | raft::Write::Commit(_) | raft::Write::Compact(_) => {}
+            raft::Write::Vote { term, vote } => newest = Some((*term, vote.map(|node| node.0))),
+            raft::Write::Commit(_) | raft::Write::Compact(_) => {}
         }
     }
-    up.writing = Some((last, reached, sync));
+    up.writing = Some(Writing { last, reached, vote: newest, sync });
     let records: Vec<_> = writes.into_iter().map(|(_, w)| to_record(GROUP, w)).collect();
     let outcome = up.log.append(&records);
     let sync_us = if sync { 150 * replica.disk.slowness() } else { 0 };
@@ -55,7 +56,7 @@ pub(super) fn done<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) {
     let tidy = world.dice.below(8) == 0;
     let replica = world.host_mut(node);
     let up = replica.up.as_mut().expect("only the living write");
-    let (last, reached, sync) = up.writing.take().expect("a batch is under way");
+    let Writing { last, reached, vote, sync } = up.writing.take().expect("a batch is under way");
     if sync {
         if sabotage == Sabotage::IgnoreSyncs {
             replica.disk.ignore_next_sync();
@@ -63,6 +64,7 @@ pub(super) fn done<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) {
         let outcome = up.log.sync();
         if outcome.is_ok() {
             replica.promised = reached.unwrap_or(replica.promised);
+            replica.promised_vote = vote.unwrap_or(replica.promised_vote);
         }
         if !survives(world, node, outcome) {
             return;
@@ -115,8 +117,10 @@ pub(super) fn rot<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) -> bo
     let told = match Log::open(tried, replica.options(bytes)) {
         Err(_) => true,
         Ok((_, recovered)) => {
-            let last = recovered.groups.get(&GROUP).map_or(0, |group| group.last.index);
-            last >= replica.promised && recovered.report.cut.is_none()
+            let group = recovered.groups.get(&GROUP);
+            let held = group.map_or((0, 0), |group| (group.last.index, group.term));
+            let cut = recovered.report.cut.is_some();
+            held.0 >= replica.promised && held.1 >= replica.promised_vote.0 && !cut
         }
     };
     if told {

@@ -47,8 +47,12 @@ pub struct Replica<M: Machine> {
     up: Option<Up>,
     /// The log up to here was synced and not replaced since: it must be there at the next start.
     promised: u64,
+    /// The newest term and vote that were synced: the next start must know them, or newer ones.
+    promised_vote: (u64, Option<u64>),
     /// The terms of what was written, to know of each entry whether it is held durably.
     written: Terms,
+    /// What it held durably when its disk was taken away.
+    lost: Option<(u64, Terms)>,
     /// The log was opened once: it must exist from then on.
     began: bool,
     /// Which life of its data directory it lives.
@@ -63,8 +67,8 @@ pub struct Replica<M: Machine> {
 struct Up {
     log: Log<SimDisk>,
     writes: Vec<(Ticket, raft::Write)>,
-    /// The log thread is at work: up to which ticket, up to which entry, and whether it will sync.
-    writing: Option<(Ticket, Option<u64>, bool)>,
+    /// What the log thread is at work at.
+    writing: Option<Writing>,
     committed: VecDeque<Entry>,
     applying: bool,
     /// A state arrived and waits to be switched to.
@@ -72,6 +76,18 @@ struct Up {
     state_syncing: bool,
     /// When the bulk thread has done what it was asked for so far.
     bulk_free: Instant,
+}
+
+/// What the log thread is at work at.
+struct Writing {
+    /// Up to which ticket.
+    last: Ticket,
+    /// Up to which entry, where entries are among it.
+    reached: Option<u64>,
+    /// The newest term and vote among it.
+    vote: Option<(u64, Option<u64>)>,
+    /// Something waits for it to be durable.
+    sync: bool,
 }
 
 /// The terms of a log's entries after a base.
@@ -143,7 +159,11 @@ impl<M: Machine> Replica<M> {
     /// True when this entry was made durable here, as far as the disk said the truth.
     fn holds(&self, index: u64, term: u64) -> bool {
         let in_log = index <= self.promised && self.written.get(index) == Some(term);
-        in_log || self.app.synced() >= index
+        let lost = self.lost.as_ref();
+        let had = lost.is_some_and(|(promised, terms)| {
+            index <= *promised && (terms.get(index) == Some(term) || index <= terms.base)
+        });
+        in_log || had || self.app.synced() >= index
     }
 
     /// True when this entry would be here after a power failure right now: the platter is opened as
@@ -179,6 +199,8 @@ impl<M: Machine> Host for Replica<M> {
             app: M::app(plan, load),
             up: None,
             promised: 0,
+            promised_vote: (0, None),
+            lost: None,
             written: Terms::default(),
             began: false,
             incarnation: 1,
@@ -379,7 +401,10 @@ fn rise<M: Machine>(
     replica.began = true;
     let (last, promised) = (restored.last_index, replica.promised);
     let (commit, applied) = (restored.commit, restored.applied);
-    if last < promised && damaged {
+    let (term, vote) = replica.promised_vote;
+    let same_vote = restored.term > term
+        || restored.term == term && (vote.is_none() || restored.vote.map(|node| node.0) == vote);
+    if (last < promised || !same_vote) && damaged {
         world.count("undetectable losses");
         world.note(Some(node), "it lost what it had synced and cannot know: it is taken out");
         return Wake::Never;
@@ -389,7 +414,14 @@ fn rise<M: Machine>(
         world.fail(Violation::new("synced-writes-survive", detail));
         return Wake::Never;
     }
+    if !same_vote {
+        let (now, of) = (restored.term, restored.vote);
+        let detail = format!("{node} comes up in term {now} with {of:?}, synced {term}, {vote:?}");
+        world.fail(Violation::new("synced-writes-survive", detail));
+        return Wake::Never;
+    }
     replica.promised = last;
+    replica.promised_vote = (restored.term, restored.vote.map(|node| node.0));
     replica.written = Terms::recovered(&restored);
     replica.up = Some(Up {
         log,

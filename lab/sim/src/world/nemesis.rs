@@ -3,9 +3,13 @@
 use super::{Event, World};
 use crate::faults::{Fault, Handover, Target};
 use crate::host::Host;
+use crate::swarm::ELECTION_TIMEOUT;
 use crate::trace::{ClockFault, DiskFault, What};
 use quorate_base::NodeId;
 use std::time::Duration;
+
+/// After so long a strike that found nobody to strike is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// How far the members of a side and the others are apart.
 type Links = Vec<(NodeId, NodeId)>;
@@ -54,7 +58,11 @@ impl<H: Host> World<H> {
                 nodes.into_iter().for_each(|node| self.crash(node, power, "all at once"));
                 None
             }
-            Fault::Transfer { to, how } => self.hand_over(to, how),
+            Fault::Transfer { to, how } => match H::leader(self) {
+                Some(leader) => self.hand_over(leader, to, how),
+                // There is nothing to hand over: later.
+                None => return self.queue.push(self.now + AGAIN, Event::Strike(at)),
+            },
             fault => self.strike_one(fault, strike.lasts),
         };
         self.queue.push(self.now + strike.lasts, Event::Over(at, node));
@@ -198,9 +206,15 @@ impl<H: Host> World<H> {
         damaged < (self.members.len() - 1) / 2
     }
 
-    fn hand_over(&mut self, to: NodeId, how: Handover) -> Option<NodeId> {
-        let leader = H::leader(self).filter(|leader| *leader != to)?;
+    /// Who leads already hands over to the next one.
+    fn heir(&self, leader: NodeId, to: NodeId) -> NodeId {
+        if leader == to { NodeId(to.0 % self.members.len() as u64 + 1) } else { to }
+    }
+
+    fn hand_over(&mut self, leader: NodeId, to: NodeId, how: Handover) -> Option<NodeId> {
+        let to = self.heir(leader, to);
         self.count("transfers");
+        self.successor = Some((to, self.now));
         H::transfer(self, leader, to);
         match how {
             Handover::Plain => {}
@@ -225,7 +239,7 @@ impl<H: Host> World<H> {
                 self.mend(&self.around(node, true, false));
             }
             (Fault::Transfer { to, how: Handover::Held }, Some(node)) => {
-                self.clog(&vec![(node, to)], false);
+                self.clog(&vec![(node, self.heir(node, to))], false);
             }
             (Fault::Pause { .. }, Some(node)) => self.log(node, What::Resume),
             (Fault::Slow { .. }, Some(node)) => {
@@ -255,6 +269,11 @@ impl<H: Host> World<H> {
     /// A leader was elected: in some worlds it is struck before it has settled, which is where
     /// entries of old terms come to be committed by nobody knows whom (paper 5.4.2, Figure 8).
     pub fn elected(&mut self, node: NodeId) {
+        if let Some((to, since)) = self.successor.take() {
+            if to == node && self.now.since(since) < ELECTION_TIMEOUT {
+                self.count("transfers done");
+            }
+        }
         if self.peace.is_none() && self.plan.churn > 0 && self.dice.chance(self.plan.churn) {
             let after = Duration::from_micros(self.dice.below(60_000));
             let life = self.member(node).life;
