@@ -1,6 +1,6 @@
 //! The newest writes, in memory: an ordered map that one thread writes and any thread reads.
 //!
-//! Each key has one node, and the node its versions, newest first, each with the number of the batch
+//! Each key has one place in a [tree](super::sorted), and there its versions, newest first, each with the number of the batch
 //! that wrote it. A reader at number `s` sees, of each key, the newest version with a number below
 //! `s`; so it sees no part of a batch that was not published when it began. A delete is a version
 //! without a value, because a table beneath may still hold the key.
@@ -8,17 +8,16 @@
 //! The writer drops versions that no view can see any more when it writes the key again: a counter
 //! written a million times has one or two versions here, not a million for every range to step over.
 
+use super::sorted::Tree;
 use bytes::{Bytes, BytesMut};
-use crossbeam_skiplist::SkipMap;
-use crossbeam_skiplist::map::Entry;
-use std::ops::Bound;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// A key and its value, or the fact that it was deleted.
 pub(crate) type Slot = (Bytes, Option<Bytes>);
 
-/// What a node costs beside its bytes: its tower, two handles and a lock.
+/// What a key costs beside its bytes: its head, two handles, and room in its arrays.
 const NODE_BYTES: usize = 160;
 
 /// What a further version of a key costs beside its bytes.
@@ -69,42 +68,36 @@ impl Versions {
     }
 }
 
-type Node<'a> = Entry<'a, Bytes, Mutex<Versions>>;
-
-fn versions<'n>(node: &'n Node<'_>) -> MutexGuard<'n, Versions> {
-    // Nothing panics half-way through a change of the versions.
-    node.value().lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The ordered map of recent writes.
 pub(crate) struct Memtable {
     /// Counts memtables of one engine, oldest first.
     pub id: u64,
-    map: SkipMap<Bytes, Mutex<Versions>>,
+    /// The writer holds the lock for one write, a reader for one look-up or one leaf of a walk.
+    tree: RwLock<Tree<Versions>>,
     bytes: AtomicUsize,
 }
 
 impl Memtable {
     pub fn new(id: u64) -> Memtable {
-        Memtable { id, map: SkipMap::new(), bytes: AtomicUsize::new(0) }
+        Memtable { id, tree: RwLock::new(Tree::new()), bytes: AtomicUsize::new(0) }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Tree<Versions>> {
+        // A writer that panicked half-way leaves a state that its engine never publishes.
+        self.tree.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a write. Only the engine's one writer calls this; no reader before `oldest_view` is left.
     pub fn insert(&self, key: Bytes, seq: u64, value: Option<Bytes>, oldest_view: u64) {
-        let mut bytes = key.len() + value.as_ref().map_or(0, Bytes::len);
-        let mut version = Some(Version { seq, value });
-        let fresh = || {
-            let newest = version.take().expect("called at most once");
-            Mutex::new(Versions { newest, older: Vec::new() })
+        let mut bytes = key.len() + value.as_ref().map_or(0, Bytes::len) + VERSION_BYTES;
+        let change = |versions: &mut Versions, version| versions.push(version, oldest_view);
+        let fresh = |newest| {
+            bytes += NODE_BYTES - VERSION_BYTES;
+            Versions { newest, older: Vec::new() }
         };
-        let node = self.map.get_or_insert_with(key, fresh);
-        match version {
-            Some(version) => {
-                versions(&node).push(version, oldest_view);
-                bytes += VERSION_BYTES;
-            }
-            None => bytes += NODE_BYTES,
-        }
+        let mut tree = self.tree.write().unwrap_or_else(PoisonError::into_inner);
+        tree.upsert(key, Version { seq, value }, change, fresh);
+        drop(tree);
         self.bytes.fetch_add(bytes, Relaxed);
     }
 
@@ -115,22 +108,26 @@ impl Memtable {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.map.is_empty()
+        self.bytes() == 0
     }
 
     /// What a reader at `seq` finds under the key: a value, a delete, or no word of it.
     pub fn get(&self, key: &[u8], seq: u64) -> Option<Option<Bytes>> {
-        let node = self.map.get(key)?;
-        let versions = versions(&node);
-        versions.at(seq).map(|version| version.value.clone())
+        let tree = self.read();
+        tree.get(key)?.at(seq).map(|version| version.value.clone())
     }
 
-    /// Every key as its newest write left it, in order, with the number of that write.
-    pub fn newest(&self) -> impl Iterator<Item = (Slot, u64)> + '_ {
-        self.map.iter().map(|node| {
-            let versions = versions(&node);
-            ((node.key().clone(), versions.newest.value.clone()), versions.newest.seq)
-        })
+    /// Lends every key as its newest write left it, in order, with the number of that write. For
+    /// memtables that nobody writes any more: a writer would wait.
+    pub fn with_newest<R>(
+        &self,
+        take: impl FnOnce(&mut dyn Iterator<Item = (&Bytes, Option<&Bytes>, u64)>) -> R,
+    ) -> R {
+        let tree = self.read();
+        let mut all = tree.iter().map(|(key, Versions { newest, .. })| {
+            (key, newest.value.as_ref(), newest.seq)
+        });
+        take(&mut all)
     }
 
     /// The slots of `from <= key < to` that a reader at `seq` sees, from both ends.
@@ -139,30 +136,73 @@ impl Memtable {
             table: self,
             seq,
             from: Bytes::copy_from_slice(from),
+            from_given_out: false,
             to: to.map(Bytes::copy_from_slice),
-            front: None,
-            back: None,
+            front: VecDeque::new(),
+            back: VecDeque::new(),
             done: false,
         }
     }
 }
 
-/// A walk over a memtable as of one batch number.
+/// A walk over a memtable as of one batch number. It takes a leaf at a time, so that it neither
+/// searches for each key nor keeps the writer waiting.
 pub(crate) struct MemRange<'a> {
     table: &'a Memtable,
     seq: u64,
+    /// What is left to look at lies from here, or after here, ...
     from: Bytes,
+    from_given_out: bool,
+    /// ... to before here.
     to: Option<Bytes>,
-    /// The last node looked at from either end.
-    front: Option<Node<'a>>,
-    back: Option<Node<'a>>,
+    /// Taken and not yet given out, in the order of giving.
+    front: VecDeque<Slot>,
+    back: VecDeque<Slot>,
     done: bool,
 }
 
 impl MemRange<'_> {
-    fn visible(&self, node: &Node<'_>) -> Option<Slot> {
-        let versions = versions(node);
-        versions.at(self.seq).map(|version| (node.key().clone(), version.value.clone()))
+    fn fill_front(&mut self) {
+        while self.front.is_empty() && !self.done {
+            let tree = self.table.read();
+            let mut last = None;
+            for (key, versions) in tree.run_from(&self.from, !self.from_given_out) {
+                if self.to.as_ref().is_some_and(|to| key >= to) {
+                    last = None;
+                    break;
+                }
+                last = Some(key);
+                if let Some(version) = versions.at(self.seq) {
+                    self.front.push_back((key.clone(), version.value.clone()));
+                }
+            }
+            // A leaf that reached over the end, or none at all: there is nothing more.
+            match last {
+                Some(last) => (self.from, self.from_given_out) = (last.clone(), true),
+                None => self.done = true,
+            }
+        }
+    }
+
+    fn fill_back(&mut self) {
+        while self.back.is_empty() && !self.done {
+            let tree = self.table.read();
+            let mut last = None;
+            for (key, versions) in tree.run_before(self.to.as_deref()) {
+                if key < &self.from || (self.from_given_out && key == &self.from) {
+                    last = None;
+                    break;
+                }
+                last = Some(key);
+                if let Some(version) = versions.at(self.seq) {
+                    self.back.push_back((key.clone(), version.value.clone()));
+                }
+            }
+            match last {
+                Some(last) => self.to = Some(last.clone()),
+                None => self.done = true,
+            }
+        }
     }
 }
 
@@ -170,46 +210,16 @@ impl Iterator for MemRange<'_> {
     type Item = Slot;
 
     fn next(&mut self) -> Option<Slot> {
-        while !self.done {
-            let node = match &self.front {
-                None => self.table.map.lower_bound(Bound::Included(&self.from[..])),
-                Some(last) => last.next(),
-            };
-            let node = node.filter(|node| {
-                self.to.as_ref().is_none_or(|to| node.key() < to)
-                    && self.back.as_ref().is_none_or(|back| node.key() < back.key())
-            });
-            let found = node.as_ref().and_then(|node| self.visible(node));
-            self.done = node.is_none();
-            self.front = node.or(self.front.take());
-            if found.is_some() {
-                return found;
-            }
-        }
-        None
+        self.fill_front();
+        // What the other end took is all that is left.
+        self.front.pop_front().or_else(|| self.back.pop_back())
     }
 }
 
 impl DoubleEndedIterator for MemRange<'_> {
     fn next_back(&mut self) -> Option<Slot> {
-        while !self.done {
-            let node = match (&self.back, &self.to) {
-                (Some(last), _) => last.prev(),
-                (None, Some(to)) => self.table.map.upper_bound(Bound::Excluded(&to[..])),
-                (None, None) => self.table.map.back(),
-            };
-            let node = node.filter(|node| {
-                node.key() >= &self.from
-                    && self.front.as_ref().is_none_or(|front| node.key() > front.key())
-            });
-            let found = node.as_ref().and_then(|node| self.visible(node));
-            self.done = node.is_none();
-            self.back = node.or(self.back.take());
-            if found.is_some() {
-                return found;
-            }
-        }
-        None
+        self.fill_back();
+        self.back.pop_front().or_else(|| self.front.pop_back())
     }
 }
 
@@ -238,7 +248,7 @@ mod tests {
     use super::*;
 
     fn count(table: &Memtable, key: &[u8]) -> usize {
-        1 + versions(&table.map.get(key).unwrap()).older.len()
+        1 + table.read().get(key).unwrap().older.len()
     }
 
     #[test]

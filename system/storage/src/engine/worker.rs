@@ -245,14 +245,15 @@ impl Shared {
     }
 
     fn flush(&self, memtable: &Memtable, mark: u64) -> lsm_tree::Result<()> {
-        let newest = memtable.newest().map(|((key, value), seq)| {
-            let (kind, value) = match value {
-                Some(value) => (ValueType::Value, value),
-                None => (ValueType::Tombstone, bytes::Bytes::new()),
-            };
-            Ok(InternalValue::from_components(key, value, seq, kind))
+        let flushed = memtable.with_newest(|newest| {
+            let entries = newest.map(|(key, value, seq)| {
+                let kind = if value.is_some() { ValueType::Value } else { ValueType::Tombstone };
+                let value = value.cloned().unwrap_or_default();
+                Ok(InternalValue::from_components(key.clone(), value, seq, kind))
+            });
+            self.tree.flush_to_tables(entries)
         });
-        if let Some((tables, _)) = self.tree.flush_to_tables(newest)? {
+        if let Some((tables, _)) = flushed? {
             // The tree keeps no older version of itself: readers hold the tables they need.
             self.tree.register_tables(&tables, None, None, &[], SeqNo::MAX)?;
         }
