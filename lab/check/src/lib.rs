@@ -17,6 +17,7 @@
 //! - [`causal`]: causal consistency and the session guarantees.
 //! - [`txn`]: isolation of transactions, on lists and on registers.
 //! - [`watch`]: what watchers were told, against the log.
+//! - [`converge`], [`counter`]: states of replicas, and bounds of counters.
 //!
 //! # Caveats
 //!
@@ -29,6 +30,8 @@
 
 mod access;
 pub mod causal;
+pub mod converge;
+pub mod counter;
 mod graph;
 pub mod history;
 pub mod limits;

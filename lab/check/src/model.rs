@@ -3,6 +3,8 @@
 //! To add a judge, add a line to [`MODELS`]: the command line, its help and `--list-models` follow.
 
 use crate::causal;
+use crate::converge;
+use crate::counter;
 use crate::history::History;
 use crate::limits::Options;
 use crate::linear;
@@ -33,6 +35,9 @@ const LISTS: &str =
 
 /// A log and what watchers were told; the module `watch` describes the values.
 const WATCH: &str = "log {rev events}\ncompact {rev}\nwatch {key range_end start rev prev_kv filters}\nevents {events fragment}\nprogress {rev}\ncancel\ndrained {rev}";
+
+/// Counters, for the judges of their bounds.
+const COUNTER: &str = "add change\nincrement, decrement [change]\nread -> number\nfinal-read -> number";
 
 /// All judges, in the order of `--list-models`.
 pub const MODELS: &[Model] = &[
@@ -145,6 +150,24 @@ pub const MODELS: &[Model] = &[
         about: "watchers are told everything, once, in order (nine guarantees)",
         operations: WATCH,
         check: watch::watch,
+    },
+    Model {
+        name: "convergence",
+        about: "replicas that applied the same have the same state",
+        operations: "state {applied hash}\nrestart\nsettled",
+        check: converge::convergence,
+    },
+    Model {
+        name: "counter-bounds",
+        about: "reads of a counter lie between what must and what can have been added",
+        operations: COUNTER,
+        check: counter::counter_bounds,
+    },
+    Model {
+        name: "counter-eventual",
+        about: "the same for replicated counters: only final reads must have heard of everything",
+        operations: COUNTER,
+        check: counter::counter_eventual,
     },
 ];
 
