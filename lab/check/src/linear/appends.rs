@@ -1,13 +1,19 @@
-//! Deciding a key with appends in n log n where written texts are unique.
+//! Deciding a key with appends in n log n where written texts are unique, or nearly so.
 //!
-//! If no text is put twice or appended twice, and none begins with another (a prefix-free code), each value that is read splits in one way
-//! into the texts that made it: the one of a put (or of an append to nothing) and those of appends. So it tells which
-//! operation made each version and on top of which other, and an append that somebody saw is a compare-and-set from the one version to
-//! the other. One that nobody saw has come between the last version that was seen of a value and the next put, where it
-//! is in nobody's way: it is as good as a put. What results is a register with unique values, for [`zones`].
+//! If no text begins with another (a prefix-free code), each value that is read splits in one way into the texts that made
+//! it: the one of a put (or of an append to nothing) and those of appends. So it tells which operation made each version and
+//! on top of which other, and an append that somebody saw is a compare-and-set from the one version to the other. One that
+//! nobody saw has come between the last version that was seen of a value and the next put, where it is in nobody's way: it
+//! is as good as a put. What results is a register with unique values, for [`zones`].
 //!
-//! A text that was both put and appended begins a value as the put if a put completed before the get began, since from then on no value goes
-//! back to the beginning. Otherwise the search decides.
+//! Where several operations wrote the same text, time may still tell them apart. In a value that is read by a get,
+//!
+//! - nothing was written by an operation that was invoked after the get completed;
+//! - nothing was appended by an operation that completed before what precedes it in the value was invoked;
+//! - the value does not begin with a put that completed before another put was invoked which completed before the get was
+//!   invoked, and with an append only if no put completed before the get was invoked.
+//!
+//! If several operations remain, the search decides.
 
 use std::collections::HashMap;
 
@@ -54,24 +60,25 @@ enum Trouble {
     Ambiguity,
 }
 
-/// A text with the operations that wrote it: at most one put and one append.
+/// A text with the operations that wrote it.
 struct Text<'a> {
     text: &'a str,
-    put: Option<Version>,
-    append: Option<Version>,
+    puts: Vec<Version>,
+    appends: Vec<Version>,
 }
 
 /// The texts that were written, sorted.
 struct Texts<'a> {
+    items: &'a [Item<Op>],
     sorted: Vec<Text<'a>>,
-    /// When the first put completed.
-    first_put: u32,
+    /// Completed puts by their ends: the end, and the latest start of a put up to here.
+    puts: Vec<(u32, u32)>,
 }
 
 impl<'a> Texts<'a> {
     fn new(items: &'a [Item<Op>]) -> Option<Texts<'a>> {
         let mut all = Vec::new();
-        let mut first_put = u32::MAX;
+        let mut puts = Vec::new();
         for (place, item) in items.iter().enumerate() {
             let (text, is_put): (&str, bool) = match &item.op {
                 Op::Get(_) => continue,
@@ -83,12 +90,18 @@ impl<'a> Texts<'a> {
             if text.is_empty() {
                 return None;
             }
-            if is_put {
-                first_put = first_put.min(item.end);
+            if is_put && item.is_known() {
+                puts.push((item.end, item.start));
             }
             all.push((text, is_put, place as u32 + 1));
         }
         all.sort_unstable();
+        puts.sort_unstable();
+        let mut latest = 0;
+        for (_, start) in &mut puts {
+            latest = latest.max(*start);
+            *start = latest;
+        }
         let mut sorted: Vec<Text> = Vec::with_capacity(all.len());
         for (text, is_put, version) in all {
             // In sorted order a text stands directly before those that begin with it.
@@ -96,16 +109,23 @@ impl<'a> Texts<'a> {
                 Some(last) if last.text == text => last,
                 Some(last) if text.starts_with(last.text) => return None,
                 Some(_) | None => {
-                    sorted.push(Text { text, put: None, append: None });
+                    sorted.push(Text { text, puts: Vec::new(), appends: Vec::new() });
                     sorted.last_mut()?
                 }
             };
-            let writer = if is_put { &mut same.put } else { &mut same.append };
-            if writer.replace(version).is_some() {
-                return None;
-            }
+            if is_put { same.puts.push(version) } else { same.appends.push(version) }
         }
-        Some(Texts { sorted, first_put })
+        Some(Texts { items, sorted, puts })
+    }
+
+    fn item(&self, version: Version) -> &Item<Op> {
+        &self.items[version as usize - 1]
+    }
+
+    /// When the last put began of those that completed before the get began.
+    fn last_put(&self, get: &Item<Op>) -> Option<u32> {
+        let after = self.puts.partition_point(|(end, _)| *end < get.start);
+        Some(self.puts[after.checked_sub(1)?].1)
     }
 
     /// The text that begins what is left of a value. There is at most one, and nothing sorts between it and the rest.
@@ -132,7 +152,7 @@ impl Versions {
             let version = match value {
                 // Nobody saw what it read.
                 _ if !item.is_known() => NIL,
-                Value::Str(value) => versions.split(texts, value, texts.first_put < item.start)?,
+                Value::Str(value) => versions.split(texts, item, value)?,
                 _ => return Err(Trouble::Contradiction),
             };
             versions.read.insert(place as u32 + 1, version);
@@ -140,23 +160,34 @@ impl Versions {
         Ok(versions)
     }
 
-    /// Splits a value, and returns the version that it is.
-    fn split(&mut self, texts: &Texts, value: &str, was_put: bool) -> Result<Version, Trouble> {
+    /// Splits a value that a get read, and returns the version that it is.
+    fn split(&mut self, texts: &Texts, get: &Item<Op>, value: &str) -> Result<Version, Trouble> {
         let (mut version, mut rest) = (NIL, value);
+        let last_put = texts.last_put(get);
+        let mut latest_start = 0;
         while !rest.is_empty() {
             let text = texts.first(rest).ok_or(Trouble::Contradiction)?;
-            let next = match (version == NIL, text.put, text.append) {
-                (true, Some(_), Some(_)) if !was_put => return Err(Trouble::Ambiguity),
-                (true, Some(put), _) => put,
-                (_, _, Some(append)) => {
-                    let parent = *self.parent.entry(append).or_insert(version);
-                    if parent != version {
-                        return Err(Trouble::Contradiction);
-                    }
-                    append
+            let is_in_time = |version: &Version| texts.item(*version).start < get.end;
+            let puts = text.puts.iter().filter(|put| {
+                let is_replaced = last_put.is_some_and(|last| texts.item(**put).end < last);
+                version == NIL && is_in_time(put) && !is_replaced
+            });
+            let appends = text.appends.iter().filter(|append| {
+                let is_begun = version != NIL || last_put.is_none();
+                is_begun && is_in_time(append) && texts.item(**append).end > latest_start
+            });
+            let mut writers = puts.chain(appends);
+            let next = *writers.next().ok_or(Trouble::Contradiction)?;
+            if writers.next().is_some() {
+                return Err(Trouble::Ambiguity);
+            }
+            if matches!(texts.item(next).op, Op::Append(_)) {
+                let parent = *self.parent.entry(next).or_insert(version);
+                if parent != version {
+                    return Err(Trouble::Contradiction);
                 }
-                (_, _, None) => return Err(Trouble::Contradiction),
-            };
+            }
+            latest_start = latest_start.max(texts.item(next).start);
             (version, rest) = (next, &rest[text.text.len()..]);
         }
         Ok(version)

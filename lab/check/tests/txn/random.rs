@@ -22,6 +22,10 @@ pub enum Fault {
     Mutated,
 }
 
+/// All of them, the right one first.
+pub const FAULTS: [Fault; 6] =
+    [Fault::None, Fault::Stale, Fault::Snapshot, Fault::Dirty, Fault::Lost, Fault::Mutated];
+
 /// What is written: elements of lists or values of registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Objects {

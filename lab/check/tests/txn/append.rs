@@ -1,21 +1,15 @@
 //! Transactions on lists: the judge against every order tried, on many small histories.
 
-#[path = "txn/brute.rs"]
-mod brute;
-#[path = "txn/random.rs"]
-mod random;
-
-use brute::Order;
 use quorate_base::Dice;
 use quorate_check::history::History;
 use quorate_check::limits::Options;
 use quorate_check::txn::level::Level;
 use quorate_check::txn::list_append;
 use quorate_check::verdict::Verdict;
-use random::{Fault, Objects};
 
-const FAULTS: [Fault; 6] =
-    [Fault::None, Fault::Stale, Fault::Snapshot, Fault::Dirty, Fault::Lost, Fault::Mutated];
+use crate::adya::Adya;
+use crate::brute::{self, Order};
+use crate::random::{self, FAULTS, Objects};
 
 fn verdict(history: &History, level: Level) -> Verdict {
     let options = Options { level, ..Options::default() };
@@ -53,4 +47,32 @@ fn agrees_with_every_order_tried() {
     }
     assert_eq!(refused[0], 0, "a database that is right is never refused");
     assert!(refused[1..].iter().all(|count| *count > 500), "{refused:?}");
+}
+
+#[test]
+fn agrees_with_definitions_at_weaker_levels() {
+    let levels = [
+        Level::ReadUncommitted,
+        Level::ReadCommitted,
+        Level::SnapshotIsolation,
+        Level::StrongSessionSnapshotIsolation,
+        Level::StrongSnapshotIsolation,
+        Level::RepeatableRead,
+    ];
+    let mut refused = [0; 6];
+    for seed in 0..100_000u64 {
+        let mut dice = Dice::new(seed + 1_000_000);
+        let fault = FAULTS[(seed % FAULTS.len() as u64) as usize];
+        let count = 3 + dice.below(6) as usize;
+        let history = random::history(&mut dice, Objects::Lists, fault, count);
+        let plain = Adya::new(&history);
+        for (level, refused) in levels.into_iter().zip(&mut refused) {
+            let verdict = verdict(&history, level);
+            let expected = plain.keeps(level);
+            assert_eq!(verdict == Verdict::Yes, expected, "seed {seed}, {level}: {verdict:#?}");
+            *refused += usize::from(!expected);
+        }
+    }
+    assert!(refused[0] > 100, "{refused:?}");
+    assert!(refused.is_sorted_by(|a, b| a <= b) || refused[5] >= refused[2], "{refused:?}");
 }

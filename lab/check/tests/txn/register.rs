@@ -1,21 +1,14 @@
 //! Transactions on registers: the judge against every order tried, on many small histories.
 
-#[path = "txn/brute.rs"]
-mod brute;
-#[path = "txn/random.rs"]
-mod random;
-
-use brute::Order;
 use quorate_base::Dice;
 use quorate_check::history::History;
 use quorate_check::limits::Options;
 use quorate_check::txn::level::Level;
 use quorate_check::txn::rw_register;
 use quorate_check::verdict::Verdict;
-use random::{Fault, Objects};
 
-const FAULTS: [Fault; 6] =
-    [Fault::None, Fault::Stale, Fault::Snapshot, Fault::Dirty, Fault::Lost, Fault::Mutated];
+use crate::brute::{self, Order};
+use crate::random::{self, FAULTS, Objects};
 
 fn verdict(history: &History, level: Level) -> Verdict {
     let options = Options { level, ..Options::default() };
