@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::page::{self, Subject};
 use super::search::{Bounds, Outcome, Search, Stop};
 use super::shrink::shrink;
 use super::spec::{Object, Part};
@@ -48,13 +49,13 @@ pub fn judge<S: Object>(history: &History, options: &Options) -> Result<Report, 
     options.gauge.start(count as u64);
     let court = Court { parts: &parts, meter, options, configurations: AtomicUsize::new(0) };
     let rulings = court.rule(count);
-    let verdict = court.verdict(&rulings, history, &operations);
+    let (verdict, page) = court.verdict(&rulings, history, &operations);
     let figures = vec![
         ("operations", count as u64),
         ("parts", parts.len() as u64),
         ("configurations", court.configurations.load(Ordering::Relaxed) as u64),
     ];
-    Ok(Report { verdict, figures, page: None })
+    Ok(Report { verdict, figures, page })
 }
 
 struct Court<'a, S: Object> {
@@ -128,47 +129,87 @@ impl<S: Object> Court<'_, S> {
         }
     }
 
-    /// One refused part refuses the history, also where others are undecided.
-    fn verdict(&self, rulings: &[Ruling], history: &History, operations: &[Operation]) -> Verdict {
+    /// One refused part refuses the history, also where others are undecided. With the verdict comes the page, if one was asked for.
+    fn verdict(
+        &self,
+        rulings: &[Ruling],
+        history: &History,
+        operations: &[Operation],
+    ) -> (Verdict, Option<String>) {
         let is_refused = |ruling: &Ruling| matches!(ruling, Ruling::Refused);
         if let Some(place) = rulings.iter().position(is_refused) {
-            return Verdict::No(self.refusal(&self.parts[place], history, operations));
+            return self.refusal(&self.parts[place], history, operations);
         }
-        let reason = rulings.iter().find_map(|ruling| match ruling {
-            Ruling::Undecided(reason) => Some(reason.clone()),
+        let undecided = rulings.iter().enumerate().find_map(|(place, ruling)| match ruling {
+            Ruling::Undecided(reason) => Some((place, reason.clone())),
             Ruling::Linearizable | Ruling::Refused => None,
             Ruling::Postponed => unreachable!("the second round postpones nothing"),
         });
-        reason.map_or(Verdict::Yes, Verdict::Unknown)
+        let largest = (0..self.parts.len()).max_by_key(|place| self.parts[*place].items.len());
+        let place = undecided.as_ref().map(|(place, _)| *place).or(largest);
+        let verdict = undecided.map_or(Verdict::Yes, |(_, reason)| Verdict::Unknown(reason));
+        let page = place.filter(|_| self.options.page).map(|place| {
+            let part = &self.parts[place];
+            let (title, summary) = match &verdict {
+                Verdict::Unknown(reason) => ("Undecided", format!("This part was {reason}.")),
+                Verdict::Yes | Verdict::No(_) => {
+                    let (parts, count) = (self.parts.len(), part.items.len());
+                    let largest = format!("The largest of {parts} parts{}", about(part));
+                    let which = if parts == 1 { "The whole".to_owned() } else { largest };
+                    ("Linearizable", format!("{which}: {count} operations."))
+                }
+            };
+            let (verdict, summary) = (title, summary.as_str());
+            page::draw(&Subject { history, operations, part, core: &[], verdict, summary })
+        });
+        (verdict, page)
     }
 
-    fn refusal(&self, part: &Part<S>, history: &History, operations: &[Operation]) -> Refusal {
-        let about = if part.key.is_nil() { String::new() } else { format!(" on key {}", part.key) };
+    fn refusal(
+        &self,
+        part: &Part<S>,
+        history: &History,
+        operations: &[Operation],
+    ) -> (Verdict, Option<String>) {
+        let about = about(part);
         let property = "linearizability".to_owned();
         let count = part.items.len();
         if !self.options.explain {
             let summary =
                 format!("{count} operations{about} have no order that explains their answers");
-            return Refusal { property, summary, evidence: Vec::new(), events: Vec::new() };
+            let refusal = Refusal { property, summary, evidence: Vec::new(), events: Vec::new() };
+            return (Verdict::No(refusal), None);
         }
         let limits = Options { time: Some(self.explain_time()), ..self.options.clone() };
-        let (core, _) = shrink(&part.spec, &part.items, &Meter::start(&limits));
+        let (places, _) = shrink(&part.spec, &part.items, &Meter::start(&limits));
         let core: Vec<&Operation> =
-            core.iter().map(|place| &operations[part.items[*place].operation]).collect();
+            places.iter().map(|place| &operations[part.items[*place].operation]).collect();
+        let few = match core.len() {
+            1 => format!("1 operation{about} has no place"),
+            few => format!("{few} operations{about} have no order"),
+        };
         let others = match count - core.len() {
             0 => String::new(),
+            1 => ", wherever the other one is put".to_owned(),
             others => format!(", wherever the other {others} are put"),
         };
-        let few = core.len();
-        let summary =
-            format!("{few} operations{about} have no order that explains their answers{others}");
+        let summary = format!("{few} that explains the answers{others}");
+        let page = self.options.page.then(|| {
+            let (core, verdict) = (places.as_slice(), "Not linearizable");
+            let summary = format!("{summary}.");
+            page::draw(&Subject { history, operations, part, core, verdict, summary: &summary })
+        });
         let evidence = core.iter().map(|operation| tell::line(history, operation)).collect();
         let events = core.iter().map(|operation| operation.start).collect();
-        Refusal { property, summary, evidence, events }
+        (Verdict::No(Refusal { property, summary, evidence, events }), page)
     }
 
     /// How long to look for a smaller reason.
     fn explain_time(&self) -> Duration {
         self.options.time.map_or(EXPLAIN, |limit| limit.min(EXPLAIN))
     }
+}
+
+fn about<S: Object>(part: &Part<S>) -> String {
+    if part.key.is_nil() { String::new() } else { format!(" on key {}", part.key) }
 }

@@ -15,6 +15,7 @@ pub mod key_value;
 pub mod keyed;
 mod links;
 pub mod lock;
+mod page;
 pub mod register;
 pub mod search;
 mod seen;

@@ -111,6 +111,8 @@ pub struct Search<'a, S: Spec> {
     steps: u64,
     deepest: usize,
     key: Vec<u64>,
+    /// Whether no configuration was entered from the last one.
+    is_leaf: bool,
     partials: Option<Partials>,
 }
 
@@ -173,6 +175,7 @@ impl<'a, S: Spec> Search<'a, S> {
             steps: 0,
             deepest: 0,
             key: Vec::new(),
+            is_leaf: false,
             partials: None,
         }
     }
@@ -208,6 +211,10 @@ impl<'a, S: Spec> Search<'a, S> {
         while let Some(frame) = self.frames.last() {
             let (state, from) = (frame.state, frame.candidates);
             if self.candidates.len() == from {
+                // Nothing new was entered from here: a way ends.
+                if std::mem::take(&mut self.is_leaf) {
+                    self.note_partial();
+                }
                 let frame = self.frames.pop().expect("it was just looked at");
                 self.undo(&frame);
                 continue;
@@ -312,10 +319,8 @@ impl<'a, S: Spec> Search<'a, S> {
             return false;
         }
         self.order_candidates(frame.candidates, deadline);
-        if self.candidates.len() == frame.candidates {
-            self.note_partial();
-        }
         self.frames.push(frame);
+        self.is_leaf = true;
         false
     }
 

@@ -29,15 +29,19 @@ pub fn operation(history: &History, operation: &Operation) -> String {
     text
 }
 
-/// Who did it and where that is written: `process 3, lines 12 to 15: …`.
-pub fn line(history: &History, operation: &Operation) -> String {
-    let invoke = &history.events[operation.start];
-    let first = invoke.position.line;
-    let last = operation.end.map(|end| history.events[end].position.line);
-    let lines = match last {
+/// Where it is written: `lines 12 to 15`.
+pub fn lines(history: &History, operation: &Operation) -> String {
+    let first = history.events[operation.start].position.line;
+    match operation.end.map(|end| history.events[end].position.line) {
         Some(last) if last != first => format!("lines {first} to {last}"),
         Some(_) => format!("line {first}"),
         None => format!("from line {first}"),
-    };
-    format!("process {}, {lines}: {}", invoke.process, self::operation(history, operation))
+    }
+}
+
+/// Who did what, and where that is written: `process 3, lines 12 to 15: …`.
+pub fn line(history: &History, operation: &Operation) -> String {
+    let process = history.events[operation.start].process;
+    let (lines, what) = (lines(history, operation), self::operation(history, operation));
+    format!("process {process}, {lines}: {what}")
 }
