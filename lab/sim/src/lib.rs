@@ -32,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod client;
 pub mod clock;
 pub mod disk;

@@ -162,7 +162,7 @@ impl Plan {
             inflight: 16,
             cached_bytes: 8 << 20,
             chunk_bytes: 32 << 10,
-            segment_bytes: 1 << 20,
+            segment_bytes: 128 << 10,
             clients: 0,
             value_bytes: 100,
             ..Plan::lasting(seed, nodes, Sabotage::None, lasts)

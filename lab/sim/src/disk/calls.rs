@@ -133,18 +133,19 @@ impl Disk for SimDisk {
             return Ok(());
         }
         let room = world.room_for(file.inode, length);
-        let zeros = vec![0; (room - own) as usize];
         let interrupted = world.effect();
         let inode = world.inode(file, DiskOp::Allocate)?;
-        inode.write(own as usize, &zeros);
+        if !interrupted && room == length {
+            inode.sync();
+            inode.cache.resize(length as usize, 0);
+            inode.platter.resize(length as usize, 0);
+            return Ok(());
+        }
+        inode.write(own as usize, &vec![0; (room - own) as usize]);
         if interrupted {
             return Err(World::interrupted(DiskOp::Allocate, &file.name));
         }
-        if room < length {
-            return Err(failure(DiskOp::Allocate, &file.name, ENOSPC));
-        }
-        inode.sync();
-        Ok(())
+        Err(failure(DiskOp::Allocate, &file.name, ENOSPC))
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {

@@ -35,7 +35,7 @@ fn judge_quorum<M: Machine>(world: &mut World<Replica<M>>, index: u64, term: u64
         | Sabotage::ReleaseEarly
         | Sabotage::SkipDedup
         | Sabotage::SkipReadIndex
-        | Sabotage::SkipAdmission => world.dice.below(256) == 0,
+        | Sabotage::SkipAdmission => world.dice.below(1_024) == 0,
     };
     let bytes = world.plan.segment_bytes;
     let (members, _) = world.split();

@@ -83,12 +83,15 @@ impl<H: Host> World<H> {
         member.turn_at = None;
         let Some(turn) = &mut member.turn else { return };
         let shown = member.clock.show(now);
-        let timeout = timeout.then_some(Input::Timeout);
-        let batch = if member.inbox.is_empty() {
-            turn.absorb(shown, input.into_iter().chain(timeout))
-        } else {
-            let inputs = std::mem::take(&mut member.inbox);
-            turn.absorb(shown, inputs.into_iter().chain(input).chain(timeout))
+        // Most turns have one input; chains of iterators would move it more often than needed.
+        let batch = match (member.inbox.is_empty(), timeout) {
+            (true, false) => turn.absorb(shown, input),
+            (true, true) => turn.absorb(shown, Some(Input::Timeout)),
+            (false, _) => {
+                let inputs = std::mem::take(&mut member.inbox);
+                let timeout = timeout.then_some(Input::Timeout);
+                turn.absorb(shown, inputs.into_iter().chain(input).chain(timeout))
+            }
         };
         self.carry_out(node, batch);
         self.arm(node);
