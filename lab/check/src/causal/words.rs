@@ -1,5 +1,6 @@
 //! Bad patterns in words.
 
+use crate::access::NONE;
 use crate::causal::patterns::Conflict;
 use crate::causal::search::{Case, Link, Pattern};
 use crate::history::History;
@@ -41,7 +42,7 @@ pub(crate) fn pattern(
             words.refusal(promise, "CyclicCO", "operations precede each other in a circle")
         }
         Pattern::CyclicCf(steps) => {
-            words.steps(steps);
+            words.steps_of(case, steps);
             words.refusal(promise, "CyclicCF", "readers disagree on the order of writes")
         }
         Pattern::CyclicHb(process, steps) => {
@@ -91,17 +92,51 @@ impl<'a> Words<'a> {
 
     /// A step each.
     pub(crate) fn steps(&mut self, steps: &[(u32, Link, u32)]) {
+        self.steps_of(None, steps);
+    }
+
+    /// A step each; the case knows who had what in the past.
+    fn steps_of(&mut self, case: Option<&Case>, steps: &[(u32, Link, u32)]) {
         for &(from, link, to) in steps {
             self.mention(from);
             self.mention(to);
-            let line = self.step(from, link, to);
+            let witness = case.filter(|_| link == Link::Conflict).and_then(|case| {
+                let reader = self.witness(case, from, to)?;
+                self.mention(reader);
+                Some(reader)
+            });
+            let line = self.step(from, link, to, witness);
             if !self.lines.contains(&line) {
                 self.lines.push(line);
             }
         }
     }
 
-    fn step(&self, from: u32, link: Link, to: u32) -> String {
+    /// Who read what one wrote, knowing what the other wrote to the same key.
+    fn witness(&self, case: &Case, known: u32, read: u32) -> Option<u32> {
+        let registers = self.registers;
+        registers.writes_of(known).find_map(|one| {
+            let key = registers.writes[one as usize].key;
+            let mut others = registers.writes_of(read);
+            let other = others.find(|other| registers.writes[*other as usize].key == key)?;
+            let readers = case.index.readers(registers, other, key);
+            case.index.witness(&case.frame, &case.clocks, key, one, readers)
+        })
+    }
+
+    /// A read before the write that replaced what it saw.
+    fn overwritten(&self, from: u32, to: u32) -> String {
+        let registers = self.registers;
+        let read = registers.reads_of(from).iter().find(|read| {
+            let mut writes = registers.writes_of(to);
+            writes.any(|write| registers.writes[write as usize].key == read.key)
+        });
+        let Some(read) = read else { return format!("T{from} precedes T{to}") };
+        let value = registers.writes.get(read.write as usize).map_or(NONE, |write| write.value);
+        format!("T{from} read {}, before T{to} replaced it", registers.show(read.key, value))
+    }
+
+    fn step(&self, from: u32, link: Link, to: u32, witness: Option<u32>) -> String {
         let registers = self.registers;
         match link {
             Link::Session => {
@@ -124,12 +159,14 @@ impl<'a> Words<'a> {
                         registers.writes_of(to).map(|other| registers.writes[other as usize]);
                     others.into_iter().find(|other| other.key == one.key).map(|other| (one, other))
                 });
-                let Some((one, other)) = pair else { return format!("T{from} precedes T{to}") };
+                let Some((one, other)) = pair else { return self.overwritten(from, to) };
                 let (one, other) =
                     (registers.show(one.key, one.value), registers.show(other.key, other.value));
-                format!(
-                    "T{from} wrote {one} before T{to} wrote {other}, since somebody knew of both and read {other}"
-                )
+                let who = match witness {
+                    Some(reader) => format!("T{reader}, which knew of T{from}, read {other}"),
+                    None => format!("somebody who knew of T{from} read {other}"),
+                };
+                format!("T{from} wrote {one} before T{to} wrote {other}, since {who}")
             }
         }
     }

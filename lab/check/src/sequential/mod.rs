@@ -22,7 +22,7 @@ use crate::history::{History, Outcome};
 use crate::limits::{Meter, Options};
 use crate::registers::Registers;
 use crate::verdict::{HistoryError, Reason, Refusal, Report, Verdict};
-use search::{Found, Problem};
+use search::{Blocked, Found, Problem, Why};
 
 /// Judges registers with compare-and-set, by one or many keys.
 ///
@@ -135,19 +135,29 @@ fn sessions(txns: &Txns, takes_part: impl Fn(usize) -> bool) -> Vec<Edge> {
 }
 
 /// The refusal of an exhausted search: where it came furthest.
-pub(crate) fn stuck(history: &History, txns: &Txns, placed: usize, next: &[u32]) -> Refusal {
+pub(crate) fn stuck(history: &History, txns: &Txns, placed: usize, next: &[Blocked]) -> Refusal {
     let mut evidence =
-        vec![format!("{placed} could be put in order; then none of these could be next:")];
+        vec![format!("the search came as far as {placed} steps; then nothing could be next:")];
     let mut events = Vec::new();
-    for node in next.iter().filter(|node| (**node as usize) < txns.len()) {
-        let record = &txns.txns[*node as usize];
+    for blocked in next {
+        let record = &txns.txns[blocked.txn as usize];
         let start = record.start as usize;
         let event = history.events.get(record.end as usize).unwrap_or(&history.events[start]);
         let key = if event.key.is_nil() { String::new() } else { format!(" {}", event.key) };
-        evidence.push(format!(
-            "T{node} (process {}): {}{key} {}",
-            record.process, event.f, event.value
-        ));
+        let place =
+            if event.position.line == 0 { String::new() } else { format!(", {}", event.position) };
+        let name = txns.keys.name(blocked.key);
+        let name = if name.is_nil() { "the register".to_string() } else { name.to_string() };
+        let now = txns.values.show(blocked.now);
+        let why = match blocked.why {
+            Why::Reads(value) => format!("{name} is {now}, not {}", txns.values.show(value)),
+            Why::Refused => format!("{name} is {now}, so it would not have been refused"),
+            Why::Replaces => format!("somebody still has to read {name} as {now}"),
+            Why::Impossible => "it contradicts itself".to_string(),
+        };
+        let (node, process) = (blocked.txn, record.process);
+        let (f, value) = (&event.f, &event.value);
+        evidence.push(format!("T{node} (process {process}{place}): {f}{key} {value}: {why}"));
         events.push(start);
     }
     Refusal {

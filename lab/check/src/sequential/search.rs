@@ -18,10 +18,33 @@ use crate::verdict::Reason;
 pub(crate) enum Found {
     /// An order that explains everything.
     Order(Vec<u32>),
-    /// There is none. The transactions that were next when the search had come furthest.
-    Stuck { placed: usize, next: Vec<u32> },
+    /// There is none. How many were in order when the search had come furthest, and what kept the next ones out.
+    Stuck { placed: usize, next: Vec<Blocked> },
     /// It was not found within the patience.
     GaveUp,
+}
+
+/// Why a transaction could not be next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Blocked {
+    pub txn: u32,
+    pub key: u32,
+    /// The value of the key.
+    pub now: u32,
+    pub why: Why,
+}
+
+/// What is wrong with the value that a key has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The transaction read this one instead.
+    Reads(u32),
+    /// The transaction was refused because of another one.
+    Refused,
+    /// Somebody still has to read it.
+    Replaces,
+    /// The transaction contradicts itself.
+    Impossible,
 }
 
 /// What takes part in a search.
@@ -85,7 +108,9 @@ struct Search<'a> {
     dead: HashSet<u128, Quick>,
     frames: Vec<Frame>,
     trail: Vec<(u32, Version)>,
-    furthest: (usize, Vec<u32>),
+    furthest: (usize, Vec<Blocked>),
+    /// By version: its value.
+    values: Vec<u32>,
 }
 
 impl<'a> Search<'a> {
@@ -119,6 +144,7 @@ impl<'a> Search<'a> {
             frames: Vec::new(),
             trail: Vec::new(),
             furthest: (0, Vec::new()),
+            values: versions.values(),
         };
         for node in 0..nodes as u32 {
             for (_, to) in problem.order.from(node) {
@@ -163,10 +189,6 @@ impl<'a> Search<'a> {
                 let order = self.frames.iter().map(|frame| frame.node).filter(|node| *node < txns);
                 return Ok(Found::Order(order.collect()));
             }
-            if self.frames.len() > self.furthest.0 || self.furthest.1.is_empty() {
-                // Written down only where the search has to turn back, below.
-                self.furthest.0 = self.frames.len();
-            }
             let dead = after.is_none() && !self.dead.is_empty() && self.dead.contains(&self.hash);
             let next = if dead { None } else { self.next(after, &mut looks) };
             if looks >= 4096 {
@@ -178,8 +200,9 @@ impl<'a> Search<'a> {
                 after = None;
                 continue;
             }
-            if self.frames.len() == self.furthest.0 && after.is_none() {
-                self.furthest.1 = self.ready.iter().map(|(_, node)| *node).take(64).collect();
+            if self.frames.len() > self.furthest.0 || self.furthest.1.is_empty() {
+                let blocked = self.ready.iter().filter_map(|(_, node)| self.blocked(*node));
+                self.furthest = (self.frames.len(), blocked.take(64).collect());
             }
             if !dead {
                 self.dead.insert(self.hash);
@@ -213,17 +236,31 @@ impl<'a> Search<'a> {
     }
 
     fn can_take(&self, node: u32) -> bool {
+        self.blocked(node).is_none()
+    }
+
+    /// What keeps a transaction from being next.
+    fn blocked(&self, node: u32) -> Option<Blocked> {
         let step = &self.steps[node as usize];
-        let is_now = |(key, version): &(u32, Version)| self.now[*key as usize] == *version;
-        !step.impossible
-            && step.needs.iter().all(is_now)
-            && !step.avoids.iter().any(is_now)
-            && step.writes.iter().all(|(key, _)| {
-                let replaced = self.now[*key as usize];
-                let required = self.problem.required[node as usize];
-                let own = u32::from(required && step.needs.contains(&(*key, replaced)));
-                self.readers[replaced as usize] == own || self.writers[replaced as usize] > 0
-            })
+        let now = |key: u32| self.now[key as usize];
+        let value = |version: Version| self.values[version as usize];
+        let because = |key: u32, why| Some(Blocked { txn: node, key, now: value(now(key)), why });
+        if step.impossible {
+            return because(step.needs.first().or(step.writes.first())?.0, Why::Impossible);
+        }
+        if let Some((key, version)) = step.needs.iter().find(|(key, v)| now(*key) != *v) {
+            return because(*key, Why::Reads(value(*version)));
+        }
+        if let Some((key, _)) = step.avoids.iter().find(|(key, v)| now(*key) == *v) {
+            return because(*key, Why::Refused);
+        }
+        let (key, _) = step.writes.iter().find(|(key, _)| {
+            let replaced = now(*key);
+            let required = self.problem.required[node as usize];
+            let own = u32::from(required && step.needs.contains(&(*key, replaced)));
+            self.readers[replaced as usize] != own && self.writers[replaced as usize] == 0
+        })?;
+        because(*key, Why::Replaces)
     }
 
     fn take(&mut self, node: u32) {
@@ -272,6 +309,14 @@ struct Versions {
 }
 
 impl Versions {
+    fn values(&self) -> Vec<u32> {
+        let mut values = vec![NONE; self.numbers.len()];
+        for ((_, value), version) in &self.numbers {
+            values[*version as usize] = *value;
+        }
+        values
+    }
+
     fn number(&mut self, key: u32, value: u32) -> Version {
         let next = self.numbers.len() as u32;
         *self.numbers.entry((key, value)).or_insert(next)

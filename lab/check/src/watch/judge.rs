@@ -11,14 +11,23 @@ pub(crate) struct Broken {
     pub place: usize,
 }
 
+/// What became of an event that a watcher is to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Owed,
+    Told,
+    /// It was missed, and complained about. It may still come, late.
+    Missed,
+}
+
 pub(crate) struct Judge<'a> {
     log: &'a Log,
     watcher: &'a Watcher,
     broken: &'a mut Vec<Broken>,
     /// Places in the log of what this watcher is to be told, in order.
     due: Vec<usize>,
-    /// How many of them were told, by place in `due`.
-    told: Vec<bool>,
+    /// What became of each of them.
+    told: Vec<Due>,
     /// Everything in `due` before this one was told or was complained about.
     next: usize,
     /// Whether anything was told.
@@ -47,7 +56,7 @@ impl<'a> Judge<'a> {
             (None, None) => Vec::new(),
             (Some(_), _) => (0..log.events.len()).filter(wanted).collect(),
         };
-        let told = vec![false; due.len()];
+        let told = vec![Due::Owed; due.len()];
         Judge {
             log,
             watcher,
@@ -111,13 +120,13 @@ impl<'a> Judge<'a> {
             if logged.revision != revision {
                 break;
             }
-            if !self.told[at] {
+            if self.told[at] == Due::Owed {
                 let key = logged.key.clone();
                 self.breach(
                     "atomic",
                     format!("was told a part of revision {revision}, without {key}"),
                 );
-                self.told[at] = true;
+                self.told[at] = Due::Missed;
             }
         }
     }
@@ -149,14 +158,14 @@ impl<'a> Judge<'a> {
             );
             return;
         };
-        if self.told[at] {
+        if self.told[at] == Due::Told {
             self.breach("unique", format!("was told of {key} at revision {revision} twice"));
             return;
         }
         if revision == highest && !fragment {
             self.breach("atomic", format!("was told revision {revision} in two responses"));
         }
-        self.told[at] = true;
+        self.told[at] = Due::Told;
         self.left_out(at);
         self.heard = true;
         self.highest = self.highest.max(revision);
@@ -181,11 +190,11 @@ impl<'a> Judge<'a> {
         while self.next < at {
             let logged = &self.log.events[self.due[self.next]];
             let same = logged.revision == self.log.events[self.due[at]].revision;
-            if same && !self.told[self.next] {
+            if same && self.told[self.next] == Due::Owed {
                 // The rest of a revision may come in another place of the response, or in its next fragment.
                 return;
             }
-            if !self.told[self.next] {
+            if self.told[self.next] == Due::Owed {
                 let (key, revision) = (logged.key.clone(), logged.revision);
                 let guarantee = if self.heard { "reliable" } else { "resumable" };
                 let then = self.log.events[self.due[at]].revision;
@@ -194,7 +203,7 @@ impl<'a> Judge<'a> {
                     format!("was not told of {key} at revision {revision}, but of revision {then}"),
                 );
                 // Complain once.
-                self.told[self.next] = true;
+                self.told[self.next] = Due::Missed;
             }
             self.next += 1;
         }
@@ -207,13 +216,13 @@ impl<'a> Judge<'a> {
             if logged.revision > revision {
                 break;
             }
-            if !self.told[at] {
+            if self.told[at] == Due::Owed {
                 let (key, missing) = (logged.key.clone(), logged.revision);
                 self.breach(
                     guarantee,
                     format!("{why} revision {revision} and was not told of {key} at {missing}"),
                 );
-                self.told[at] = true;
+                self.told[at] = Due::Missed;
             }
         }
     }
