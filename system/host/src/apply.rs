@@ -119,6 +119,8 @@ pub struct ApplyThread {
     changed_at: Instant,
     sync_asked: u64,
     sweep_budget: usize,
+    /// Replaced states are still on the disk.
+    leftovers: bool,
 }
 
 impl ApplyThread {
@@ -137,6 +139,7 @@ impl ApplyThread {
             changed_at: Instant::now(),
             sync_asked: 0,
             sweep_budget,
+            leftovers: false,
         }
     }
 
@@ -174,6 +177,9 @@ impl ApplyThread {
                 self.replace(replacement)?;
             }
             self.tell_synced();
+            if self.leftovers {
+                self.remove_leftovers()?;
+            }
             if stop {
                 return Ok(());
             }
@@ -248,7 +254,8 @@ impl ApplyThread {
         let Replacement { meta, generation } = replacement;
         {
             let mut generations = self.generations.lock().expect("no holder panics");
-            generations.switch(&generation).map_err(|error| EngineError(error.to_string()))?;
+            let switched = generations.switch(&generation, self.applier.engine());
+            switched.map_err(|error| EngineError(error.to_string()))?;
         }
         self.applier = Applier::open(generation.engine, Options::default())?;
         let (index, term) = self.applier.applied();
@@ -256,11 +263,20 @@ impl ApplyThread {
             let why = format!("the leader's snapshot holds index {index}, not {:?}", meta.last);
             return Err(EngineError(why));
         }
+        self.leftovers = true;
         self.outlets.feed.reset(self.applier.revision());
         self.publish()?;
         self.outlets.inbox.request(Request::Raft(raft::Request::Installed { last: meta.last }));
         self.fail_pending();
         self.tell_all_leases()
+    }
+
+    /// A replaced state goes when its last reader has gone.
+    fn remove_leftovers(&mut self) -> Result<(), EngineError> {
+        let mut generations = self.generations.lock().expect("no holder panics");
+        let left = generations.remove_replaced();
+        self.leftovers = left.map_err(|error| EngineError(error.to_string()))?;
+        Ok(())
     }
 
     /// What became of local commands may have come inside the snapshot, where no answer is: their

@@ -30,7 +30,9 @@ impl Bench {
         self.applier.publish().expect("the engine works");
         let wall = started.elapsed().as_secs_f64() / count as f64 * 1e6;
         let cpu = (cpu() - before) / count as f64 * 1e6;
-        println!("{what:<32} {wall:>7.2} us each, {cpu:>7.2} us of processor time with flushes and merges");
+        println!(
+            "{what:<32} {wall:>7.2} us each, {cpu:>7.2} us of processor time with flushes and merges"
+        );
     }
 }
 

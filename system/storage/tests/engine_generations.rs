@@ -48,12 +48,15 @@ fn a_switch_replaces_the_whole_state() {
     let (mut generations, old, mut next) = prepare(dir.path());
     let view = old.view();
     fill(&mut next.engine, b"new", 20);
-    generations.switch(&next).unwrap();
+    generations.switch(&next, &old).unwrap();
     assert_eq!(generations.current(), next.number);
     // Readers of the old state finish in peace, then it is removed.
     assert_eq!(view.get(&7u32.to_be_bytes()).unwrap().unwrap(), "old");
-    drop((view, old));
-    generations.remove_unnamed().unwrap();
+    drop(old);
+    assert!(generations.remove_replaced().unwrap(), "it is still read");
+    assert_eq!(view.get(&8u32.to_be_bytes()).unwrap().unwrap(), "old");
+    drop(view);
+    assert!(!generations.remove_replaced().unwrap(), "nobody reads it");
     assert_eq!(names(dir.path()), ["CURRENT", "LOCK", &format!("gen-{}", next.number)]);
     fill(&mut next.engine, b"newer", 30);
     drop((next, generations));
@@ -94,7 +97,7 @@ fn a_crash_after_the_switch_opens_the_new_state() {
     let dir = tempfile::tempdir().unwrap();
     let (mut generations, old, mut next) = prepare(dir.path());
     fill(&mut next.engine, b"new", 20);
-    generations.switch(&next).unwrap();
+    generations.switch(&next, &old).unwrap();
     drop((old, next, generations));
     assert_eq!(reopened(dir.path()), (2, b"new".to_vec(), 20));
     assert_eq!(names(dir.path()), ["CURRENT", "LOCK", "gen-2"], "the replaced one is gone");
@@ -113,10 +116,10 @@ fn an_abandoned_generation_is_not_given_out_again() {
 #[should_panic(expected = "a generation is synced before it is switched to")]
 fn what_was_not_synced_is_not_switched_to() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut generations, _old, mut next) = prepare(dir.path());
+    let (mut generations, old, mut next) = prepare(dir.path());
     next.engine.put(b"key", b"value");
     next.engine.publish(20).unwrap();
-    let _ = generations.switch(&next);
+    let _ = generations.switch(&next, &old);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Weak;
 
 const POINTER: &str = "CURRENT";
 const POINTER_DRAFT: &str = "CURRENT.new";
@@ -31,6 +32,8 @@ pub struct Generations {
     /// The greatest number in use: an abandoned one is never given out again in this process, since
     /// threads of its engine may still be stopping.
     greatest: u64,
+    /// Replaced ones whose views may still be read.
+    replaced: Vec<(u64, Weak<Path>)>,
     _lock: File,
 }
 
@@ -63,6 +66,7 @@ impl Generations {
             options,
             current,
             greatest: current,
+            replaced: Vec::new(),
             _lock: lock,
         };
         generations.remove_unnamed()?;
@@ -95,18 +99,36 @@ impl Generations {
         Ok(OpenGeneration { number, engine: LsmEngine::open(&path, self.options)? })
     }
 
-    /// Makes a filled generation the current one, durably and at once. Its engine must have been
-    /// synced: what was not is lost if the machine stops.
+    /// Makes a filled generation the current one in the place of `replaced`, durably and at once.
+    /// Its engine must have been synced: what was not is lost if the machine stops.
     ///
     /// # Errors
     /// When the pointer cannot be written: then nobody knows which generation counts, and the
     /// process must stop.
-    pub fn switch(&mut self, filled: &OpenGeneration) -> Result<(), StateError> {
+    pub fn switch(
+        &mut self,
+        filled: &OpenGeneration,
+        replaced: &LsmEngine,
+    ) -> Result<(), StateError> {
         assert!(filled.number > self.current, "a switch goes forward");
         assert!(filled.engine.is_settled(), "a generation is synced before it is switched to");
         write_pointer(&self.dir, filled.number)?;
+        self.replaced.push((self.current, replaced.users()));
         self.current = filled.number;
         Ok(())
+    }
+
+    /// Removes the replaced generations that no engine or view reads any more; says whether some
+    /// are left for later.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn remove_replaced(&mut self) -> Result<bool, StateError> {
+        let unused = |(_, users): &mut (u64, Weak<Path>)| users.strong_count() == 0;
+        for (number, _) in self.replaced.extract_if(.., unused).collect::<Vec<_>>() {
+            remove_dir(&self.path(number))?;
+        }
+        Ok(!self.replaced.is_empty())
     }
 
     /// Removes every generation but the current one. Called when no engine or view of them is left.

@@ -9,8 +9,8 @@ use lsm_tree::{AbstractTree, Cache, Config, SequenceNumberCounter};
 use quorate_store::{Engine, EngineError, EngineRead, Pair};
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -119,6 +119,11 @@ impl LsmEngine {
     pub fn view(&self) -> View {
         let pin = self.pins.back().map_or_else(|| Arc::new(self.seq), Arc::clone);
         View { state: self.state.clone(), pin, mark: self.mark }
+    }
+
+    /// Upgrades for as long as this engine or a view of it is left: until then its files are read.
+    pub fn users(&self) -> Weak<Path> {
+        Arc::downgrade(&self.state.dir)
     }
 
     /// Whether everything written was published and is durable.

@@ -124,9 +124,9 @@ impl Memtable {
         take: impl FnOnce(&mut dyn Iterator<Item = (&Bytes, Option<&Bytes>, u64)>) -> R,
     ) -> R {
         let tree = self.read();
-        let mut all = tree.iter().map(|(key, Versions { newest, .. })| {
-            (key, newest.value.as_ref(), newest.seq)
-        });
+        let mut all = tree
+            .iter()
+            .map(|(key, Versions { newest, .. })| (key, newest.value.as_ref(), newest.seq));
         take(&mut all)
     }
 

@@ -286,8 +286,7 @@ impl<V> Tree<V> {
         let place = key.map_or(end, |key| self.find(key).unwrap_or_else(|place| place));
         let place = if place.at == 0 { self.previous_leaf(place) } else { Some(place) };
         let rest = place.and_then(|place| Some((self.leaf(place)?, place.at)));
-        rest.into_iter()
-            .flat_map(|(leaf, at)| leaf.keys[..at].iter().zip(&leaf.values[..at]).rev())
+        rest.into_iter().flat_map(|(leaf, at)| leaf.keys[..at].iter().zip(&leaf.values[..at]).rev())
     }
 
     /// All elements in order.
