@@ -57,6 +57,23 @@ fn says(done: Done, code: i32, parts: &[&str]) {
 }
 
 #[test]
+fn a_new_member_that_waits_for_its_peers_ends_at_the_first_signal() {
+    let temporary = tempfile::tempdir().unwrap();
+    let here = temporary.path();
+    let (port, absent) = (base_port(), base_port());
+    // The other two never come.
+    let cluster = format!(",b=http://127.0.0.1:{absent},c=http://127.0.0.1:{}", absent + 1);
+    let log = File::create(here.join("log")).unwrap();
+    let mut command = command(here, &(alone(port, "a") + &cluster));
+    let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn();
+    let mut member = Member(child.unwrap());
+    until("it waits", || logged(here).contains("waiting for 2 of").then_some(()));
+    rustix::process::kill_process(Pid::from_child(&member.0), Signal::TERM).unwrap();
+    let ended = until("it ends", || member.0.try_wait().unwrap());
+    assert_eq!(ended.signal(), Some(Signal::TERM.as_raw()), "{}", logged(here));
+}
+
+#[test]
 fn what_stands_in_its_way_is_one_line_and_its_end_is_by_the_signal() {
     let temporary = tempfile::tempdir().unwrap();
     let here = temporary.path();

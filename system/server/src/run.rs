@@ -57,7 +57,19 @@ pub fn run(
     end_on_panic();
     let peers = listen(&config.listen_peer_urls, "--listen-peer-urls")?;
     let clients = listen(&config.listen_client_urls, "--listen-client-urls")?;
-    let host = quorate_host::start(host_options(&config, peers)).map_err(ServeError::Start)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| ServeError::Start(error.to_string()))?;
+    let mut stop = std::pin::pin!(stop);
+    let host = runtime.block_on(async {
+        tokio::select! {
+            host = start_host(host_options(&config, peers)) => host.map(Some),
+            () = &mut stop => Ok(None),
+        }
+    });
+    let Some(host) = host.map_err(ServeError::Start)? else {
+        tracing::info!("stopped before it was admitted");
+        return Ok(());
+    };
     let service = Service::new(host.clone(), limits(&config));
     let (stopping, stopped) = watch::channel(false);
     let servers = serve(&config, &service, clients, &stopped)?;
@@ -66,13 +78,9 @@ pub fn run(
         client_urls = %config.advertise_client_urls.join(","),
         "ready to serve clients"
     );
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| ServeError::Start(error.to_string()))?;
     let ending = runtime.block_on(async {
         tokio::select! {
-            () = stop => Ok(()),
+            () = &mut stop => Ok(()),
             why = host.failed() => Err(ServeError::Fatal(why)),
             () = look_after(&service) => Ok(()),
         }
@@ -84,6 +92,16 @@ pub fn run(
         host.stop();
     }
     ending
+}
+
+/// Starts the host on a thread of its own: a new member waits for its peers for as long as it takes,
+/// and whoever asks for its end must not wait with it.
+async fn start_host(options: HostOptions) -> Result<Host, String> {
+    let (sender, started) = tokio::sync::oneshot::channel();
+    let start = move || drop(sender.send(quorate_host::start(options)));
+    let thread = std::thread::Builder::new().name("start".into()).spawn(start);
+    thread.map_err(|error| error.to_string())?;
+    started.await.unwrap_or_else(|_| Err("the starting thread ended".to_owned()))
 }
 
 /// A broken assertion ends the process: a member that has lost its core or its disk's thread must
