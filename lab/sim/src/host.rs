@@ -79,6 +79,10 @@ pub trait Host: Sized {
     fn leader(_world: &World<Self>) -> Option<NodeId> {
         None
     }
+    /// False for a protocol in which nobody ever leads: then peace does not wait for a leader.
+    fn has_leaders() -> bool {
+        true
+    }
     /// Asks a leader to hand over.
     fn transfer(_world: &mut World<Self>, _leader: NodeId, _to: NodeId) {}
     /// The node's disk, where it has one that can fail.

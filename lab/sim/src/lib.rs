@@ -33,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod byzantine;
 pub mod client;
 pub mod clock;
 pub mod disk;
@@ -41,6 +42,7 @@ pub mod host;
 pub mod latency;
 pub mod network;
 pub mod oracles;
+pub mod plain;
 pub mod queue;
 pub mod raft_world;
 pub mod replica;
