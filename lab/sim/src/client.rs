@@ -5,6 +5,7 @@
 //! then it may still happen, once. What a client knows (the newest revision that it was told, its
 //! place in the watch) outlives its connections, as it does in the product's client.
 
+use crate::journal::Journal;
 use crate::oracles::history::History;
 use crate::oracles::{Violation, expect};
 use crate::replica::machine::{App, Machine};
@@ -99,6 +100,8 @@ pub struct Clients {
     /// When members give up what they were asked to propose, as the product's host does: without
     /// that, a member that got the outcome inside of a snapshot would propose copies for ever.
     patience: VecDeque<(Instant, NodeId, u64)>,
+    /// What they saw, if somebody wants to know.
+    pub journal: Journal,
     /// What leaders want in the log, until their hosts get to it.
     acts: Vec<Bytes>,
     /// When two members believed at once that they lead: what a deposed one says of leases binds
@@ -132,6 +135,7 @@ impl Clients {
             next_token: 1,
             acknowledged: 0,
             patience: VecDeque::new(),
+            journal: Journal::default(),
             acts: Vec::new(),
             two_led_at: None,
             promises: BTreeMap::new(),
@@ -247,7 +251,11 @@ fn begin_write(world: &mut Server, at: usize) {
         count => leases[dice.below(count) as usize],
     };
     let put = Put { key: key.clone(), value, ..Put::default() };
-    let pick = if first { 18 } else { dice.below(20) };
+    let pick = match (world.plan.leases, first) {
+        (true, true) => 18,
+        (true, false) => dice.below(20),
+        (false, _) => dice.below(18),
+    };
     let action = match pick {
         0..9 => Action::Put(put),
         9..12 => Action::Put(Put { lease, ..put }),
@@ -263,6 +271,8 @@ fn begin_write(world: &mut Server, at: usize) {
         18 => Action::LeaseGrant { id: (origin << 20 | client.seq) as i64, ttl: TTL },
         _ => Action::LeaseRevoke { id: lease.max(1), term: None },
     };
+    world.load.journal.invoke(at, world.now, &action);
+    let dice = &mut world.dice;
     let padding = dice.below(world.plan.value_bytes) as usize;
     // The client has given up or finished all of its earlier operations.
     let id = OpId { origin, seq: client.seq, floor: client.seq };
@@ -284,6 +294,7 @@ fn answer(world: &mut Server, at: usize, member: NodeId, heard: Heard) {
     let (client, operation) = (at as u64, world.load.clients[at].operation);
     world.log(member, What::Return { client, operation, heard });
     world.load.clients[at].waiting = Waiting::Nothing;
+    world.load.journal.end(at, world.now, heard);
 }
 
 fn submit(world: &mut Server, at: usize, id: OpId, payload: Bytes, began: Vec<Duration>) {
@@ -305,6 +316,9 @@ fn begin_read(world: &mut Server, at: usize, member: NodeId) {
     let index = (world.plan.sabotage == Sabotage::SkipReadIndex).then_some(0);
     world.load.clients[at].operation = token;
     call(world, at, member, || format!("read {range:?}"));
+    if range.end.is_empty() {
+        world.load.journal.read(at, world.now, &range.key);
+    }
     world.load.clients[at].waiting =
         Waiting::Read { token, at: member, floor, range, index, since };
     if index.is_some() {
@@ -362,6 +376,9 @@ fn answer_read(world: &mut Server, at: usize) {
     });
     let verdict = verdict.and(world.load.history.read(member, &range, revision, &found.kvs));
     world.judge(verdict);
+    if range.end.is_empty() {
+        world.load.journal.found(at, world.now, revision, found.kvs.first());
+    }
     told(world, at, revision);
     finish(world, at, member);
 }
@@ -527,6 +544,7 @@ fn acknowledge(world: &mut Server, node: NodeId, id: OpId, revision: Option<i64>
         }
         let seen = world.load.clients[at].seen;
         world.load.clients[at].seen = revision.max(seen);
+        world.load.journal.done(at, world.now, revision);
         finish(world, at, node);
     }
 }

@@ -39,6 +39,7 @@ pub mod clock;
 pub mod disk;
 pub mod faults;
 pub mod host;
+pub mod journal;
 pub mod latency;
 pub mod network;
 pub mod oracles;

@@ -3,7 +3,7 @@
 use crate::host::Host;
 use crate::oracles::Violation;
 use crate::swarm::{Plan, Sabotage};
-use crate::trace::Event;
+use crate::trace::{Event, hash};
 use crate::world::World;
 use quorate_base::Instant;
 use std::collections::BTreeMap;
@@ -140,7 +140,73 @@ pub fn run_world<H: Host>(world: &mut World<H>) {
     }
 }
 
-/// Runs every seed of a range, or the one that the environment names, on two threads; one seed in
+/// How long the chaos of each seed lasts, in seconds; each seed draws its own without it.
+pub const SECONDS_VARIABLE: &str = "QUORATE_SIM_SECONDS";
+
+/// The plan of a seed whose chaos lasts for so long, or for as long as it draws.
+pub fn plan(seed: u64, nodes: u64, sabotage: Sabotage, chaos: Option<Duration>) -> Plan {
+    match chaos {
+        Some(chaos) => Plan::lasting(seed, nodes, sabotage, chaos),
+        None => Plan::draw(seed, nodes, sabotage),
+    }
+}
+
+/// What became of a seed.
+pub type Outcome = (u64, Result<Summary, Box<Failure>>);
+
+/// Runs every seed of a range on so many threads, each seed as often as `often` says; a seed that
+/// tells another story the second time fails. Outcomes come by seed.
+pub fn sweep<H: Host>(
+    seeds: Range<u64>,
+    nodes: u64,
+    chaos: Option<Duration>,
+    threads: u64,
+    often: impl Fn(u64) -> u32 + Sync,
+) -> Vec<Outcome> {
+    let one = |seed| {
+        let plan = plan(seed, nodes, Sabotage::None, chaos);
+        let first = run::<H>(plan.clone());
+        for _ in 1..often(seed) {
+            let again = run::<H>(plan.clone());
+            let same = match (&first, &again) {
+                (Ok(first), Ok(again)) => first == again,
+                (Err(first), Err(again)) => first.violation == again.violation,
+                (_, _) => false,
+            };
+            if !same {
+                let detail = format!("seed {seed} tells two stories");
+                let violation = Violation::new("determinism", detail);
+                return (seed, Err(Box::new(Failure { violation, plan, events: Vec::new() })));
+            }
+        }
+        (seed, first)
+    };
+    let share = |part: u64| {
+        let seeds = seeds.clone().filter(move |seed| seed % threads == part);
+        seeds.map(one).collect::<Vec<Outcome>>()
+    };
+    let mut all: Vec<Outcome> = std::thread::scope(|scope| {
+        let share = &share;
+        let others: Vec<_> = (1..threads).map(|part| scope.spawn(move || share(part))).collect();
+        let mut all = share(0);
+        for other in others {
+            match other.join() {
+                Ok(more) => all.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    });
+    all.sort_by_key(|(seed, _)| *seed);
+    all
+}
+
+/// One number for all stories: equal for two builds that tell the same ones.
+pub fn combined(summaries: &[Summary]) -> u64 {
+    summaries.iter().fold(0, |sum, summary| hash(sum, &summary.trace.to_le_bytes()))
+}
+
+/// Runs every seed of a range, or those that the environment names, on two threads; one seed in
 /// twenty twice, which must give the same trace.
 ///
 /// # Panics
@@ -148,19 +214,13 @@ pub fn run_world<H: Host>(world: &mut World<H>) {
 pub fn run_all<H: Host>(seeds: Range<u64>, nodes: u64) -> Vec<Summary> {
     let wish = std::env::var(SEED_VARIABLE).ok();
     let seeds = wish.map_or(seeds, |text| parse(&text).unwrap_or_else(|| panic!("seeds? {text}")));
-    let half = |odd: u64| {
-        let seeds = seeds.clone().filter(move |seed| seed % 2 == odd);
-        seeds.map(|seed| run_one::<H>(seed, nodes)).collect::<Vec<_>>()
-    };
-    std::thread::scope(|scope| {
-        let other = scope.spawn(|| half(1));
-        let mut all = half(0);
-        match other.join() {
-            Ok(more) => all.extend(more),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
-        all
-    })
+    let seconds = std::env::var(SECONDS_VARIABLE).ok();
+    let seconds = seconds.map(|text| text.parse().unwrap_or_else(|_| panic!("seconds? {text}")));
+    let chaos = seconds.map(Duration::from_secs);
+    let often = |seed: u64| if seed.is_multiple_of(20) { 2 } else { 1 };
+    let outcomes = sweep::<H>(seeds, nodes, chaos, 2, often);
+    let keep = |(_, outcome): Outcome| outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    outcomes.into_iter().map(keep).collect()
 }
 
 /// Reads `17` or `200..1000`.
@@ -169,16 +229,6 @@ pub fn parse(text: &str) -> Option<Range<u64>> {
         None => text.parse().ok().map(|seed| seed..seed + 1),
         Some((from, to)) => Some(from.parse().ok()?..to.parse().ok()?),
     }
-}
-
-fn run_one<H: Host>(seed: u64, nodes: u64) -> Summary {
-    let run = || run::<H>(Plan::draw(seed, nodes, Sabotage::None));
-    let summary = run().unwrap_or_else(|failure| panic!("{failure}"));
-    if seed.is_multiple_of(20) {
-        let again = run().unwrap_or_else(|failure| panic!("the second time: {failure}"));
-        assert_eq!(summary, again, "seed {seed} tells two stories");
-    }
-    summary
 }
 
 /// Runs seeds with a bug on purpose until one is caught; answers which seed and how.

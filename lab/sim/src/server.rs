@@ -1,9 +1,11 @@
 //! The whole member: router, group, leases and the store's applier, with clients in front.
 
 use crate::client::{self, Clients};
+use crate::oracles::Violation;
 use crate::raft_world::{describe, digest, raft_config};
 use crate::replica::machine::{App, Machine, Told};
 use crate::replica::{Job, Replica};
+use crate::runner;
 use crate::store_app::{News, Store};
 use crate::swarm::{Plan, Sabotage};
 use crate::trace::{Mixer, What};
@@ -180,4 +182,13 @@ impl Machine for Node {
     fn scan(world: &mut ServerWorld) {
         client::scan(world);
     }
+}
+
+/// Runs a plan without leases and hands out what its clients saw (see [`crate::journal`]), and the
+/// first broken promise.
+pub fn history(plan: Plan) -> (String, Option<Violation>) {
+    let mut world = ServerWorld::new(Plan { leases: false, ..plan });
+    world.load.journal.open();
+    runner::run_world(&mut world);
+    (world.load.journal.history(), world.broken)
 }

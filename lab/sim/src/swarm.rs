@@ -78,6 +78,8 @@ pub struct Plan {
     pub think_us: u64,
     /// Proposals in one operation, at most.
     pub burst: u64,
+    /// Clients hold leases, too.
+    pub leases: bool,
 }
 
 /// Least time without a leader before a campaign.
@@ -141,6 +143,7 @@ impl Plan {
             value_bytes: [100, 1_000, 4_000][dice.below(3) as usize],
             think_us: [50_000, 150_000, 400_000][dice.below(3) as usize],
             burst: 5,
+            leases: true,
         }
     }
 
