@@ -21,7 +21,7 @@ use std::collections::HashMap;
 
 use super::links::{Entry, Links};
 use super::seen::{MixBuilder, Seen, States};
-use super::spec::{Item, Spec};
+use super::spec::{Item, NEVER, Spec};
 use crate::limits::{Gauge, Meter};
 use crate::verdict::Reason;
 
@@ -82,6 +82,10 @@ struct Frame {
     high: u32,
     /// Where its candidates begin; they end where those of the next frame begin.
     candidates: usize,
+    /// The first completion among what is left: only what was invoked before may be next.
+    deadline: u32,
+    /// Whether unknown operations are among the candidates yet. They come last, and mostly nobody asks for them.
+    has_unknown: bool,
 }
 
 /// A search over the operations of one part.
@@ -106,9 +110,10 @@ pub struct Search<'a, S: Spec> {
     trail: Vec<u32>,
     frames: Vec<Frame>,
     candidates: Vec<u32>,
-    /// For each class the last configuration in which it was a candidate, and where among the candidates.
+    /// For each class the last `stamp` under which it was a candidate, and where among the candidates.
     stamps: Vec<(u64, usize)>,
     steps: u64,
+    stamp: u64,
     deepest: usize,
     key: Vec<u64>,
     /// Whether no configuration was entered from the last one.
@@ -173,6 +178,7 @@ impl<'a, S: Spec> Search<'a, S> {
             frames: Vec::new(),
             candidates: Vec::new(),
             steps: 0,
+            stamp: 0,
             deepest: 0,
             key: Vec::new(),
             is_leaf: false,
@@ -204,12 +210,18 @@ impl<'a, S: Spec> Search<'a, S> {
     /// Searches.
     pub fn run(&mut self) -> Outcome {
         let initial = self.number(self.spec.initial());
-        let root = Frame { state: initial, trail: 0, low: 0, high: 0, candidates: 0 };
+        let root = self.frame(initial);
         if self.descend(root) {
             return self.linearization();
         }
         while let Some(frame) = self.frames.last() {
             let (state, from) = (frame.state, frame.candidates);
+            if self.candidates.len() == from && !frame.has_unknown {
+                let deadline = frame.deadline;
+                self.frames.last_mut().expect("it was just looked at").has_unknown = true;
+                self.propose_unknown(state, deadline);
+                continue;
+            }
             if self.candidates.len() == from {
                 // Nothing new was entered from here: a way ends.
                 if std::mem::take(&mut self.is_leaf) {
@@ -231,10 +243,9 @@ impl<'a, S: Spec> Search<'a, S> {
             if is_optional && next == state {
                 continue;
             }
-            let (trail, low, high) = (self.trail.len(), self.low, self.high);
+            let frame = self.frame(next);
             self.take(candidate);
-            let candidates = self.candidates.len();
-            if self.descend(Frame { state: next, trail, low, high, candidates }) {
+            if self.descend(frame) {
                 return self.linearization();
             }
             if let Some(stop) = self.look_at_limits() {
@@ -246,6 +257,14 @@ impl<'a, S: Spec> Search<'a, S> {
 
     fn number(&mut self, state: S::State) -> u32 {
         self.states.number(state, |state| self.spec.heap_bytes(state))
+    }
+
+    /// The frame of a configuration that is about to be entered.
+    fn frame(&self, state: u32) -> Frame {
+        let (trail, low, high) = (self.trail.len(), self.low, self.high);
+        let candidates = self.candidates.len();
+        let (deadline, has_unknown) = (0, self.unknown.is_empty());
+        Frame { state, trail, low, high, candidates, deadline, has_unknown }
     }
 
     fn op(&self, candidate: u32) -> &'a S::Op {
@@ -289,17 +308,18 @@ impl<'a, S: Spec> Search<'a, S> {
 
     /// Enters a configuration: takes the pure operations that are possible, and pushes the frame with its candidates unless it is known to
     /// lead nowhere. True: nothing is left to linearize.
-    fn descend(&mut self, frame: Frame) -> bool {
+    fn descend(&mut self, mut frame: Frame) -> bool {
         self.steps += 1;
+        self.stamp += 1;
         assert!(self.candidates.len() == frame.candidates);
-        let mut deadline = None;
+        frame.deadline = NEVER;
         // The last entry that stays in the list; what follows it is looked at next, also after a lift.
         let mut before = Links::HEAD;
         while let Some(entry) = self.links.after(before) {
             let operation = match self.links.entry(entry) {
                 Entry::Call(operation) => operation,
                 Entry::Return(operation) => {
-                    deadline = Some(self.items[self.known[operation as usize] as usize].end);
+                    frame.deadline = self.end_of(operation);
                     break;
                 }
             };
@@ -312,13 +332,19 @@ impl<'a, S: Spec> Search<'a, S> {
             }
             before = entry;
         }
-        let Some(deadline) = deadline else { return true };
+        if frame.deadline == NEVER {
+            return true;
+        }
         if !self.is_new(frame.state) {
             self.candidates.truncate(frame.candidates);
             self.undo(&frame);
             return false;
         }
-        self.order_candidates(frame.candidates, deadline);
+        // The first to try is the last.
+        let (known, items) = (&self.known, self.items);
+        let end = |operation: &u32| items[known[*operation as usize] as usize].end;
+        self.candidates[frame.candidates..]
+            .sort_by_key(|operation| std::cmp::Reverse(end(operation)));
         self.frames.push(frame);
         self.is_leaf = true;
         false
@@ -327,35 +353,43 @@ impl<'a, S: Spec> Search<'a, S> {
     /// Adds a completed operation to the candidates, unless a twin that completes earlier is there.
     fn propose(&mut self, operation: u32, from: usize) {
         let stamp = &mut self.stamps[self.class[operation as usize] as usize];
-        if stamp.0 != self.steps {
-            *stamp = (self.steps, self.candidates.len());
+        if stamp.0 != self.stamp {
+            *stamp = (self.stamp, self.candidates.len());
             self.candidates.push(operation);
             return;
         }
         assert!(stamp.1 >= from, "a stamp of this step is about its candidates");
-        let end = |operation: u32| self.items[self.known[operation as usize] as usize].end;
-        let twin = &mut self.candidates[stamp.1];
-        if end(operation) < end(*twin) {
-            *twin = operation;
+        let at = stamp.1;
+        if self.end_of(operation) < self.end_of(self.candidates[at]) {
+            self.candidates[at] = operation;
         }
     }
 
-    /// Sorts the candidates, the first to try being the last, and puts unknown operations before them.
-    fn order_candidates(&mut self, from: usize, deadline: u32) {
+    fn end_of(&self, operation: u32) -> u32 {
+        self.items[self.known[operation as usize] as usize].end
+    }
+
+    /// Adds the unknown operations that may be next in the last frame, unless they have a twin among the completed ones there.
+    fn propose_unknown(&mut self, state: u32, deadline: u32) {
+        if !self.spec.may_be_unknown(self.states.get(state)) {
+            return;
+        }
+        self.stamp += 1;
+        let mut before = Links::HEAD;
+        while let Some(entry) = self.links.after(before)
+            && let Entry::Call(operation) = self.links.entry(entry)
+        {
+            self.stamps[self.class[operation as usize] as usize].0 = self.stamp;
+            before = entry;
+        }
         for kind in (0..self.unknown.len()).rev() {
             let class = &self.unknown[kind];
             let next = class.items.get(usize::from(self.spent[kind]));
             let is_open = next.is_some_and(|place| self.items[*place as usize].start < deadline);
-            if is_open && self.stamps[class.class as usize].0 != self.steps {
+            if is_open && self.stamps[class.class as usize].0 != self.stamp {
                 self.candidates.push(kind as u32 | UNKNOWN);
             }
         }
-        let (known, items) = (&self.known, &self.items);
-        self.candidates[from..].sort_by_key(|candidate| {
-            let is_known = candidate & UNKNOWN == 0;
-            let end = if is_known { items[known[*candidate as usize] as usize].end } else { 0 };
-            (is_known, std::cmp::Reverse(end))
-        });
     }
 
     /// Notes the present configuration; false if it is known to lead nowhere.

@@ -39,6 +39,11 @@ pub trait Spec: Clone + Sync {
         true
     }
 
+    /// Whether any operation that need not happen may come next. False is a promise, true says nothing.
+    fn may_be_unknown(&self, _state: &Self::State) -> bool {
+        true
+    }
+
     /// Bytes that a state owns besides its own size, for the memory limit.
     fn heap_bytes(&self, _state: &Self::State) -> usize {
         0

@@ -16,12 +16,12 @@ const REASONS: &[(&str, usize)] = &[
     ("register-no-value-of-a-failed-write.jsonl", 1),
     ("key-value-no-lost-append.edn", 3),
     ("counter-no-applied-twice.jsonl", 1),
-    ("lock-no-two-holders.jsonl", 3),
+    ("lock-no-two-holders.jsonl", 2),
     ("fenced-lock-no-write-of-old-holder.jsonl", 2),
     ("fenced-lock-no-token-goes-back.jsonl", 2),
     ("etcd-no-stale-read.jsonl", 2),
     ("etcd-no-revision-twice.jsonl", 2),
-    ("etcd-no-acknowledged-write-lost.jsonl", 2),
+    ("etcd-no-acknowledged-write-lost.jsonl", 1),
 ];
 
 fn directory() -> PathBuf {

@@ -132,6 +132,11 @@ impl Spec for Etcd {
         }
     }
 
+    /// What makes no revision changes nothing, so an unknown operation is of use only where a revision is missing.
+    fn may_be_unknown(&self, state: &State) -> bool {
+        !self.claimed.contains(&(state.revision + 1))
+    }
+
     fn heap_bytes(&self, state: &State) -> usize {
         // B-tree nodes are two thirds full on average.
         state.keys.len() * (size_of::<u32>() + size_of::<Entry>()) * 3 / 2
