@@ -29,6 +29,8 @@ pub(crate) struct Index {
     /// Readers sorted by write; those of the initial value of key `k` come under `writes + k`.
     readers: Vec<u32>,
     reader_starts: Vec<u32>,
+    /// Writes sorted by key: in this order, what is looked up of one key stays at hand.
+    pub by_key: Vec<u32>,
     /// Whether entries are reads, which may show one write several times.
     shows_reads: bool,
 }
@@ -86,8 +88,11 @@ impl Index {
             .map(|read| (slot(registers, read.write, read.key), read.txn))
             .collect();
         let (readers, reader_starts) = sort_by(registers.writes.len() + keys, &reads);
+        let places = (0u32..).zip(&registers.writes);
+        let writes: Vec<(u32, u32)> = places.map(|(place, write)| (write.key, place)).collect();
+        let (by_key, _) = sort_by(keys, &writes);
         let shows_reads = !has_writes;
-        Index { entries, groups, group_starts, readers, reader_starts, shows_reads }
+        Index { entries, groups, group_starts, readers, reader_starts, by_key, shows_reads }
     }
 
     /// Who read a write, or the initial value of a key.

@@ -80,8 +80,9 @@ impl<'a> Case<'a> {
         }
         let (registers, frame, clocks) = (self.registers, &self.frame, &self.clocks);
         let mut maxima = vec![0; frame.chains.len()];
-        for (read, write) in (0u32..).zip(&registers.writes) {
-            if read % 4096 == 0 {
+        for (at, &read) in self.index.by_key.iter().enumerate() {
+            let write = registers.writes[read as usize];
+            if at % 4096 == 0 {
                 meter.check(conflicts.as_ref().map_or(0, |edges| edges.capacity() * 32))?;
             }
             let readers = self.index.readers(registers, read, write.key);

@@ -13,11 +13,11 @@
 //!    linearization that takes the other first, the two may be swapped.
 //! 3. *Unknown operations are no part of the list.* They are optional and never end, so they are counted per kind and taken in
 //!    the order of their starts (they are twins), last of all candidates, and only if they change the state to one that
-//!    somebody may see ([`Spec::is_worth_reaching`]).
+//!    somebody may see ([`Spec::is_worth_reaching`]). Chains of them are tried the shortest first (see `unknown.rs`).
 //! 4. *Dominance.* A configuration is dropped if one with the same completed operations and the same state was entered
 //!    having spent at most as many unknown operations of each kind: those not spent may still never happen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::links::{Entry, Links};
 use super::seen::{MixBuilder, Seen, States};
@@ -25,10 +25,12 @@ use super::spec::{Item, NEVER, Spec};
 use crate::limits::{Gauge, Meter};
 use crate::verdict::Reason;
 
+mod unknown;
+
 /// How many configurations are entered between two looks at the limits.
 const STEPS_PER_CHECK: u64 = 1024;
 
-/// Marks a candidate or a step that is a kind of unknown operation instead of a completed operation.
+/// Marks a step that is a kind of unknown operation instead of a completed operation.
 const UNKNOWN: u32 = 1 << 31;
 
 /// Unknown operations of a kind are counted in a byte; more of them are treated as another kind, which costs time only.
@@ -73,6 +75,14 @@ struct Class {
     items: Vec<u32>,
 }
 
+/// Sequences of unknown operations to try from a configuration, the shortest first. Kinds are places in `unknown`.
+#[derive(Default)]
+struct Chains {
+    /// The kinds that may be used, once they are known.
+    kinds: Option<Vec<u32>>,
+    queue: VecDeque<Vec<u32>>,
+}
+
 /// A configuration on the way.
 struct Frame {
     state: u32,
@@ -84,8 +94,9 @@ struct Frame {
     candidates: usize,
     /// The first completion among what is left: only what was invoked before may be next.
     deadline: u32,
-    /// Whether unknown operations are among the candidates yet. They come last, and mostly nobody asks for them.
-    has_unknown: bool,
+    /// The unknown operations to try after the candidates, once they are asked for. `None` for a frame that was entered through a
+    /// chain: the frame below goes on with it.
+    chains: Option<Chains>,
 }
 
 /// A search over the operations of one part.
@@ -211,15 +222,20 @@ impl<'a, S: Spec> Search<'a, S> {
     pub fn run(&mut self) -> Outcome {
         let initial = self.number(self.spec.initial());
         let root = self.frame(initial);
-        if self.descend(root) {
+        if self.descend(root, 0) {
             return self.linearization();
         }
         while let Some(frame) = self.frames.last() {
             let (state, from) = (frame.state, frame.candidates);
-            if self.candidates.len() == from && !frame.has_unknown {
-                let deadline = frame.deadline;
-                self.frames.last_mut().expect("it was just looked at").has_unknown = true;
-                self.propose_unknown(state, deadline);
+            if self.candidates.len() == from
+                && let Some(chain) = self.next_chain()
+            {
+                if self.try_chain(chain) {
+                    return self.linearization();
+                }
+                if let Some(stop) = self.look_at_limits() {
+                    return Outcome::Stopped(stop);
+                }
                 continue;
             }
             if self.candidates.len() == from {
@@ -235,17 +251,10 @@ impl<'a, S: Spec> Search<'a, S> {
             let Some(next) = self.spec.step(self.states.get(state), self.op(candidate)) else {
                 continue;
             };
-            let is_optional = candidate & UNKNOWN != 0;
-            if is_optional && !self.spec.is_worth_reaching(&next) {
-                continue;
-            }
             let next = self.number(next);
-            if is_optional && next == state {
-                continue;
-            }
             let frame = self.frame(next);
             self.take(candidate);
-            if self.descend(frame) {
+            if self.descend(frame, 0) {
                 return self.linearization();
             }
             if let Some(stop) = self.look_at_limits() {
@@ -263,17 +272,11 @@ impl<'a, S: Spec> Search<'a, S> {
     fn frame(&self, state: u32) -> Frame {
         let (trail, low, high) = (self.trail.len(), self.low, self.high);
         let candidates = self.candidates.len();
-        let (deadline, has_unknown) = (0, self.unknown.is_empty());
-        Frame { state, trail, low, high, candidates, deadline, has_unknown }
+        Frame { state, trail, low, high, candidates, deadline: NEVER, chains: None }
     }
 
-    fn op(&self, candidate: u32) -> &'a S::Op {
-        let place = if candidate & UNKNOWN == 0 {
-            self.known[candidate as usize]
-        } else {
-            self.unknown[(candidate ^ UNKNOWN) as usize].items[0]
-        };
-        &self.items[place as usize].op
+    fn op(&self, operation: u32) -> &'a S::Op {
+        &self.items[self.known[operation as usize] as usize].op
     }
 
     /// Linearizes a candidate next.
@@ -307,12 +310,11 @@ impl<'a, S: Spec> Search<'a, S> {
     }
 
     /// Enters a configuration: takes the pure operations that are possible, and pushes the frame with its candidates unless it is known to
-    /// lead nowhere. True: nothing is left to linearize.
-    fn descend(&mut self, mut frame: Frame) -> bool {
+    /// lead nowhere. `chain` is the length of the chain of unknown operations that led here. True: nothing is left to linearize.
+    fn descend(&mut self, mut frame: Frame, chain: usize) -> bool {
         self.steps += 1;
         self.stamp += 1;
         assert!(self.candidates.len() == frame.candidates);
-        frame.deadline = NEVER;
         // The last entry that stays in the list; what follows it is looked at next, also after a lift.
         let mut before = Links::HEAD;
         while let Some(entry) = self.links.after(before) {
@@ -345,6 +347,11 @@ impl<'a, S: Spec> Search<'a, S> {
         let end = |operation: &u32| items[known[*operation as usize] as usize].end;
         self.candidates[frame.candidates..]
             .sort_by_key(|operation| std::cmp::Reverse(end(operation)));
+        // A chain that let something happen ends; another begins here.
+        let has_happened = self.trail.len() > frame.trail + chain;
+        if !self.unknown.is_empty() && (chain == 0 || has_happened) {
+            frame.chains = Some(Chains::default());
+        }
         self.frames.push(frame);
         self.is_leaf = true;
         false
@@ -367,29 +374,6 @@ impl<'a, S: Spec> Search<'a, S> {
 
     fn end_of(&self, operation: u32) -> u32 {
         self.items[self.known[operation as usize] as usize].end
-    }
-
-    /// Adds the unknown operations that may be next in the last frame, unless they have a twin among the completed ones there.
-    fn propose_unknown(&mut self, state: u32, deadline: u32) {
-        if !self.spec.may_be_unknown(self.states.get(state)) {
-            return;
-        }
-        self.stamp += 1;
-        let mut before = Links::HEAD;
-        while let Some(entry) = self.links.after(before)
-            && let Entry::Call(operation) = self.links.entry(entry)
-        {
-            self.stamps[self.class[operation as usize] as usize].0 = self.stamp;
-            before = entry;
-        }
-        for kind in (0..self.unknown.len()).rev() {
-            let class = &self.unknown[kind];
-            let next = class.items.get(usize::from(self.spent[kind]));
-            let is_open = next.is_some_and(|place| self.items[*place as usize].start < deadline);
-            if is_open && self.stamps[class.class as usize].0 != self.stamp {
-                self.candidates.push(kind as u32 | UNKNOWN);
-            }
-        }
     }
 
     /// Notes the present configuration; false if it is known to lead nowhere.
