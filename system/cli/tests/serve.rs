@@ -32,15 +32,16 @@ fn alone(port: u16, data_dir: &str) -> String {
     )
 }
 
-/// Starts a member and waits until it takes calls; what it logs goes to `log`.
+/// Starts a member and waits until it is ready; what it logs goes to `log`.
 fn start(directory: &Path, port: u16, flags: &str) -> Member {
     let log = File::create(directory.join("log")).unwrap();
     let child = command(directory, flags).stdout(log.try_clone().unwrap()).stderr(log).spawn();
     let mut member = Member(child.unwrap());
-    until("the member listens", || {
+    until("the member is ready", || {
         assert!(member.0.try_wait().unwrap().is_none(), "{}", logged(directory));
-        TcpStream::connect(("127.0.0.1", port)).ok()
+        logged(directory).contains("ready to serve clients").then_some(())
     });
+    TcpStream::connect(("127.0.0.1", port)).unwrap();
     member
 }
 
