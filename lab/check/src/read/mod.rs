@@ -5,6 +5,7 @@
 //! | `edn` | Jepsen's histories: one map per line, or one vector of maps; also Porcupine's key-value files | `{:`, `[{:`, `;`, `#` |
 //! | `json` | our own: one JSON object per line (or one array of them) | `{"`, `[{"` |
 //! | `log` | Jepsen's text logs, lines with `jepsen.util` | that word |
+//! | `awdit`, `plume`, `dbcop` | those judges' sessions of transactions on registers, without real time | `w `, `r `; `w(`, `r(`; `[[{"events"` |
 //!
 //! # Fields of an event (`edn` and `json`)
 //!
@@ -39,6 +40,7 @@ mod edn;
 mod event;
 mod json;
 mod log;
+mod sessions;
 
 use crate::history::{History, Value};
 use crate::verdict::HistoryError;
@@ -54,11 +56,18 @@ pub enum Format {
     Json,
     /// Jepsen's text logs.
     Log,
+    /// AWDIT's sessions of transactions.
+    Awdit,
+    /// Plume's.
+    Plume,
+    /// dbcop's, in JSON.
+    Dbcop,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Format; 3] = [Format::Edn, Format::Json, Format::Log];
+    pub const ALL: [Format; 6] =
+        [Format::Edn, Format::Json, Format::Log, Format::Awdit, Format::Plume, Format::Dbcop];
 
     /// As given to `--format`.
     pub fn name(self) -> &'static str {
@@ -66,6 +75,9 @@ impl Format {
             Format::Edn => "edn",
             Format::Json => "json",
             Format::Log => "log",
+            Format::Awdit => "awdit",
+            Format::Plume => "plume",
+            Format::Dbcop => "dbcop",
         }
     }
 
@@ -79,6 +91,17 @@ impl Format {
         if let Some(inside) = after_bracket.strip_prefix('{') {
             let is_json = inside.trim_start().starts_with(['"', '}']);
             return Some(if is_json { Format::Json } else { Format::Edn });
+        }
+        // Sessions of transactions of accesses: nothing else begins with two brackets and says this early on.
+        let beginning = rest.get(..200).unwrap_or(rest);
+        if rest.starts_with('[') && beginning.contains("\"events\"") {
+            return Some(Format::Dbcop);
+        }
+        if rest.starts_with("w(") || rest.starts_with("r(") {
+            return Some(Format::Plume);
+        }
+        if rest.starts_with("w ") || rest.starts_with("r ") {
+            return Some(Format::Awdit);
         }
         if rest.starts_with(['[', '(', ';', '#']) {
             return Some(Format::Edn);
@@ -95,14 +118,35 @@ impl Format {
 pub fn read(text: &str, format: Option<Format>) -> Result<History, HistoryError> {
     let mut cursor = Cursor::new(text);
     let Some(format) = format.or_else(|| Format::detect(text)) else {
-        return Err(cursor.error("this is none of the formats edn, json and log"));
+        return Err(cursor.error("this is none of the formats edn, json, log, awdit, plume and dbcop"));
     };
     let events = match format {
         Format::Edn => event::all(&mut cursor, edn::skip, edn::value)?,
         Format::Json => event::all(&mut cursor, json::skip, json::value)?,
         Format::Log => log::events(&mut cursor)?,
+        Format::Awdit => sessions::awdit(&mut cursor)?,
+        Format::Plume => sessions::plume(&mut cursor)?,
+        Format::Dbcop => sessions::dbcop(&mut cursor)?,
     };
     Ok(History { events })
+}
+
+/// Reads a history from bytes, which must be UTF-8.
+///
+/// # Errors
+///
+/// Those of [`read`], and where the first byte is that is not UTF-8.
+pub fn read_bytes(bytes: &[u8], format: Option<Format>) -> Result<History, HistoryError> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => read(text, format),
+        Err(error) => {
+            let good = &bytes[..error.valid_up_to()];
+            let mut cursor =
+                Cursor::new(std::str::from_utf8(good).expect("it is valid up to here"));
+            cursor.advance(cursor.rest().len());
+            Err(cursor.error("this is not UTF-8"))
+        }
+    }
 }
 
 /// Reads one EDN value, for instance a literal in a test. Returns an error if something follows it.

@@ -79,7 +79,8 @@ Examples:
   quorate check --list-models
 
 Exit codes: 0 the promise is kept, 1 it is broken, 2 not decided within the limits,
-3 a file cannot be read or is not a history of such a model.";
+3 a file cannot be read or is not a history of such a model.
+A wrong command line exits with 2 as well.";
 
 fn model(name: &str) -> Result<&'static Model, String> {
     find(name).ok_or_else(|| {
@@ -170,14 +171,15 @@ fn judge(arguments: &CheckArguments, model: &'static Model, file: &Path) -> Judg
     let name = file.display().to_string();
     let started = Instant::now();
     let result = (|| {
-        let text = text(file).map_err(|error| format!("{name}: {error}"))?;
-        let history = read::read(&text, arguments.format);
+        let bytes = bytes(file).map_err(|error| format!("{name}: {error}"))?;
+        let history = read::read_bytes(&bytes, arguments.format);
         let history = history.map_err(|error| format!("{name}:{error}"))?;
-        drop(text);
+        drop(bytes);
         let gauge = std::sync::Arc::new(Gauge::default());
         let options = Options {
             time: Some(arguments.time_limit).filter(|limit| !limit.is_zero()),
             memory: Some(arguments.memory_limit).filter(|limit| *limit != 0),
+            explain: true,
             page: arguments.html.is_some(),
             gauge: gauge.clone(),
             level: arguments.level,
@@ -188,13 +190,13 @@ fn judge(arguments: &CheckArguments, model: &'static Model, file: &Path) -> Judg
     Judged { file: name, model: model.name, result, took: started.elapsed() }
 }
 
-fn text(file: &Path) -> std::io::Result<String> {
+fn bytes(file: &Path) -> std::io::Result<Vec<u8>> {
     if file.as_os_str() != "-" {
-        return std::fs::read_to_string(file);
+        return std::fs::read(file);
     }
-    let mut text = String::new();
-    std::io::stdin().lock().read_to_string(&mut text)?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn write_page(out: &Path, report: &Report) -> Result<(), String> {
