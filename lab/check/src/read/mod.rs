@@ -5,7 +5,7 @@
 //! | `edn` | Jepsen's histories: one map per line, or one vector of maps; also Porcupine's key-value files | `{:`, `[{:`, `;`, `#` |
 //! | `json` | our own: one JSON object per line (or one array of them) | `{"`, `[{"` |
 //! | `log` | Jepsen's text logs, lines with `jepsen.util` | that word |
-//! | `awdit`, `plume`, `dbcop` | those judges' sessions of transactions on registers, without real time | `w `, `r `; `w(`, `r(`; `[[{"events"` |
+//! | `awdit`, `plume`, `dbcop` | those judges' sessions of transactions on registers, without real time | `w `, `r `; `w(`, `r(`; `[{"Write"`, `[{"Read"` |
 //!
 //! # Fields of an event (`edn` and `json`)
 //!
@@ -88,14 +88,15 @@ impl Format {
         if rest.is_empty() {
             return Some(Format::Json);
         }
+        let beginning = rest.get(..400).unwrap_or(rest);
+        if rest.starts_with(['[', '{'])
+            && (beginning.contains("[{\"Write\"") || beginning.contains("[{\"Read\""))
+        {
+            return Some(Format::Dbcop);
+        }
         if let Some(inside) = after_bracket.strip_prefix('{') {
             let is_json = inside.trim_start().starts_with(['"', '}']);
             return Some(if is_json { Format::Json } else { Format::Edn });
-        }
-        // Sessions of transactions of accesses: nothing else begins with two brackets and says this early on.
-        let beginning = rest.get(..200).unwrap_or(rest);
-        if rest.starts_with('[') && beginning.contains("\"events\"") {
-            return Some(Format::Dbcop);
         }
         if rest.starts_with("w(") || rest.starts_with("r(") {
             return Some(Format::Plume);

@@ -69,6 +69,8 @@ Formats:
   json   one JSON object per line: process, type (invoke, ok, fail, info), f,
          value; and where they apply key, time, error
   log    Jepsen's text logs, lines with jepsen.util
+  awdit, plume, dbcop
+         the sessions of those judges; they know no real time
 The order of the events is the order of real time.";
 
 const EXAMPLES: &str = "\
