@@ -1,12 +1,14 @@
 //! Small histories with known verdicts: the table in `histories/README.md` is the test.
 
 use std::path::Path;
+use std::time::Duration;
 
+use quorate_check::history::{Event, History, Kind, Value};
 use quorate_check::limits::Options;
 use quorate_check::model::find;
-use quorate_check::read;
+use quorate_check::read::{self, Format};
 use quorate_check::txn::level::Level;
-use quorate_check::verdict::{Report, Verdict};
+use quorate_check::verdict::{Reason, Report, Verdict};
 
 /// The table below this heading has the columns file, model, level, verdict, reason.
 const HEADING: &str = "## Transactions, causality, watches, counters";
@@ -46,5 +48,55 @@ fn words(report: &Report) -> (&'static str, String) {
             ("no", refusal.property.clone())
         }
         Verdict::Unknown(reason) => ("unknown", reason.to_string()),
+    }
+}
+
+/// Where a text stops being of its format.
+#[test]
+fn sessions_without_form_are_refused_where_they_end() {
+    let cases = [
+        (Format::Awdit, "w 1 1\nr 1 x\n", "2:5"),
+        (Format::Awdit, "w 1 1\n-----\nq 1 1", "3:1"),
+        (Format::Awdit, "w 1 1 1", "1:7"),
+        (Format::Awdit, "w 1 99999999999999999999", "1:5"),
+        (Format::Plume, "w(1,1,0,0)\nr(1,1,0", "2:8"),
+        (Format::Plume, "w(1,1;0,0)", "1:6"),
+        (Format::Dbcop, "[[{\"events\":[{\"Write\":{\"variable\":0}}]}]]", "1:1"),
+        (Format::Dbcop, "[[{\"events\":[]}]] []", "1:19"),
+    ];
+    for (format, text, place) in cases {
+        let error = read::read(text, Some(format)).expect_err(text);
+        assert_eq!(error.position.to_string(), place, "{text:?}: {error}");
+    }
+}
+
+/// A judge that may not take its time says so instead of guessing.
+#[test]
+fn limits_are_kept() {
+    let mut events = Vec::new();
+    for number in 0..20_000i64 {
+        let mut event = Event::new(number % 50, Kind::Invoke, "write", Value::Int(number));
+        event.key = Value::Int(number % 7);
+        events.push(event.clone());
+        events.push(Event { kind: Kind::Ok, ..event });
+        let mut read = Event::new(number * 7 % 50, Kind::Invoke, "read", Value::Nil);
+        read.key = Value::Int(number % 7);
+        events.push(read.clone());
+        events.push(Event { kind: Kind::Ok, value: Value::Int(number), ..read });
+    }
+    let history = History { events };
+    let options = Options { memory: Some(1_000), ..Options::default() };
+    for name in ["causal", "causal-convergence", "causal-memory", "monotonic-writes"] {
+        let report = (find(name).expect(name).check)(&history, &options).expect(name);
+        let memory = Reason::Memory { limit: 1_000 };
+        assert_eq!(report.verdict, Verdict::Unknown(memory), "{name}");
+        let report = (find(name).expect(name).check)(&history, &Options::default()).expect(name);
+        assert_eq!(report.verdict, Verdict::Yes, "{name}");
+    }
+    let options = Options { time: Some(Duration::ZERO), ..Options::default() };
+    for name in ["causal", "sequential", "rw-register"] {
+        let report = (find(name).expect(name).check)(&history, &options).expect(name);
+        let time = Reason::Time { limit: Duration::ZERO };
+        assert_eq!(report.verdict, Verdict::Unknown(time), "{name}");
     }
 }

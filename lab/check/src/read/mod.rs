@@ -119,7 +119,9 @@ impl Format {
 pub fn read(text: &str, format: Option<Format>) -> Result<History, HistoryError> {
     let mut cursor = Cursor::new(text);
     let Some(format) = format.or_else(|| Format::detect(text)) else {
-        return Err(cursor.error("this is none of the formats edn, json, log, awdit, plume and dbcop"));
+        return Err(
+            cursor.error("this is none of the formats edn, json, log, awdit, plume and dbcop")
+        );
     };
     let events = match format {
         Format::Edn => event::all(&mut cursor, edn::skip, edn::value)?,
