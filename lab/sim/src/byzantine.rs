@@ -62,7 +62,7 @@ impl<P: Mutable> Liar<P> {
             Lie::Mutate(chance) if self.dice.chance(chance) => {
                 Some(P::mutate(&message, &mut self.dice))
             }
-            Lie::Equivocate(chance) if to.0 % 2 == 0 && self.dice.chance(chance) => {
+            Lie::Equivocate(chance) if to.0.is_multiple_of(2) && self.dice.chance(chance) => {
                 Some(P::mutate(&message, &mut self.dice))
             }
             Lie::Mutate(_) | Lie::Equivocate(_) => Some(message),

@@ -5,18 +5,22 @@
 //! then it may still happen, once. What a client knows (the newest revision that it was told, its
 //! place in the watch) outlives its connections, as it does in the product's client.
 
+mod leases;
+
 use crate::journal::Journal;
 use crate::oracles::history::History;
 use crate::oracles::{Violation, expect};
-use crate::replica::machine::{App, Machine};
+use crate::replica::machine::App;
 use crate::server::{PATIENCE, ServerWorld, ask, number};
 use crate::store_app::{Commands, News};
 use crate::swarm::{Plan, Sabotage};
 use crate::trace::{Heard, What};
 use crate::watcher::{Watching, watch};
 use bytes::Bytes;
+use leases::{Promise, begin_renewal, elapsed, judge_expiry, promise_life};
+pub use leases::{note_leaders, renewed};
 use quorate_base::{Dice, Instant, NodeId};
-use quorate_node::{Ask, Request};
+use quorate_node::Request;
 use quorate_store::{
     Action, Command, Compare, CompareResult, CompareTarget, Delete, KeyRange, OpId, Put, Range,
     Txn, TxnOp,
@@ -64,14 +68,6 @@ enum Waiting {
         /// What the clocks had gone when it was asked for.
         began: Vec<Duration>,
     },
-}
-
-/// A lease lives for so long, on the clock of whichever member counts it down.
-#[derive(Clone, Debug)]
-struct Promise {
-    /// How far each member's clock had gone when it was asked for.
-    since: Vec<Duration>,
-    lasts: Duration,
 }
 
 /// One client.
@@ -419,59 +415,6 @@ pub fn refused(world: &mut Server, tokens: &[u64]) {
     }
 }
 
-fn begin_renewal(world: &mut Server, at: usize, member: NodeId) {
-    let Some(lease) = world.load.history.leases().last() else { return };
-    let token = world.load.token();
-    let since = world.now;
-    world.load.clients[at].operation = token;
-    call(world, at, member, || format!("renew lease {lease}"));
-    let began = elapsed(world);
-    world.load.clients[at].waiting = Waiting::Renewal { token, lease, at: member, since, began };
-    world.feed(member, ask(Request::Ask { token, ask: Ask::Renew(lease) }));
-}
-
-/// Looks who believes to lead.
-pub fn note_leaders(world: &mut Server) {
-    let leads = |node: &NodeId| world.protocol(*node).is_some_and(|m| m.raft().is_leader());
-    if world.nodes().filter(leads).count() > 1 {
-        world.load.two_led_at = Some(world.now);
-    }
-}
-
-/// The leader renewed a lease, or says that there is none.
-pub fn renewed(world: &mut Server, token: u64, seconds: i64) {
-    for at in 0..world.load.clients.len() {
-        if let Waiting::Renewal { token: waited, lease, began, at: member, since } =
-            world.load.clients[at].waiting.clone()
-            && waited == token
-        {
-            note_leaders(world);
-            if world.load.two_led_at.is_some_and(|at| at >= since) {
-                world.count("renewals in doubt");
-            } else {
-                promise_life(world, lease, &began, seconds);
-            }
-            finish(world, at, member);
-        }
-    }
-}
-
-/// How far the clock of each member has gone.
-fn elapsed(world: &Server) -> Vec<Duration> {
-    world.nodes().map(|node| world.member(node).clock.elapsed(world.now)).collect()
-}
-
-/// The leader's count cannot have begun before its client asked: `since` is what the clocks had gone
-/// by then. The later of two promises holds on each clock.
-fn promise_life(world: &mut Server, lease: i64, since: &[Duration], seconds: i64) {
-    let lasts = Duration::from_secs(seconds.max(0) as u64);
-    let fresh = Promise { since: since.to_vec(), lasts };
-    let known = world.load.promises.entry(lease).or_insert_with(|| fresh.clone());
-    if known.lasts <= lasts {
-        *known = fresh;
-    }
-}
-
 /// A member published a batch: the judge looks at it, and whoever waited for it hears.
 pub fn published(world: &mut Server, node: NodeId, news: News) {
     for applied in &news.applied {
@@ -502,22 +445,6 @@ pub fn published(world: &mut Server, node: NodeId, news: News) {
             answer_read(world, at);
         }
     }
-}
-
-fn judge_expiry(world: &mut Server, term: u64, command: &Command) {
-    let Action::LeaseRevoke { id, term: Some(named) } = &command.action else { return };
-    if *named != term {
-        return;
-    }
-    world.count("expired leases");
-    let Some(promise) = world.load.promises.remove(id) else { return };
-    let Some(leader) = world.oracles.leader_of(term) else { return };
-    let passed = elapsed(world)[leader.0 as usize - 1];
-    let due = promise.since[leader.0 as usize - 1] + promise.lasts;
-    let verdict = expect(passed >= due, "lease-lives-its-time", || {
-        format!("lease {id} is revoked when the clock of {leader} went {passed:?}, due at {due:?}")
-    });
-    world.judge(verdict);
 }
 
 /// A member that a client waits at has applied the client's operation.

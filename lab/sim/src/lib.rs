@@ -1,34 +1,57 @@
 //! Simulated worlds: the shipped protocols and the shipped log over parts that fail from one seed.
 //!
-//! A [`World`](world::World) is one thread, one queue of events and one clock that jumps from event
-//! to event. In it run whole members: [`Turn`](quorate_base::Turn) as the product drives it,
-//! [`Log`](quorate_storage::Log) and its recovery as the product ships them, a state machine as an
-//! actor of its own. Around them everything fails: messages are lost, late, doubled and overtaken,
-//! links are cut in one direction or both, power fails in the middle of a write and takes unsynced
-//! sectors with it, syncs report errors, state machines dawdle and lose what they had not synced.
+//! A [`World`](world::World) is one thread, one queue of events and one time that jumps from event
+//! to event. It owns the wires, the nodes' clocks and fate, and drives any
+//! [`Protocol`](quorate_base::Protocol) through [`Turn`](quorate_base::Turn), as the product does.
+//! What surrounds a protocol on its node is its [`Host`](host::Host):
+//!
+//! | host | what runs in it |
+//! |---|---|
+//! | [`Replica`](replica::Replica) of [`Raft`](quorate_raft::Raft) ([`raft_world`]) | consensus, the shipped log and its recovery, a state machine that only counts |
+//! | [`Replica`](replica::Replica) of [`Node`](quorate_node::Node) ([`server`]) | the whole member: router, leases, the shipped applier, watches, clients in front |
+//! | [`Plain`](plain::Plain) of any [`Subject`](plain::Subject) | any other protocol with a journal; liars with [`byzantine`] |
+//!
+//! # What goes wrong
+//!
+//! A [`Plan`](swarm::Plan) follows from a seed and is data: rates for messages ([`network`]) and a
+//! list of [strikes](faults). Every seed draws its own subset of them, and its own limits.
+//!
+//! | where | faults |
+//! |---|---|
+//! | each direction between two nodes | loss, doubling, reordering, very late arrival (also in a later life), corruption (refused by checksum), capacity, cut, asymmetric cut, half-open, clog and release, slowness |
+//! | nodes | end at any effect, end in loops, all at once, pause and resume, slowness, young leaders struck, leaders that hand over while deaf or unheard |
+//! | disks | unsynced sectors lost in any order, torn operations, names not durable, EIO on read, write or sync, no space, rot at rest, misdirected writes, slowness, an empty disk under the old name (refused) |
+//! | clocks | offset, drift, jumps both ways, standstill, late timers |
+//! | clients | retries elsewhere with the same id, impatience, late copies, slow watchers, resumed watches |
 //!
 //! # What is judged
 //!
-//! After every step the [`oracles`] compare what members did with what Raft and the API promise,
-//! and a world ends at the first broken promise, with the property's name. A seed has two phases:
-//! chaos, in which only safety counts, and peace, in which there must be a leader, every client
-//! must finish and every member must come to the same state.
+//! After every turn the [`oracles`] compare what nodes did with what Raft and the API promise, and a
+//! world ends at the first broken promise, with the property's name. A seed has two phases: chaos,
+//! in which only safety counts, and peace, in which there must be a leader, every client must
+//! finish, every lease must end and every member that is left must come to the same state.
+//! Histories of clients are handed to the judges of `lab/check` ([`server::history`]).
 //!
 //! # Determinism
 //!
-//! Everything follows from the seed: which faults there are at all and how often ([`swarm`]), when
-//! they strike, how long each step takes. No thread, no clock, no hash order. Each world keeps a
-//! hash over everything that happened; the same seed gives the same hash, and tests say so.
+//! Everything follows from the plan. No thread, no clock of the machine, no hash order. Each world
+//! keeps a hash over everything that happened ([`trace`]); equal plans give equal hashes, in every
+//! build, and tests say so. Events are kept and formatted only when somebody records.
 //!
-//! # Two kinds of worlds
+//! # How to use it
 //!
-//! [`raft_world`] is consensus alone, with a state machine that only counts; [`server`] is the whole
-//! member: router, leases, the store's applier over an engine that crashes, and clients.
+//! [`runner::sweep`] runs seeds on threads, [`runner::run`] one, [`runner::record`] one with every
+//! event. The examples `seeds` and `speed` do that from a shell, and [`bench`] tells how fast worlds
+//! run.
 //!
 //! # Deliberately absent, so far
 //!
-//! Clocks that drift, members that pause, changes of membership, bit rot under a running cluster,
-//! shrinking of a failing seed. The simulated disk can do more than worlds ask of it today.
+//! Changes of membership (the product has none yet); mixed versions. The state engine is the store's
+//! in-memory one with syncs that can be lost, not the shipped one with its files: that has tests of
+//! its own. The product's rule for empty disks lives in `system/host` among sockets; the worlds
+//! follow the same rule in their own words ([`replica`]). Messages are values: frames and their
+//! checksums are tested where they are made, in `quorate-wire`. A write that is misdirected into the
+//! log's newest, unproven batch cannot be noticed by anyone: such a member is taken out.
 
 #![forbid(unsafe_code)]
 

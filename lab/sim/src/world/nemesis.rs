@@ -269,10 +269,11 @@ impl<H: Host> World<H> {
     /// A leader was elected: in some worlds it is struck before it has settled, which is where
     /// entries of old terms come to be committed by nobody knows whom (paper 5.4.2, Figure 8).
     pub fn elected(&mut self, node: NodeId) {
-        if let Some((to, since)) = self.successor.take() {
-            if to == node && self.now.since(since) < ELECTION_TIMEOUT {
-                self.count("transfers done");
-            }
+        if let Some((to, since)) = self.successor.take()
+            && to == node
+            && self.now.since(since) < ELECTION_TIMEOUT
+        {
+            self.count("transfers done");
         }
         if self.peace.is_none() && self.plan.churn > 0 && self.dice.chance(self.plan.churn) {
             let after = Duration::from_micros(self.dice.below(60_000));
