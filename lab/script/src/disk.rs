@@ -2,7 +2,7 @@
 //! crash.
 
 use quorate_base::{NodeId, Ticket};
-use quorate_raft::{Entry, LogId, Membership, Write};
+use quorate_raft::{Entry, LogId, Membership, Restored, Write};
 use std::collections::VecDeque;
 
 /// What survives a crash.
@@ -96,6 +96,21 @@ impl Platter {
             found.push(entry.clone());
         }
         found
+    }
+
+    /// What a member finds here at its start, over a state that has applied up to `applied`.
+    pub fn restored(&self, applied: u64) -> Restored {
+        Restored {
+            term: self.term.max(self.last().term),
+            vote: self.vote,
+            commit: self.commit,
+            applied,
+            base: self.base,
+            membership: self.membership.clone(),
+            term_starts: self.term_starts(),
+            last_index: self.last().index,
+            entries: self.entries.iter().filter(|entry| entry.index > applied).cloned().collect(),
+        }
     }
 
     /// Where each term begins.

@@ -13,7 +13,7 @@ mod disk;
 mod expect;
 mod forge;
 mod oracle;
-mod show;
+pub mod show;
 mod story;
 mod world;
 

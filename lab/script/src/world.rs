@@ -7,7 +7,7 @@ use crate::oracle::Oracle;
 use crate::show;
 use bytes::Bytes;
 use quorate_base::{Batch, Dice, Input, Instant, NodeId, Turn};
-use quorate_raft::{Config, Event, Membership, Message, Raft, Request, Restored, Role};
+use quorate_raft::{Config, Event, Membership, Message, Raft, Request, Role};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A message on the wire.
@@ -306,18 +306,7 @@ impl World {
             disk.restart_after(state, disk.membership.clone());
         }
         let applied = machine.app.applied();
-        let entries = disk.entries.iter().filter(|entry| entry.index > applied).cloned().collect();
-        let restored = Restored {
-            term: disk.term.max(disk.last().term),
-            vote: disk.vote,
-            commit: disk.commit,
-            applied,
-            base: disk.base,
-            membership: disk.membership.clone(),
-            term_starts: disk.term_starts(),
-            last_index: disk.last().index,
-            entries,
-        };
+        let restored = disk.restored(applied);
         machine.turn = Some(Turn::new(Raft::new(config, restored, dice, now)));
         if label > 0 {
             self.note("restarted", || format!("{id} restarted"));

@@ -52,6 +52,11 @@ impl<P: Protocol> Turn<P> {
         self.durable
     }
 
+    /// Promises that wait for the disk, with the tickets that release them, in ascending order.
+    pub fn gated(&self) -> impl Iterator<Item = &(Ticket, NodeId, P::Message)> {
+        self.gated.iter()
+    }
+
     /// When the protocol wants [`Input::Timeout`] if nothing else happens first.
     pub fn next_timeout(&self) -> Option<Instant> {
         self.protocol.next_timeout()

@@ -23,9 +23,9 @@ use std::time::Duration;
 /// The answers to one campaign.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Ballot {
-    answers: BTreeMap<NodeId, bool>,
+    pub(crate) answers: BTreeMap<NodeId, bool>,
     /// The write after which the candidate's own vote counts.
-    own_vote: Ticket,
+    pub(crate) own_vote: Ticket,
 }
 
 impl Raft {

@@ -93,6 +93,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod canonical;
 mod election;
 mod follower;
 mod invariants;
@@ -106,6 +107,7 @@ mod read;
 mod snapshot;
 mod status;
 
+pub use canonical::Canon;
 pub use message::{
     Config, Entry, Event, LogId, Membership, Message, Request, Restored, Role, SnapshotMeta, Write,
 };

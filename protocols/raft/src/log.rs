@@ -22,7 +22,7 @@
 //! been lowered to 4, and the new entry waits for its own write (the ABA case, trap 9). Completions
 //! may skip tickets but never go back, and `stable` takes the greatest (trap 8).
 
-use crate::{Entry, LogId};
+use crate::{Canon, Entry, LogId};
 use quorate_base::{Ticket, mutant};
 use std::collections::VecDeque;
 
@@ -326,6 +326,26 @@ impl Log {
             self.runs.clear();
         } else if let Some(first) = self.runs.front_mut() {
             first.0 = base.index + 1;
+        }
+    }
+
+    /// The part of a member's canonical bytes that is its log; see `canonical.rs`.
+    pub(crate) fn canonical(&self, durable: Ticket, out: &mut Canon) {
+        out.number(self.base.index);
+        out.number(self.base.term);
+        out.number(self.last.index);
+        for index in self.base.index + 1..=self.last.index {
+            out.number(self.term_at(index).unwrap_or(0));
+        }
+        out.number(self.cache.len() as u64);
+        self.cache.iter().for_each(|entry| out.blob(&entry.payload));
+        out.number(self.applied);
+        out.number(self.stable);
+        out.number(self.unwritten);
+        out.number(self.in_flight.len() as u64);
+        for (ticket, reaches) in &self.in_flight {
+            out.number(ticket.0.saturating_sub(durable.0));
+            out.number(*reaches);
         }
     }
 

@@ -7,6 +7,7 @@
 //! Invariants: `matched < next`; `matched` never goes back (trap 23); in the window, indexes ascend
 //! and lie above `matched`.
 
+use crate::Canon;
 use crate::snapshot::Stream;
 use quorate_base::{Instant, mutant};
 use std::collections::VecDeque;
@@ -195,6 +196,18 @@ impl Progress {
     pub(crate) fn chunk_moved(&mut self) {
         self.stalled = 0;
         self.losses = 0;
+    }
+
+    /// The part of a leader's canonical bytes that is about this follower; see `canonical.rs`.
+    pub(crate) fn canonical(&self, out: &mut Canon) {
+        out.number(self.matched);
+        out.number(self.next);
+        out.number(self.window.len() as u64);
+        self.window.iter().for_each(|last| out.number(*last));
+        out.number(self.reading.unwrap_or(0));
+        out.number(self.commit_told);
+        out.number(u64::from(self.stalled));
+        out.number(u64::from(self.losses));
     }
 
     /// Appends under way.
