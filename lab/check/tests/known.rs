@@ -45,7 +45,7 @@ fn words(report: &Report) -> (&'static str, String) {
         Verdict::Yes => ("yes", String::new()),
         Verdict::No(refusal) => {
             assert!(!refusal.evidence.is_empty(), "a refusal has evidence");
-            ("no", refusal.property.clone())
+            ("no", format!("{}: {}", refusal.property, refusal.summary))
         }
         Verdict::Unknown(reason) => ("unknown", reason.to_string()),
     }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"fmt"
+	"hash/fnv"
 	"os"
 	"strconv"
 	"strings"
@@ -50,6 +51,15 @@ func stepKey(state string, in request, out answer) (bool, string) {
 	}
 }
 
+func hash(texts ...string) uint64 {
+	sum := fnv.New64a()
+	for _, text := range texts {
+		sum.Write([]byte(text))
+		sum.Write([]byte{0})
+	}
+	return sum.Sum64()
+}
+
 func model(initial string, step func(string, request, answer) (bool, string)) porcupine.Model {
 	return porcupine.Model{
 		Init: func() interface{} { return initial },
@@ -57,6 +67,7 @@ func model(initial string, step func(string, request, answer) (bool, string)) po
 			ok, next := step(state.(string), in.(request), out.(answer))
 			return ok, next
 		},
+		Hash: func(state interface{}) uint64 { return hash(state.(string)) },
 	}
 }
 
@@ -93,6 +104,13 @@ func whole() porcupine.Model {
 			}
 			copied[asked.key] = next
 			return true, copied
+		},
+		Hash: func(state interface{}) uint64 {
+			var sum uint64
+			for key, value := range state.(map[string]string) {
+				sum ^= hash(key, value)
+			}
+			return sum
 		},
 		Equal: func(a, b interface{}) bool {
 			left, right := a.(map[string]string), b.(map[string]string)

@@ -214,8 +214,8 @@ impl<'a> Words<'a> {
         }
         events.dedup();
         Refusal {
-            property: format!("{promise}: {pattern}"),
-            summary: summary.into(),
+            property: promise.to_string(),
+            summary: format!("{pattern}: {}", summary.into()),
             evidence: self.lines,
             events,
         }

@@ -84,7 +84,9 @@ impl Findings {
         let mut guilty: Vec<&Finding> =
             self.list.iter().filter(|finding| level.forbids(finding.anomaly)).collect();
         guilty.sort_by_key(|finding| finding.anomaly);
-        let first = *guilty.first()?;
+        if guilty.is_empty() {
+            return None;
+        }
         let words = Words { history, txns };
         let mut evidence = Vec::new();
         let mut events = Vec::new();
@@ -103,12 +105,7 @@ impl Findings {
         evidence.push(format!("ruled out: {}", ruled_out.join(", ")));
         let all: Vec<_> = kinds.iter().map(Anomaly::to_string).collect();
         events.dedup();
-        Some(Refusal {
-            property: first.anomaly.to_string(),
-            summary: format!("not {level}: {}", all.join(", ")),
-            evidence,
-            events,
-        })
+        Some(Refusal { property: level.to_string(), summary: all.join(", "), evidence, events })
     }
 }
 

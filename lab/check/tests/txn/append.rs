@@ -66,13 +66,15 @@ fn agrees_with_definitions_at_weaker_levels() {
         let count = 3 + dice.below(6) as usize;
         let history = random::history(&mut dice, Objects::Lists, fault, count);
         let plain = Adya::new(&history);
-        for (level, refused) in levels.into_iter().zip(&mut refused) {
+        // Each history is held against two of the levels, in turn.
+        for place in [seed as usize % 3, 3 + seed as usize % 3] {
+            let (level, refused) = (levels[place], &mut refused[place]);
             let verdict = verdict(&history, level);
             let expected = plain.keeps(level);
             assert_eq!(verdict == Verdict::Yes, expected, "seed {seed}, {level}: {verdict:#?}");
             *refused += usize::from(!expected);
         }
     }
-    assert!(refused[0] > 100, "{refused:?}");
-    assert!(refused.is_sorted_by(|a, b| a <= b) || refused[5] >= refused[2], "{refused:?}");
+    assert!(refused[0] > 50, "{refused:?}");
+    assert!(refused[5] > refused[2] && refused[2] > refused[1], "{refused:?}");
 }
