@@ -1,9 +1,10 @@
 //! Histories: events as the formats hold them, values, and operations.
 //!
-//! An [`Event`] is one line of a history: an invocation or a completion. The words are Jepsen's: `ok` means that the operation
-//! happened, `fail` that it did not, `info` that nobody knows; after an `info` its process never returns, and the operation may take effect at any later
-//! time, or never. [`History::operations`] makes operations out of events by these rules. The order of events in the history *is* real time:
-//! an operation that completes before another is invoked precedes it. Timestamps are kept for pictures only.
+//! An [`Event`] is one line of a history: an invocation or a completion. The words are Jepsen's: `ok` means that the
+//! operation happened, `fail` that it did not, `info` that nobody knows; after an `info` its process never returns,
+//! and the operation may take effect at any later time, or never. [`History::operations`] makes operations out of
+//! events by these rules. The order of events in the history *is* real time: an operation that completes before
+//! another is invoked precedes it. Timestamps are kept for pictures only.
 
 use std::fmt;
 use std::sync::Arc;
@@ -45,7 +46,8 @@ pub enum Value {
     Number(Box<str>),
     /// A string. JSON has no keywords: there, a name such as `"append"` is a string as well.
     Str(Box<str>),
-    /// An EDN keyword or symbol without its colon; also characters and the text of tagged values. Compare names with [`Value::as_name`].
+    /// An EDN keyword without its colon, or a symbol. Compare names with
+    /// [`Value::as_name`].
     Keyword(Box<str>),
     /// A vector, list or set, in the order written.
     List(Vec<Value>),
@@ -184,7 +186,8 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Whether this one had completed before the other was invoked: real-time order. An unknown operation never completes.
+    /// Whether this one had completed before the other was invoked: real-time order. An unknown operation never
+    /// completes.
     pub fn precedes(&self, other: &Operation) -> bool {
         self.outcome != Outcome::Unknown && self.end.is_some_and(|end| end < other.start)
     }
@@ -202,8 +205,8 @@ impl History {
     ///
     /// # Errors
     ///
-    /// At the position of the event: a process invokes while its last operation is open or unknown; a completion without an invocation; a
-    /// completion whose function or key differs from its invocation's.
+    /// At the position of the event: a process invokes while its last operation is open or unknown; a completion
+    /// without an invocation; a completion whose function or key differs from its invocation's.
     pub fn operations(&self) -> Result<Vec<Operation>, HistoryError> {
         let mut operations: Vec<Operation> = Vec::with_capacity(self.events.len() / 2 + 1);
         let mut last: std::collections::HashMap<i64, usize> = std::collections::HashMap::new();

@@ -1,7 +1,7 @@
 //! Bounds on a judge's time and memory, and what a progress bar may look at meanwhile.
 //!
-//! A judge asks [`Meter::check`] every few thousand steps, with the bytes that it holds. Looking at the clock costs tens of
-//! nanoseconds, so the caller decides how often.
+//! A judge asks [`Meter::check`] every few thousand steps, with the bytes that it holds. Looking at the clock costs
+//! tens of nanoseconds, so the caller decides how often.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,7 @@
 //! Verdicts: yes, no with an explanation, unknown with a reason; and errors of histories that no judge can use.
 //!
-//! A refusal must convince somebody who did not run the judge: it names the property that is broken and shows the smallest
-//! evidence that the judge could find, in terms of operations of the history.
+//! A refusal must convince somebody who did not run the judge: it names the property that is broken and shows the
+//! smallest evidence that the judge could find, in terms of operations of the history.
 
 use std::time::Duration;
 
@@ -48,7 +48,8 @@ pub enum Reason {
         /// What was allowed, in bytes.
         limit: usize,
     },
-    /// The history does not hold what is needed to decide (say, a value written twice where the judge needs unique values).
+    /// The history does not hold what is needed to decide (say, a value written twice where the judge needs unique
+    /// values).
     #[error("{0}")]
     Undecidable(String),
 }

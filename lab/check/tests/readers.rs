@@ -243,8 +243,8 @@ fn mutate(dice: &mut Dice, text: &mut Vec<u8>) {
     }
 }
 
-/// No reader and no judge panics or loops, whatever the text. Whoever reads it as a history must be able to judge it or say
-/// why not.
+/// No reader and no judge panics or loops, whatever the text. Whoever reads it as a history must be able to judge it
+/// or say why not.
 #[test]
 fn mutated_histories_are_read_or_refused() {
     let mut seeds = Vec::new();

@@ -4,10 +4,11 @@
 //! cargo run --release -p quorate-check --example porcupine [rounds]
 //! ```
 //!
-//! A small Go program with our own models is built against the newest version of Porcupine that the Go proxy knows; its test
-//! data come with it and are read from the module cache. The two judge the same files in turn, A B A B, and every verdict
-//! is compared. Porcupine's suite judges the smaller key-value files also as one object of many keys, which is what most of its
-//! time goes to; here this is a set of its own (`whole`), since our judge always splits by key.
+//! A small Go program with our own models is built against the newest version of Porcupine that the Go proxy knows;
+//! its test data come with it and are read from the module cache. The two judge the same files in turn, A B A B, and
+//! every verdict is compared. Porcupine's suite judges the smaller key-value files also as one object of many keys,
+//! which is what most of its time goes to; here this is a set of its own (`whole`), since our judge always splits by
+//! key.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};

@@ -1,17 +1,17 @@
 //! Deciding a key with appends in n log n where written texts are unique, or nearly so.
 //!
-//! If no text begins with another (a prefix-free code), each value that is read splits in one way into the texts that made
-//! it: the one of a put (or of an append to nothing) and those of appends. So it tells which operation made each version and
-//! on top of which other, and an append that somebody saw is a compare-and-set from the one version to the other. One that
-//! nobody saw has come between the last version that was seen of a value and the next put, where it is in nobody's way: it
-//! is as good as a put. What results is a register with unique values, for [`zones`].
+//! If no text begins with another (a prefix-free code), each value that is read splits in one way into the texts that
+//! made it: the one of a put (or of an append to nothing) and those of appends. So it tells which operation made each
+//! version and on top of which other, and an append that somebody saw is a compare-and-set from the one version to the
+//! other. One that nobody saw has come between the last version that was seen of a value and the next put, where it is
+//! in nobody's way: it is as good as a put. What results is a register with unique values, for [`zones`].
 //!
 //! Where several operations wrote the same text, time may still tell them apart. In a value that is read by a get,
 //!
 //! - nothing was written by an operation that was invoked after the get completed;
 //! - nothing was appended by an operation that completed before what precedes it in the value was invoked;
-//! - the value does not begin with a put that completed before another put was invoked which completed before the get was
-//!   invoked, and with an append only if no put completed before the get was invoked.
+//! - the value does not begin with a put that completed before another put was invoked which completed before the get
+//!   was invoked, and with an append only if no put completed before the get was invoked.
 //!
 //! If several operations remain, the search decides.
 

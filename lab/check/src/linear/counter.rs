@@ -8,8 +8,8 @@
 //! | `decrement`, `dec` | nil, or the change | anything |
 //! | `add-and-get` | the change | the number afterwards |
 //!
-//! Changes of the same size are alike, so the search needs no luck where all are one. Where every change has its own size
-//! and many overlap, the question is as hard as subset sum.
+//! Changes of the same size are alike, so the search needs no luck where all are one. Where every change has its own
+//! size and many overlap, the question is as hard as subset sum.
 
 use super::keyed::{Keyed, keyed};
 use super::spec::{Object, Part, Spec};

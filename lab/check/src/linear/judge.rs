@@ -16,8 +16,8 @@ use crate::verdict::{HistoryError, Reason, Refusal, Report, Verdict};
 /// From this many operations on, parts are judged on several threads; below, starting them costs more than it saves.
 const OPERATIONS_PER_THREAD: usize = 2_000;
 
-/// Configurations per part in the first round. One part that is hard must not keep the judge from another that is easily
-/// refused; and the first refused part must not depend on which thread was faster.
+/// Configurations per part in the first round. One part that is hard must not keep the judge from another that is
+/// easily refused; and the first refused part must not depend on which thread was faster.
 const STEPS_FIRST: u64 = 20_000;
 
 /// The longest time to look for a small reason of a refusal.
@@ -129,7 +129,8 @@ impl<S: Object> Court<'_, S> {
         }
     }
 
-    /// One refused part refuses the history, also where others are undecided. With the verdict comes the page, if one was asked for.
+    /// One refused part refuses the history, also where others are undecided. With the verdict comes the page, if one
+    /// was asked for.
     fn verdict(
         &self,
         rulings: &[Ruling],

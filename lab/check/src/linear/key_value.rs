@@ -6,7 +6,8 @@
 //! | `put`, `write` | the value | anything |
 //! | `append` | a string | anything |
 //!
-//! Keys are the event's `key`, or the first of values that are all pairs `[key value]`. Appending to a key without a value begins one.
+//! Keys are the event's `key`, or the first of values that are all pairs `[key value]`. Appending to a key without a
+//! value begins one.
 
 use std::collections::BTreeSet;
 

@@ -42,9 +42,9 @@ impl Keyed<'_> {
     }
 }
 
-/// Splits a history into one part per key and reads each operation with `read`, which returns `None` for operations that say
-/// nothing. `readers` are the functions whose invocations carry no value, by which
-/// pairs `[key value]` are recognised.
+/// Splits a history into one part per key and reads each operation with `read`, which returns `None` for operations
+/// that say nothing. `readers` are the functions whose invocations carry no value, by which pairs `[key value]` are
+/// recognised.
 ///
 /// # Errors
 ///
@@ -81,7 +81,8 @@ pub fn keyed<S: Spec + Default>(
     Ok(parts)
 }
 
-/// An item of an operation. An operation that failed and still says something (a refused compare-and-set) has an interval like any other.
+/// An item of an operation. An operation that failed and still says something (a refused compare-and-set) has an
+/// interval like any other.
 pub fn item<Op>(op: Op, number: usize, operation: &Operation) -> Item<Op> {
     let place = |place: usize| u32::try_from(place).expect("events are counted in 32 bits");
     let end = operation.end.filter(|_| operation.outcome != Outcome::Unknown);
@@ -89,7 +90,8 @@ pub fn item<Op>(op: Op, number: usize, operation: &Operation) -> Item<Op> {
     Item { op, start: place(operation.start), end, operation: number }
 }
 
-/// Whether the values are pairs of a key and a value: no event has a key, every invocation carries a pair, and a read carries `[key nil]`.
+/// Whether the values are pairs of a key and a value: no event has a key, every invocation carries a pair, and a read
+/// carries `[key nil]`.
 fn has_pairs(history: &History, operations: &[Operation], readers: &[&str]) -> bool {
     let mut has_read = false;
     for operation in operations {

@@ -1,5 +1,5 @@
-//! The doubly linked list of Wing and Gong's search: calls and returns of the operations that are not linearized yet, in
-//! real-time order. Lifting an operation out and putting it back are constant-time, in the manner of dancing links.
+//! The doubly linked list of Wing and Gong's search: calls and returns of the operations that are not linearized yet,
+//! in real-time order. Lifting an operation out and putting it back are constant-time, in the manner of dancing links.
 
 /// One end of an operation's interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

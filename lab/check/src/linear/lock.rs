@@ -10,10 +10,11 @@
 //!
 //! Two promises can be judged:
 //!
-//! - [`Lock`] is mutual exclusion: a lock is acquired only while nobody holds it, released by its holder, tokens grow, and the resource takes
-//!   writes exactly of the present holder.
-//! - [`FencedLock`] is what a lock with leases can promise (Kleppmann 2016): a holder may lose it at any time without knowing. Tokens still
-//!   grow, and once the resource has learnt of a loss or of a newer holder, it takes no write of the older one.
+//! - [`Lock`] is mutual exclusion: a lock is acquired only while nobody holds it, released by its holder, tokens grow,
+//!   and the resource takes writes exactly of the present holder.
+//! - [`FencedLock`] is what a lock with leases can promise (Kleppmann 2016): a holder may lose it at any time without
+//!   knowing. Tokens still grow, and once the resource has learnt of a loss or of a newer holder, it takes no write of
+//!   the older one.
 
 use super::keyed::{Keyed, keyed};
 use super::spec::{Object, Part, Spec};

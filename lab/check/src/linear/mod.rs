@@ -3,8 +3,8 @@
 //! A history is split into parts that can be judged alone ([`spec::Part`]); a part is decided by its object's shortcut
 //! where the history allows one, and by the [`search`] otherwise. Parts are judged on all cores.
 //!
-//! To add an object: a module with its operations, `impl Spec` and `impl Object`, a line in [`crate::model::MODELS`], and a
-//! generator in `tests/linear`, which compares search, shortcut and brute force.
+//! To add an object: a module with its operations, `impl Spec` and `impl Object`, a line in [`crate::model::MODELS`],
+//! and a generator in `tests/linear`, which compares search, shortcut and brute force.
 
 pub mod appends;
 pub mod counter;

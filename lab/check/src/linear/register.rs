@@ -6,9 +6,9 @@
 //! | `write` | the value | anything |
 //! | `cas` | `[expected new]` | anything |
 //!
-//! A `cas` that is answered `fail` without an error found another value than expected, which is an answer like any other; with
-//! an error it did not happen. Values are anything. Several registers are told apart by the event's `key`, or by values that are all
-//! pairs `[key value]` (Jepsen's independent keys).
+//! A `cas` that is answered `fail` without an error found another value than expected, which is an answer like any
+//! other; with an error it did not happen. Values are anything. Several registers are told apart by the event's `key`,
+//! or by values that are all pairs `[key value]` (Jepsen's independent keys).
 
 use std::collections::BTreeSet;
 
@@ -38,8 +38,8 @@ pub enum Op {
 #[derive(Clone, Debug, Default)]
 pub struct Register {
     values: Interner,
-    /// The values that some operation reads or expects, once they are known; not if a compare-and-set failed, for which any
-    /// other value will do.
+    /// The values that some operation reads or expects, once they are known; not if a compare-and-set failed, for
+    /// which any other value will do.
     wanted: Option<BTreeSet<u32>>,
 }
 

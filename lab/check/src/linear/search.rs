@@ -1,19 +1,21 @@
 //! The search for a linearization.
 //!
-//! Wing and Gong (1993) look for an order of the operations that respects real time and that the object could have gone
-//! through, one operation after another: any operation may be next that was invoked before the first completion among those
-//! that are left. Lowe (2017) adds the list of calls and returns with constant-time undo, and remembers configurations
-//! (which operations are linearized, in which state), since what lies beyond one does not depend on the way to it.
+//! Wing and Gong (1993) look for an order of the operations that respects real time and that the object could have
+//! gone through, one operation after another: any operation may be next that was invoked before the first completion
+//! among those that are left. Lowe (2017) adds the list of calls and returns with constant-time undo, and remembers
+//! configurations (which operations are linearized, in which state), since what lies beyond one does not depend on the
+//! way to it.
 //!
 //! Four reductions make it near-linear on most histories. None changes a verdict; each is an exchange argument:
 //!
-//! 1. *Pure operations first.* A read that is possible in the present state is linearized at once: moving it to the front
-//!    of any linearization of the rest changes no state.
-//! 2. *Twins.* Of operations with the same argument and answer that may be next, only the one that completes first is tried: in a
-//!    linearization that takes the other first, the two may be swapped.
-//! 3. *Unknown operations are no part of the list.* They are optional and never end, so they are counted per kind and taken in
-//!    the order of their starts (they are twins), last of all candidates, and only if they change the state to one that
-//!    somebody may see ([`Spec::is_worth_reaching`]). Chains of them are tried the shortest first (see `unknown.rs`).
+//! 1. *Pure operations first.* A read that is possible in the present state is linearized at once: moving it to the
+//!    front of any linearization of the rest changes no state.
+//! 2. *Twins.* Of operations with the same argument and answer that may be next, only the one that completes first is
+//!    tried: in a linearization that takes the other first, the two may be swapped.
+//! 3. *Unknown operations are no part of the list.* They are optional and never end, so they are counted per kind and
+//!    taken in the order of their starts (they are twins), last of all candidates, and only if they change the state
+//!    to one that somebody may see ([`Spec::is_worth_reaching`]). Chains of them are tried the shortest first (see
+//!    `unknown.rs`).
 //! 4. *Dominance.* A configuration is dropped if one with the same completed operations and the same state was entered
 //!    having spent at most as many unknown operations of each kind: those not spent may still never happen.
 
@@ -94,8 +96,8 @@ struct Frame {
     candidates: usize,
     /// The first completion among what is left: only what was invoked before may be next.
     deadline: u32,
-    /// The unknown operations to try after the candidates, once they are asked for. `None` for a frame that was entered through a
-    /// chain: the frame below goes on with it.
+    /// The unknown operations to try after the candidates, once they are asked for. `None` for a frame that was
+    /// entered through a chain: the frame below goes on with it.
     chains: Option<Chains>,
 }
 
@@ -309,8 +311,9 @@ impl<'a, S: Spec> Search<'a, S> {
         (self.low, self.high) = (frame.low, frame.high);
     }
 
-    /// Enters a configuration: takes the pure operations that are possible, and pushes the frame with its candidates unless it is known to
-    /// lead nowhere. `chain` is the length of the chain of unknown operations that led here. True: nothing is left to linearize.
+    /// Enters a configuration: takes the pure operations that are possible, and pushes the frame with its candidates
+    /// unless it is known to lead nowhere. `chain` is the length of the chain of unknown operations that led here.
+    /// True: nothing is left to linearize.
     fn descend(&mut self, mut frame: Frame, chain: usize) -> bool {
         self.steps += 1;
         self.stamp += 1;

@@ -128,9 +128,9 @@ impl<T: Eq + std::hash::Hash> States<T> {
     }
 }
 
-/// Configurations that were entered. A configuration is a key (which completed operations are linearized, and the state), and how
-/// many operations of each unknown class were spent on getting there. Having spent less is as good or better: unknown
-/// operations need never happen.
+/// Configurations that were entered. A configuration is a key (which completed operations are linearized, and the
+/// state), and how many operations of each unknown class were spent on getting there. Having spent less is as good or
+/// better: unknown operations need never happen.
 pub struct Seen {
     /// Keys one after another; where each begins and ends is in `entries`.
     words: Vec<u64>,

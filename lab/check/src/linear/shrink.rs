@@ -1,14 +1,15 @@
 //! The smallest part of a history that still cannot be linearized.
 //!
-//! Leaving operations out is not sound in general: without its write, a read of any value looks wrong. So an operation is not
-//! left out but *freed*: a pure one (a read) is forgotten, and any other may take effect at any time, or never. Every
-//! linearization of the whole history is one of the freed history. If therefore a history in which all but a few operations
-//! are free has no linearization, the whole has none, and those few are the reason: no matter where the others are put.
+//! Leaving operations out is not sound in general: without its write, a read of any value looks wrong. So an operation
+//! is not left out but *freed*: a pure one (a read) is forgotten, and any other may take effect at any time, or never.
+//! Every linearization of the whole history is one of the freed history. If therefore a history in which all but a few
+//! operations are free has no linearization, the whole has none, and those few are the reason: no matter where the
+//! others are put.
 //!
-//! Freeing is monotone, so three steps suffice, all of them bounded: the shortest beginning of the history that fails is found
-//! by bisection (what is open at its end becomes optional); then ever smaller runs of operations are freed, reads
-//! before writes; last, one at a time, until no single operation can be freed. A trial that exceeds its bounds counts as
-//! one that did not fail, so the result may be larger than necessary, never wrong.
+//! Freeing is monotone, so three steps suffice, all of them bounded: the shortest beginning of the history that fails
+//! is found by bisection (what is open at its end becomes optional); then ever smaller runs of operations are freed,
+//! reads before writes; last, one at a time, until no single operation can be freed. A trial that exceeds its bounds
+//! counts as one that did not fail, so the result may be larger than necessary, never wrong.
 
 use super::search::{Bounds, Outcome, Search};
 use super::spec::{Item, NEVER, Object};
@@ -20,8 +21,8 @@ const STEPS: u64 = 20_000;
 /// How often single operations are gone through.
 const ROUNDS: usize = 4;
 
-/// Frees as much as possible of a history that cannot be linearized. Returns the places of the items that are the reason, and the moment at
-/// which the failing beginning ends.
+/// Frees as much as possible of a history that cannot be linearized. Returns the places of the items that are the
+/// reason, and the moment at which the failing beginning ends.
 pub fn shrink<S: Object>(spec: &S, items: &[Item<S::Op>], meter: &Meter) -> (Vec<usize>, u32) {
     let mut trial = Trial { spec, items, meter, kept: vec![true; items.len()], cut: NEVER };
     trial.cut_short();

@@ -27,14 +27,15 @@ pub trait Spec: Clone + Sync {
         self.step(state, op).is_some()
     }
 
-    /// Whether the operation leaves *every* state in which it is possible as it was. The search takes such operations as soon as it can.
+    /// Whether the operation leaves *every* state in which it is possible as it was. The search takes such operations
+    /// as soon as it can.
     fn is_pure(&self, op: &Self::Op) -> bool;
 
     /// Looks at all operations of the part at once, before a search: for what prunes it. Called again when they change.
     fn learn(&mut self, _items: &[Item<Self::Op>]) {}
 
-    /// Whether an operation that need not happen should be tried when it leads to this state. False promises that every linearization with it
-    /// here is also one without it.
+    /// Whether an operation that need not happen should be tried when it leads to this state. False promises that
+    /// every linearization with it here is also one without it.
     fn is_worth_reaching(&self, _state: &Self::State) -> bool {
         true
     }
@@ -53,8 +54,8 @@ pub trait Spec: Clone + Sync {
     fn show(&self, state: &Self::State) -> String;
 }
 
-/// An operation with its interval in real time. Completed ones lie in it; unknown ones ([`NEVER`]) may take effect at any time after
-/// their start, or never.
+/// An operation with its interval in real time. Completed ones lie in it; unknown ones ([`NEVER`]) may take effect at
+/// any time after their start, or never.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item<Op> {
     /// What was asked and answered.
@@ -74,7 +75,8 @@ impl<Op> Item<Op> {
     }
 }
 
-/// A part of a history that can be judged alone: linearizability is local (Herlihy and Wing 1990, theorem 1), so each object is a part.
+/// A part of a history that can be judged alone: linearizability is local (Herlihy and Wing 1990, theorem 1), so each
+/// object is a part.
 #[derive(Clone, Debug)]
 pub struct Part<S: Spec> {
     /// The object, or nil if there is only one.

@@ -1,11 +1,11 @@
 //! Deciding a register in n log n where written values are unique.
 //!
-//! If no value is written twice, each read tells which write it saw (Gibbons and Korach 1997, section 4). The operations on
-//! one value form a *cluster*: its write and the reads that returned it. A compare-and-set that succeeded reads one value and
-//! writes another, so that the cluster of the new value follows the cluster of the expected one directly: clusters form
-//! *chains*, which a linearization runs through without interruption. A chain X must come before a chain Y if an operation of X
-//! completed before one of Y was invoked: if F(X) < S(Y), where F is the earliest completion in a chain and S the latest
-//! invocation. The history is linearizable if and only if
+//! If no value is written twice, each read tells which write it saw (Gibbons and Korach 1997, section 4). The
+//! operations on one value form a *cluster*: its write and the reads that returned it. A compare-and-set that
+//! succeeded reads one value and writes another, so that the cluster of the new value follows the cluster of the
+//! expected one directly: clusters form *chains*, which a linearization runs through without interruption. A chain X
+//! must come before a chain Y if an operation of X completed before one of Y was invoked: if F(X) < S(Y), where F is
+//! the earliest completion in a chain and S the latest invocation. The history is linearizable if and only if
 //!
 //! 1. every value that is read or expected was written by an operation that was invoked before the reader completed;
 //! 2. no value is expected by two successful compare-and-sets, nor expected in a circle;
@@ -13,8 +13,8 @@
 //! 4. no two chains must come before each other. (Then no longer circle exists: from F1 < S2, and not F3 < S2, follows
 //!    F1 < F3 … and so on around the circle, against itself.)
 //!
-//! Unknown operations never complete, and those whose value nobody saw never happened. A failed compare-and-set says that a
-//! value was *not* there, which clusters cannot express: such histories are left to the search.
+//! Unknown operations never complete, and those whose value nobody saw never happened. A failed compare-and-set says
+//! that a value was *not* there, which clusters cannot express: such histories are left to the search.
 
 use std::collections::HashMap;
 
@@ -165,8 +165,9 @@ fn are_chains_in_order(clusters: &Clusters) -> bool {
     visited == clusters.len() && are_zones_apart(chains)
 }
 
-/// Condition 4. A chain with F < S (a forward zone) holds the register all the time from F to S; another (a backward zone) may
-/// be put anywhere from S to F. So no two forward zones may overlap, and no backward zone may lie within a forward one.
+/// Condition 4. A chain with F < S (a forward zone) holds the register all the time from F to S; another (a backward
+/// zone) may be put anywhere from S to F. So no two forward zones may overlap, and no backward zone may lie within a
+/// forward one.
 fn are_zones_apart(chains: Vec<(u64, u64)>) -> bool {
     let (mut forward, backward): (Vec<_>, Vec<_>) =
         chains.into_iter().partition(|(first_end, last_start)| first_end < last_start);

@@ -40,8 +40,8 @@ fn search<S: Spec>(spec: &S, items: &[Item<S::Op>]) -> bool {
     }
 }
 
-/// Shrinks a refused history. What is left must be refused on its own, which is decided without any of the judge's machinery. Whether
-/// something was left out.
+/// Shrinks a refused history. What is left must be refused on its own, which is decided without any of the judge's
+/// machinery. Whether something was left out.
 fn is_shrunk<S: Object>(naive: &S, spec: &S, items: &[Item<S::Op>]) -> bool {
     let (core, cut) = shrink(spec, items, &Meter::start(&Options::default()));
     let open = |item: &Item<S::Op>| if item.end < cut { item.end } else { NEVER };

@@ -1,5 +1,5 @@
-//! The search as it is in the papers (Wing and Gong 1993, Lowe 2017): a list of what is left, all that may be next tried in
-//! order, configurations remembered; no reduction of any kind.
+//! The search as it is in the papers (Wing and Gong 1993, Lowe 2017): a list of what is left, all that may be next
+//! tried in order, configurations remembered; no reduction of any kind.
 
 use std::collections::HashSet;
 

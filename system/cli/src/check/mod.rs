@@ -1,7 +1,7 @@
 //! `quorate check`: judges histories, of this or any other system.
 //!
-//! The judges, their names and what they understand are in the crate `quorate-check`; this module is their command line.
-//! Several files are judged one after another, and the worst result is the exit code.
+//! The judges, their names and what they understand are in the crate `quorate-check`; this module is their command
+//! line. Several files are judged one after another, and the worst result is the exit code.
 
 mod print;
 mod progress;

@@ -7,13 +7,15 @@
 //! | `delete` | key | `{revision deleted}` |
 //! | `txn` | `{compare then else}` | `{revision succeeded answers}` |
 //!
-//! The key is the event's `key`; a transaction has none. `compare` is a list of `[key target relation operand]`, where the target is
-//! `value`, `mod`, `create` or `version` and the relation `=`, `!=`, `<` or `>`; `then` and `else` are lists of `[put key
-//! value]`, `[get key]` and `[delete key]`; `answers` is the list of their answers. Every field of an answer may be missing, and then says
-//! nothing; `revision` is the one of the answer's header. A `fail` did not happen.
+//! The key is the event's `key`; a transaction has none. `compare` is a list of `[key target relation operand]`, where
+//! the target is `value`, `mod`, `create` or `version` and the relation `=`, `!=`, `<` or `>`; `then` and `else` are
+//! lists of `[put key value]`, `[get key]` and `[delete key]`; `answers` is the list of their answers. Every field of
+//! an answer may be missing, and then says nothing; `revision` is the one of the answer's header. A `fail` did not
+//! happen.
 //!
-//! The store is one object: revisions count all keys, so a history is not split. It is empty at revision 1, unless an event
-//! of the process `nemesis` with the function `start` and the value `{revision}` says at which revision it begins.
+//! The store is one object: revisions count all keys, so a history is not split. It is empty at revision 1, unless an
+//! event of the process `nemesis` with the function `start` and the value `{revision}` says at which revision it
+//! begins.
 //!
 //! ```json
 //! {"process":0,"type":"invoke","f":"put","key":"a","value":"x"}
@@ -105,8 +107,8 @@ impl Spec for Etcd {
         op.never_writes()
     }
 
-    /// Collects what the answers say about revisions. It holds in every linearization, since completed operations are in all of
-    /// them.
+    /// Collects what the answers say about revisions. It holds in every linearization, since completed operations are
+    /// in all of them.
     fn learn(&mut self, items: &[Item<Op>]) {
         self.claimed.clear();
         self.facts.clear();

@@ -220,7 +220,8 @@ impl Op {
         }
     }
 
-    /// Whether its answer's revision allows it to come after a state of that revision. Cheap: it spares most steps a copy of the state.
+    /// Whether its answer's revision allows it to come after a state of that revision. Cheap: it spares most steps a
+    /// copy of the state.
     pub fn can_follow(&self, revision: i64) -> bool {
         let answered = self.answer.as_ref().and_then(|answer| answer.revision);
         answered.is_none_or(|answered| {

@@ -4,9 +4,9 @@
 //! revision, a read after the write of its revision and before the next. What remains is to replay that order and to
 //! compare it with real time. Reads of one revision are taken by start, which respects real time among them.
 //!
-//! Writes whose answer is unknown fill the revisions that nobody claimed. What was read of such a revision tells which put it
-//! was, or which of several that are alike, of which the first to be invoked is as good as any. Where nothing was read of a
-//! missing revision, or a transaction with unknown outcome might have made it, the search decides.
+//! Writes whose answer is unknown fill the revisions that nobody claimed. What was read of such a revision tells which
+//! put it was, or which of several that are alike, of which the first to be invoked is as good as any. Where nothing
+//! was read of a missing revision, or a transaction with unknown outcome might have made it, the search decides.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,9 @@
-//! A page about a part of a history: a timeline per process, the operations that are the reason of a refusal, and the longest
-//! partial linearizations, in the manner of Porcupine's. One file without any reference to another, readable in light and dark.
+//! A page about a part of a history: a timeline per process, the operations that are the reason of a refusal, and the
+//! longest partial linearizations, in the manner of Porcupine's. One file without any reference to another, readable
+//! in light and dark.
 //!
-//! This module collects what is shown, as JSON; `page.js` draws it. The horizontal axis is the order of events, not time:
-//! linearizability knows no durations, and an operation of a minute would squeeze all others.
+//! This module collects what is shown, as JSON; `page.js` draws it. The horizontal axis is the order of events, not
+//! time: linearizability knows no durations, and an operation of a minute would squeeze all others.
 
 mod json;
 

@@ -1,10 +1,10 @@
 //! Unknown operations in the search: breadth first.
 //!
-//! The search goes deep first, which is right for completed operations: all of them must be placed, in whatever order. Unknown ones
-//! need not. Going deep among them would reach a state by a detour first and enter everything beyond it, only to find the shorter
-//! way later, which dominates, and to enter everything again: exponentially often, as detours add up. So from one configuration,
-//! chains of unknown operations are tried in the order of their lengths, as long as they let nothing else happen. A configuration
-//! that is reached by a detour is then dominated when it is reached.
+//! The search goes deep first, which is right for completed operations: all of them must be placed, in whatever order.
+//! Unknown ones need not. Going deep among them would reach a state by a detour first and enter everything beyond it,
+//! only to find the shorter way later, which dominates, and to enter everything again: exponentially often, as detours
+//! add up. So from one configuration, chains of unknown operations are tried in the order of their lengths, as long as
+//! they let nothing else happen. A configuration that is reached by a detour is then dominated when it is reached.
 
 use super::{Chains, Entry, Links, Search, Spec, UNKNOWN};
 
@@ -21,7 +21,8 @@ impl<S: Spec> Search<'_, S> {
         self.frames.last_mut()?.chains.as_mut()?.queue.pop_front()
     }
 
-    /// The kinds of unknown operations that may be next, apart from those with a twin among the completed operations that may be.
+    /// The kinds of unknown operations that may be next, apart from those with a twin among the completed operations
+    /// that may be.
     fn open_kinds(&mut self, state: u32, deadline: u32) -> Vec<u32> {
         if !self.spec.may_be_unknown(self.states.get(state)) {
             return Vec::new();
@@ -48,8 +49,8 @@ impl<S: Spec> Search<'_, S> {
         next.is_some_and(|place| self.items[*place as usize].start < deadline)
     }
 
-    /// Enters the configuration behind a chain. If that is new and the chain let nothing happen, longer chains are to be tried. True: nothing
-    /// is left to linearize.
+    /// Enters the configuration behind a chain. If that is new and the chain let nothing happen, longer chains are to
+    /// be tried. True: nothing is left to linearize.
     pub(super) fn try_chain(&mut self, chain: Vec<u32>) -> bool {
         let below = self.frames.len() - 1;
         let (mut state, deadline) = (self.frames[below].state, self.frames[below].deadline);
