@@ -1,9 +1,9 @@
 //! Judges of histories: was what the clients saw allowed by what the system promises?
 //!
-//! A *history* is what clients observed: for each operation the moment it was invoked, and the moment and the content of its
-//! completion, if any came. A *judge* decides whether the history could have come from a system that keeps a named promise
-//! (linearizability of a register, causal consistency, serializable transactions, …). Judges know nothing of Quorate: they
-//! read histories of any system, from files in the formats of [`read`] or from memory.
+//! A *history* is what clients observed: for each operation the moment it was invoked, and the moment and the content
+//! of its completion, if any came. A *judge* decides whether the history could have come from a system that keeps a
+//! named promise (linearizability of a register, causal consistency, serializable transactions, …). Judges know
+//! nothing of Quorate: they read histories of any system, from files in the formats of [`read`] or from memory.
 //!
 //! # Layout
 //!
@@ -21,9 +21,9 @@
 //!
 //! # Caveats
 //!
-//! A verdict is about the history, not about the system: a history without a violation proves nothing about the next one.
-//! Deciding linearizability is NP-complete (Gibbons and Korach 1997), so every judge works within limits, and answers
-//! [`Verdict::Unknown`](verdict::Verdict::Unknown) with the reason when they do not suffice. It never guesses.
+//! A verdict is about the history, not about the system: a history without a violation proves nothing about the next
+//! one. Deciding linearizability is NP-complete (Gibbons and Korach 1997), so every judge works within limits, and
+//! answers [`Verdict::Unknown`](verdict::Verdict::Unknown) with the reason when they do not suffice. It never guesses.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

@@ -35,6 +35,9 @@ const STEPS_PER_CHECK: u64 = 1024;
 /// Marks a step that is a kind of unknown operation instead of a completed operation.
 const UNKNOWN: u32 = 1 << 31;
 
+/// What a chain that waits takes: a vector of a few numbers, and the allocator's share.
+const CHAIN_BYTES: usize = 64;
+
 /// Unknown operations of a kind are counted in a byte; more of them are treated as another kind, which costs time only.
 const SPENT_MAX: usize = 255;
 
@@ -129,6 +132,8 @@ pub struct Search<'a, S: Spec> {
     stamp: u64,
     deepest: usize,
     key: Vec<u64>,
+    /// How many chains wait in all frames.
+    queued: usize,
     /// Whether no configuration was entered from the last one.
     is_leaf: bool,
     partials: Option<Partials>,
@@ -194,6 +199,7 @@ impl<'a, S: Spec> Search<'a, S> {
             stamp: 0,
             deepest: 0,
             key: Vec::new(),
+            queued: 0,
             is_leaf: false,
             partials: None,
         }
@@ -246,6 +252,7 @@ impl<'a, S: Spec> Search<'a, S> {
                     self.note_partial();
                 }
                 let frame = self.frames.pop().expect("it was just looked at");
+                self.queued -= frame.chains.as_ref().map_or(0, |chains| chains.queue.len());
                 self.undo(&frame);
                 continue;
             }
@@ -401,7 +408,7 @@ impl<'a, S: Spec> Search<'a, S> {
             gauge.add((deepest - self.deepest) as u64);
             self.deepest = deepest;
         }
-        let bytes = self.seen.bytes() + self.states.bytes();
+        let bytes = self.seen.bytes() + self.states.bytes() + self.queued * CHAIN_BYTES;
         self.bounds.meter.check(bytes * self.bounds.share).err().map(Stop::Limit)
     }
 

@@ -1,12 +1,13 @@
 //! A place in a text that knows its line and column.
 //!
-//! Positions are asked for at every event, and a history may be one line of a hundred megabytes, so the column is counted
-//! on from the last question, never from the start of the line.
+//! Positions are asked for at every event, and a history may be one line of a hundred megabytes, so the column is
+//! counted on from the last question, never from the start of the line.
 
 use crate::history::Position;
 use crate::verdict::HistoryError;
 
-/// How deep values may nest. Histories nest four or five deep; the bound keeps a hostile file from the end of the stack.
+/// How deep values may nest. Histories nest four or five deep; the bound keeps a hostile file from the end of the
+/// stack.
 pub const DEPTH_MAX: u32 = 64;
 
 /// Reads a text from front to end.

@@ -31,9 +31,10 @@
 //!
 //! # What the words mean
 //!
-//! `fail` did not happen and never will; `info` may have happened or may yet, and its process never returns: the client goes
-//! on under a new number. An operation without a completion is like an `info`. A read is invoked with nil.
-//! In text logs a completion that carries a keyword where the value would be (`:timed-out`) carries an error, not a value.
+//! `fail` did not happen and never will; `info` may have happened or may yet, and its process never returns: the
+//! client goes on under a new number. An operation without a completion is like an `info`. A read is invoked with nil.
+//! In text logs a completion that carries a keyword where the value would be (`:timed-out`) carries an error, not a
+//! value.
 
 mod cursor;
 mod edn;

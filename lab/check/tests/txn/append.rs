@@ -66,8 +66,9 @@ fn agrees_with_definitions_at_weaker_levels() {
         let count = 3 + dice.below(6) as usize;
         let history = random::history(&mut dice, Objects::Lists, fault, count);
         let plain = Adya::new(&history);
-        // Each history is held against two of the levels, in turn.
-        for place in [seed as usize % 3, 3 + seed as usize % 3] {
+        // Each history is held against two of the levels.
+        let drawn = dice.below(3) as usize;
+        for place in [drawn, drawn + 3] {
             let (level, refused) = (levels[place], &mut refused[place]);
             let verdict = verdict(&history, level);
             let expected = plain.keeps(level);
@@ -76,5 +77,5 @@ fn agrees_with_definitions_at_weaker_levels() {
         }
     }
     assert!(refused[0] > 50, "{refused:?}");
-    assert!(refused[5] > refused[2] && refused[2] > refused[1], "{refused:?}");
+    assert!(refused[2] > refused[1] && refused[1] > refused[0], "{refused:?}");
 }

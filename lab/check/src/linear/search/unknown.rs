@@ -6,6 +6,8 @@
 //! add up. So from one configuration, chains of unknown operations are tried in the order of their lengths, as long as
 //! they let nothing else happen. A configuration that is reached by a detour is then dominated when it is reached.
 
+use std::collections::VecDeque;
+
 use super::{Chains, Entry, Links, Search, Spec, UNKNOWN};
 
 impl<S: Spec> Search<'_, S> {
@@ -15,10 +17,13 @@ impl<S: Spec> Search<'_, S> {
         let (state, deadline) = (frame.state, frame.deadline);
         if frame.chains.as_ref()?.kinds.is_none() {
             let kinds = self.open_kinds(state, deadline);
-            let queue = kinds.iter().map(|kind| vec![*kind]).collect();
+            let queue: VecDeque<Vec<u32>> = kinds.iter().map(|kind| vec![*kind]).collect();
+            self.queued += queue.len();
             self.frames.last_mut()?.chains = Some(Chains { kinds: Some(kinds), queue });
         }
-        self.frames.last_mut()?.chains.as_mut()?.queue.pop_front()
+        let next = self.frames.last_mut()?.chains.as_mut()?.queue.pop_front();
+        self.queued -= usize::from(next.is_some());
+        next
     }
 
     /// The kinds of unknown operations that may be next, apart from those with a twin among the completed operations
@@ -83,6 +88,7 @@ impl<S: Spec> Search<'_, S> {
                 longer
             });
             let longer: Vec<Vec<u32>> = longer.collect();
+            self.queued += longer.len();
             let chains = self.frames[below].chains.as_mut().expect("it was just looked at");
             chains.queue.extend(longer);
         }
