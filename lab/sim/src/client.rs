@@ -98,8 +98,10 @@ pub struct Clients {
     patience: VecDeque<(Instant, NodeId, u64)>,
     /// What they saw, if somebody wants to know.
     pub journal: Journal,
-    /// What leaders want in the log, until their hosts get to it.
+    /// What leaders want in the log, until their hosts get to it; and whose host gets to it only when
+    /// its member leads the next time.
     acts: Vec<Bytes>,
+    held_acts: Vec<(NodeId, u64)>,
     /// When two members believed at once that they lead: what a deposed one says of leases binds
     /// nobody (etcd's keep-alive asks no quorum either).
     two_led_at: Option<Instant>,
@@ -133,6 +135,7 @@ impl Clients {
             patience: VecDeque::new(),
             journal: Journal::default(),
             acts: Vec::new(),
+            held_acts: Vec::new(),
             two_led_at: None,
             promises: BTreeMap::new(),
         }
@@ -153,6 +156,18 @@ impl Clients {
     pub fn plan_act(&mut self, payload: Bytes) -> u64 {
         self.acts.push(payload);
         self.acts.len() as u64 - 1
+    }
+
+    /// A slow host keeps it until its member leads anew.
+    pub fn hold_act(&mut self, node: NodeId, number: u64) {
+        self.held_acts.push((node, number));
+    }
+
+    /// What the host of a member that leads now has kept.
+    pub fn release_acts(&mut self, node: NodeId) -> Vec<u64> {
+        let (released, kept) = self.held_acts.iter().partition(|(held, _)| *held == node);
+        self.held_acts = kept;
+        released.into_iter().map(|(_, number): (NodeId, u64)| number).collect()
     }
 
     /// What has this number.
@@ -478,6 +493,7 @@ fn acknowledge(world: &mut Server, node: NodeId, id: OpId, revision: Option<i64>
 
 /// A member is gone, and with it every connection to it.
 pub fn disconnected(world: &mut Server, node: NodeId) {
+    world.load.held_acts.retain(|(held, _)| *held != node);
     for at in 0..world.load.clients.len() {
         let client = &mut world.load.clients[at];
         client.watching.disconnect(node);

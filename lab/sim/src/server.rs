@@ -128,6 +128,10 @@ impl Machine for Node {
                 if role == raft::Role::Leader {
                     world.count("elections");
                     world.elected(node);
+                    for number in world.load.release_acts(node) {
+                        let wait = Duration::from_micros(world.dice.below(20_000));
+                        world.plan_job(node, wait, Job::Own(number));
+                    }
                 }
                 client::note_leaders(world);
                 world.log(node, What::Role { leads: role == raft::Role::Leader, term, leader });
@@ -138,9 +142,11 @@ impl Machine for Node {
                     world.load.commands.encode(Command { id: OpId::default(), action }, 0);
                 // Between what a leader wants and its proposal lies a host that may be slow: by
                 // then another may lead, or the same one in a later term (traps.md B7).
-                let slow = world.dice.below(4) == 0;
-                let wait = world.dice.below(if slow { 4_000_000 } else { 100 });
                 let number = world.load.plan_act(payload);
+                if world.peace.is_none() && world.dice.below(3) == 0 {
+                    return world.load.hold_act(node, number);
+                }
+                let wait = world.dice.below(100);
                 world.plan_job(node, Duration::from_micros(wait), Job::Own(number));
             }
             Event::ReadReady { tokens, index } => client::admitted(world, node, &tokens, index),

@@ -111,6 +111,9 @@ impl Plan {
         let power = dice.below(4) > 0;
         let schedule = Draw { dice: &mut dice, nodes, chaos, power }.schedule();
         let dice = &mut dice;
+        let churn = if dice.below(3) == 0 { dice.between(100_000, 900_000) as u32 } else { 0 };
+        // Young leaders that say one thing at a time are where old entries are alone on the way.
+        let slowly = churn > 0 && dice.below(2) == 0;
         let skewed = dice.below(3) == 0;
         Plan {
             seed,
@@ -127,15 +130,15 @@ impl Plan {
             latency: latency(dice),
             system: System::Asynchronous,
             schedule,
-            churn: if dice.below(3) == 0 { dice.between(100_000, 900_000) as u32 } else { 0 },
+            churn,
             offset: Duration::from_micros(if skewed { dice.below(5_000_000) } else { 0 }),
             turn_us: [0, 0, 50, 300][dice.below(4) as usize],
             slow_disk: [1, 1, 5, 50][dice.below(4) as usize],
             apply_us: [50, 500, 5_000, 60_000][dice.below(4) as usize],
             sync_every: small(dice, 60),
             catchup: small(dice, 40),
-            append_bytes: dice.between(64, 4_000) as usize,
-            inflight: dice.between(1, 8) as usize,
+            append_bytes: if slowly { 64 } else { dice.between(64, 4_000) as usize },
+            inflight: if slowly { 1 } else { dice.between(1, 8) as usize },
             cached_bytes: dice.between(1_000, 60_000) as usize,
             chunk_bytes: dice.between(100, 3_000) as usize,
             segment_bytes: 4_096 * dice.between(1, 6),
