@@ -181,10 +181,17 @@ impl Reader {
             }
             What::Disk(DiskFault::Full(false)) => self.close(node, Sort::Full, at),
             What::Clock(ClockFault::Steady) => self.close(node, Sort::Clock, at),
-            What::Clock(
-                fault @ (ClockFault::Drift(_) | ClockFault::Stop | ClockFault::Late(_)),
-            ) => {
-                self.open(node, Sort::Clock, at, format!("clock: {fault:?}"));
+            What::Clock(ClockFault::Drift(millionths)) => {
+                let way = if millionths < 0 { "slow" } else { "fast" };
+                let percent = millionths.unsigned_abs() as f64 / 10_000.0;
+                self.open(node, Sort::Clock, at, format!("clock {percent:.1}% {way}"));
+            }
+            What::Clock(ClockFault::Stop) => {
+                self.open(node, Sort::Clock, at, "clock stands still".to_owned());
+            }
+            What::Clock(ClockFault::Late(micros)) => {
+                let label = format!("timers {} ms late", micros / 1_000);
+                self.open(node, Sort::Clock, at, label);
             }
             What::Cut { from, to } => self.wires(at, |cut| {
                 cut.insert((from, to));

@@ -84,17 +84,27 @@ function drawBands(pen) {
     pen.fillStyle = pen.strokeStyle = ink[sort];
     pen.fillRect(x, y, w, 2 * half);
     if (sort === "down" || sort === "paused") { pen.globalAlpha = 0.8; hatch(pen, x, y, w, 2 * half); }
-    pen.globalAlpha = 0.95; pen.fillStyle = ink.ink; pen.textAlign = "left";
-    if (w > 46) {
-      const text = clipText(pen, label, w - 12);
-      const above = sort === "apart" || sort === "clock" || sort === "slow" || sort === "full";
-      const row = { apart: 1, clock: -1, slow: 1, full: 1 }[sort];
-      const ty = above ? yOf(node) + row * (half + 8) : yOf(node) - half - 7;
-      pen.fillStyle = sort === "leads" ? ink.ink : ink[sort];
-      if (text && room > 56) pen.fillText(text, x + 4, ty);
-    }
   }
   pen.globalAlpha = 1;
+}
+
+// Words about bands come after the arrows, each on a ground of its own.
+function drawLabels(pen) {
+  const room = (size.h - AXIS - WIRES - FOOT) / Math.max(shownNodes().length, 1);
+  if (room < 60) return;
+  pen.textAlign = "left";
+  for (const [node, place, from, to, label] of film.bands) {
+    const sort = film.sorts[place];
+    if (!state.nodes.has(node) || to < state.from || from > state.to) continue;
+    const x = Math.max(xOf(from), GUTTER), w = Math.min(xOf(to), size.w) - x;
+    const text = w > 46 ? clipText(pen, label, w - 8) : "";
+    if (!text) continue;
+    const y = yOf(node) + { apart: 30, slow: 30, full: 30, clock: -30, leads: -16, down: -16, paused: -16 }[sort];
+    pen.globalAlpha = 0.8; pen.fillStyle = ink.back;
+    pen.fillRect(x + 2, y - 7, pen.measureText(text).width + 4, 14);
+    pen.globalAlpha = 1; pen.fillStyle = sort === "leads" || sort === "down" ? ink.ink : ink[sort];
+    pen.fillText(text, x + 4, y);
+  }
 }
 
 function drawWires(pen) {
@@ -277,6 +287,7 @@ function drawDiagram() {
   }
   pen.globalAlpha = 1;
   drawSymbols(pen, first, last, crowd);
+  drawLabels(pen);
   ring(pen, state.hovered, 8, ink.accent); ring(pen, state.selected, 9, ink.ink);
   pen.restore();
   drawWorld(pen, first, last);

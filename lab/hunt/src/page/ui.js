@@ -34,7 +34,7 @@ function select(i, quiet) {
     fact("kind", kindOf(e));
     if (e[MESSAGE]) fact("message", "#" + e[MESSAGE] + (e[SENT] >= 0 ? ", sent at " + seconds(e[SENT]) + " s" : ""));
     if (e[CLOCK]) fact("clock", "[" + e[CLOCK].join(", ") + "]");
-    if (state.past) { fact("past", state.past.size + " events of the window"); fact("future", state.future.size + " events of the window"); }
+    if (state.past) { fact("past", "events of the window: " + state.past.size); fact("future", "events of the window: " + state.future.size); }
     $("other").disabled = !e[MESSAGE];
     if (e[AT] < state.from || e[AT] > state.to) showAround(e[AT]);
   }
@@ -74,7 +74,7 @@ function pan(share) {
 function fit() { state.from = film.from; state.to = film.to; const edge = (film.to - film.from) * 0.02; state.from -= edge; state.to += edge; clampView(); remember(); redraw(); }
 function toViolation() {
   if (violation < 0) return;
-  showAround(events[violation][AT], spanAround(violation, 120));
+  showAround(events[violation][AT], spanAround(violation, Math.min(60, Math.ceil(violation * 0.8))));
   let cause = violation - 1;
   while (cause >= 0 && !events[cause][CLOCK]) cause--;
   select(cause);
@@ -235,7 +235,7 @@ function keys(event) {
   const acts = {
     ArrowLeft: () => pan(-0.15), ArrowRight: () => pan(0.15), "+": () => zoom(0.6), "=": () => zoom(0.6), "-": () => zoom(1 / 0.6),
     0: fit, Home: () => showAround(film.from), End: () => showAround(film.to), n: () => stepNode(1), p: () => stepNode(-1),
-    "]": () => step(every, 1), "[": () => step(every, -1), m: otherEnd, v: toViolation, Escape: () => select(-1),
+    "]": () => step(every, 1), "[": () => step(every, -1), m: otherEnd, v: toViolation, Escape: () => { state.playing = false; state.play = null; select(-1); },
   };
   if (event.key === " ") { if (event.target.tagName === "BUTTON") return; event.preventDefault(); return play(!state.playing); }
   if (acts[event.key]) { event.preventDefault(); acts[event.key](); redraw(); }
