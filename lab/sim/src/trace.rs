@@ -67,7 +67,7 @@ pub enum DiskFault {
     Rot,
     /// A write went elsewhere.
     Misdirected,
-    /// It is so many times slower.
+    /// It is so many times slower; 1 is as it was.
     Slow(u64),
     /// Everything on it is gone.
     Wiped,

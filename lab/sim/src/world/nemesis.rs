@@ -260,6 +260,7 @@ impl<H: Host> World<H> {
             (Fault::SlowDisk { .. }, Some(node)) => {
                 if let Some(disk) = self.host(node).disk() {
                     disk.set_slowness(1);
+                    self.log(node, What::Disk(DiskFault::Slow(1)));
                 }
             }
             (_, _) => {}
