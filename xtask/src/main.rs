@@ -6,6 +6,7 @@
 #[cfg(feature = "bench")]
 mod bench;
 mod codegen;
+mod mutants;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,8 @@ struct Arguments {
 enum Chore {
     /// Generate the Rust code of the etcd API from system/wire/proto into system/wire/src/gen.
     Codegen(codegen::Arguments),
+    /// Put bugs of others back, one at a time, and demand that the laboratory finds each.
+    Mutants,
     /// Measure Quorate against another system.
     #[cfg(feature = "bench")]
     Bench(bench::Arguments),
@@ -31,6 +34,7 @@ enum Chore {
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Codegen(arguments) => codegen::run(&arguments),
+        Chore::Mutants => mutants::run(),
         #[cfg(feature = "bench")]
         Chore::Bench(arguments) => bench::run(&arguments),
     };

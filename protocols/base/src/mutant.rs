@@ -51,7 +51,8 @@ pub struct Mutant {
     pub trap: &'static str,
     /// What is put back, in one sentence.
     pub bug: &'static str,
-    /// The property that breaks: the judge that must find it goes by this name.
+    /// The property that breaks: the judge that must find it goes by this name, or by one of several
+    /// when the damage shows in more than one way.
     pub property: &'static str,
 }
 
@@ -71,23 +72,23 @@ macro_rules! table {
 }
 
 table! {
-    RAFT_01_TWO_WRITES = 1, "1", "one-vote-per-term",
+    RAFT_01_TWO_WRITES = 1, "1", "one-vote-per-term, election-safety",
         "Term and vote are two writes, and the answer waits for the first of them.";
-    RAFT_02_ANSWER_BEFORE_DISK = 2, "2", "committed-on-quorum",
+    RAFT_02_ANSWER_BEFORE_DISK = 2, "2", "committed-on-quorum, one-vote-per-term",
         "Votes and acknowledgements leave before the writes that they promise are durable.";
-    RAFT_03_VOTE_ERASED = 3, "3", "one-vote-per-term",
+    RAFT_03_VOTE_ERASED = 3, "3", "one-vote-per-term, election-safety",
         "Becoming a follower erases the vote though the term stays the same.";
-    RAFT_04_OWN_VOTE_NOT_WRITTEN = 4, "4", "one-vote-per-term",
+    RAFT_04_OWN_VOTE_NOT_WRITTEN = 4, "4", "one-vote-per-term, election-safety",
         "A candidate writes the new term without its own vote.";
     RAFT_05_REPEATED_VOTE_REFUSED = 5, "5", "a lost vote can be asked for again",
         "A candidate that asks again after a lost answer is refused the vote that it has.";
-    RAFT_06_HIGHER_TERM_GRANTS = 6, "6", "leader-completeness",
+    RAFT_06_HIGHER_TERM_GRANTS = 6, "6", "leader-completeness, committed-immutable, state-machine-safety",
         "A vote of a higher term is granted without a look at the candidate's log.";
     RAFT_07_SINGLE_VOTER_CLIMBS = 7, "7", "a term is left only when its vote was counted",
         "A member campaigns again while its own vote is still on its way to the disk.";
     RAFT_08_SKIPPED_COMPLETION = 8, "8", "liveness",
         "A completion counts only for the write of exactly its ticket, so one that covers several is lost.";
-    RAFT_09_APPEND_ABA = 9, "9", "committed-on-quorum",
+    RAFT_09_APPEND_ABA = 9, "9", "committed-on-quorum, leader-completeness, state-machine-safety, committed-immutable",
         "The completed write of a replaced entry counts for the entry that took its place.";
     RAFT_10_EMPTY_APPEND_NOT_GATED = 10, "10", "an acknowledgement is as durable as its term",
         "An acknowledgement waits for its entries only, not for the write of its term.";
@@ -105,33 +106,33 @@ table! {
         "A leader that hears nobody goes on for ever.";
     RAFT_18_OUTSIDER_CAMPAIGNS = 18, "18", "only voters campaign",
         "A member without a vote campaigns.";
-    RAFT_19_SYNCHRONISED_TIMERS = 19, "19", "every wait is drawn anew",
+    RAFT_19_SYNCHRONISED_TIMERS = 19, "19", "liveness",
         "Every wait for a leader is of the same length.";
     RAFT_20_CANDIDATE_REFUSES_SNAPSHOT = 20, "20", "a candidate follows the leader of its term",
         "A candidate passes over the chunks of its term's leader.";
-    RAFT_21_COMMIT_BY_COUNTING = 21, "21", "committed-immutable",
+    RAFT_21_COMMIT_BY_COUNTING = 21, "21", "committed-on-quorum, leader-completeness, state-machine-safety, committed-immutable",
         "An entry of an older term is committed by counting its copies.";
-    RAFT_22_LATE_APPEND_TRUNCATES = 22, "22", "leader-completeness",
+    RAFT_22_LATE_APPEND_TRUNCATES = 22, "22", "leader-completeness, committed-on-quorum",
         "A late append removes the acknowledged entries that follow what it brings.";
     RAFT_23_MATCHED_GOES_BACK = 23, "23", "matched never goes back",
         "An old acknowledgement lowers what a follower is known to hold.";
     RAFT_24_COMMIT_GOES_BACK = 24, "24", "monotone",
         "The commit index follows whatever the leader says, also backwards.";
-    RAFT_25_STALE_ACK = 25, "25", "committed-on-quorum",
+    RAFT_25_STALE_ACK = 25, "25", "committed-on-quorum, leader-completeness, state-machine-safety, committed-immutable",
         "An acknowledgement of an older term counts for the current one.";
-    RAFT_26_UNSORTED_QUORUM = 26, "26", "committed-on-quorum",
+    RAFT_26_UNSORTED_QUORUM = 26, "26", "committed-on-quorum, leader-completeness, state-machine-safety, committed-immutable",
         "The quorum's index is taken from the middle of a list that nobody sorted.";
     RAFT_27_LATE_REFUSAL_REWINDS = 27, "27", "a late refusal moves nothing",
         "A refusal counts whatever was acknowledged since.";
-    RAFT_28_TERM_ZERO_PROBE = 28, "28", "a compacted place is served by a snapshot",
+    RAFT_28_TERM_ZERO_PROBE = 28, "28", "liveness",
         "A probe at a compacted place is sent with term 0 instead of a snapshot.";
-    RAFT_30_REFUSAL_ACKNOWLEDGES = 30, "30", "committed-on-quorum",
+    RAFT_30_REFUSAL_ACKNOWLEDGES = 30, "30", "committed-on-quorum, leader-completeness, state-machine-safety, committed-immutable",
         "A refusal counts as an acknowledgement up to the place that it names.";
     RAFT_31_PAGE_SKIPS = 31, "31", "every committed entry is given out",
         "What does not fit the first page of committed entries is never given out.";
     RAFT_32_COUNTER_LEAKS = 32, "32", "liveness",
         "Entries that are truncated stay counted as memory in use.";
-    RAFT_33_ROLLED_BACK_AT_RESTART = 33, "33", "leader-completeness",
+    RAFT_33_ROLLED_BACK_AT_RESTART = 33, "33", "leader-completeness, committed-on-quorum, state-machine-safety",
         "A restart drops the entries beyond the commit index that the disk remembers.";
     RAFT_34_OWN_COPY_NOT_DURABLE = 34, "34", "committed-on-quorum",
         "A leader counts its own copy before its own disk has it.";
@@ -150,26 +151,26 @@ table! {
     RAFT_116_NO_STICKINESS = 116, "16", "a working leader is not disturbed",
         "A member helps to replace a leader that it hears.";
 
-    DISK_201_SMALL_SYNC_SKIPPED = 201, "10, B16", "synced-writes-survive, one-vote-per-term",
+    DISK_201_SMALL_SYNC_SKIPPED = 201, "10, B16", "synced-writes-survive, committed-on-quorum, one-vote-per-term",
         "A sync is skipped when only one small batch waits for it, such as that of a vote.";
-    DISK_202_FAILED_SYNC_PASSES = 202, "B15", "synced-writes-survive",
+    DISK_202_FAILED_SYNC_PASSES = 202, "B15", "synced-writes-survive, committed-on-quorum",
         "A failed sync is taken for a success.";
-    DISK_203_ROLL_WITHOUT_SYNC = 203, "B16", "recovery-after-any-crash",
+    DISK_203_ROLL_WITHOUT_SYNC = 203, "B16", "recovery-after-any-crash, committed-on-quorum",
         "The next segment begins before the one before it is synced to its end.";
-    DISK_204_NAME_NOT_DURABLE = 204, "B17", "synced-writes-survive",
+    DISK_204_NAME_NOT_DURABLE = 204, "B17", "recovery-after-any-crash, synced-writes-survive, committed-on-quorum",
         "The directory is not synced after a segment got its name.";
-    DISK_205_TORN_BATCH_ACCEPTED = 205, "B17", "recovery-after-any-crash",
+    DISK_205_TORN_BATCH_ACCEPTED = 205, "B17", "recovery-after-any-crash, state-machine-safety",
         "Recovery believes a batch's header and does not check its records.";
 
-    STORE_301_APPLIED_INDEX_APART = 301, "etcd#13766", "state-machine-safety",
+    STORE_301_APPLIED_INDEX_APART = 301, "etcd#13766", "state-machine-safety, same-answer-everywhere",
         "The applied index is published in another batch than the data that it describes.";
-    STORE_302_SESSIONS_FORGOTTEN = 302, "B5", "operation-applied-once",
+    STORE_302_SESSIONS_FORGOTTEN = 302, "B5", "operation-applied-once, state-machine-safety",
         "The operations that were applied are forgotten at a restart.";
-    STORE_303_COMPACTION_TAKES_TOO_MUCH = 303, "etcd#18089", "read-of-a-real-state",
+    STORE_303_COMPACTION_TAKES_TOO_MUCH = 303, "etcd#18089", "read-of-a-real-state, state-machine-safety, watch-without-gap",
         "A compaction also removes the versions that its own revision still sees.";
     STORE_304_TOMBSTONE_COMPACTED = 304, "etcd#19179", "watch-without-gap",
         "A compaction removes the change at its own revision, where a watch may still begin.";
-    STORE_305_LEASE_KEEPS_KEY = 305, "contract item 59", "same-answer-everywhere",
+    STORE_305_LEASE_KEEPS_KEY = 305, "contract item 59", "same-answer-everywhere, read-of-a-real-state, watch-without-gap",
         "A key that moves to another lease stays attached to the one before.";
     WATCH_306_GAP_BEHIND_RING = 306, "B9", "watch-without-gap",
         "A watcher that fell behind the ring goes on from its oldest revision.";

@@ -1,0 +1,39 @@
+//! Each story that guards a trap turns red with the trap's bug put back.
+#![cfg(quorate_mutants)]
+
+use quorate_base::mutant;
+use quorate_mutants::story::{name, stories, tell};
+use std::collections::BTreeSet;
+
+#[test]
+fn every_mutant_of_raft_fails_an_expectation_of_its_traps_story() {
+    let stories = stories().expect("the stories are in protocols/raft/scripts");
+    let (mut green, mut red) = (BTreeSet::new(), BTreeSet::new());
+    for mutant in mutant::ALL.iter().filter(|mutant| mutant.id < 200) {
+        let guards = stories.get(&(mutant.id % 100));
+        let guards = guards.unwrap_or_else(|| panic!("{} has no story", mutant.name));
+        let mut caught = false;
+        for path in guards {
+            let Some(why) = tell(path, mutant.id).expect("readable") else {
+                green.insert(path);
+                continue;
+            };
+            let why = why.lines().next().unwrap_or_default();
+            println!("{:3} {}: {why}", mutant.id, name(path));
+            let failed = why.contains("'expect' failed");
+            assert!(failed, "{} ends {} otherwise: {why}", mutant.name, name(path));
+            caught = true;
+            red.insert(path);
+        }
+        assert!(caught, "no story of its trap notices {}", mutant.name);
+    }
+    let asleep: Vec<_> = green.difference(&red).collect();
+    assert!(asleep.is_empty(), "stories that no mutant of their trap turns red: {asleep:?}");
+}
+
+#[test]
+fn every_story_is_green_without_a_mutant() {
+    for path in stories().expect("readable").values().flatten() {
+        assert_eq!(tell(path, 0).expect("readable"), None, "{}", name(path));
+    }
+}
