@@ -305,6 +305,17 @@ impl<H: Host> World<H> {
         self.queue.push(at, Event::Job { node, life, job });
     }
 
+    /// Plans work for this life of a node at a moment, however slow it is.
+    pub fn plan_job_at(&mut self, node: NodeId, at: Instant, job: H::Job) {
+        let life = self.member(node).life;
+        self.queue.push(at, Event::Job { node, life, job });
+    }
+
+    /// How many times slower than others a node works right now.
+    pub fn slowness(&self, node: NodeId) -> u64 {
+        self.member(node).slowness
+    }
+
     /// Plans a client's next turn.
     pub fn plan_client(&mut self, client: u64, after: Duration) {
         self.queue.push(self.now + after, Event::Client(client));

@@ -137,18 +137,20 @@ pub(super) fn synced<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) {
     }
 }
 
-/// The bulk thread does one thing after the other.
+/// The bulk thread does one thing after the other, in the order in which it was asked, also when it
+/// is slow or slow no more.
 pub(super) fn plan_bulk<M: Machine>(
     world: &mut World<Replica<M>>,
     node: NodeId,
     event: raft::Event,
 ) {
-    let took = Duration::from_micros(world.dice.between(50, 3_000));
+    let slowness = world.slowness(node);
+    let took = Duration::from_micros(world.dice.between(50, 3_000) * slowness);
     let now = world.now;
     let Some(up) = &mut world.host_mut(node).up else { return };
     up.bulk_free = up.bulk_free.max(now) + took;
-    let wait = up.bulk_free.since(now);
-    world.plan_job(node, wait, Job::Bulk(event));
+    let at = up.bulk_free;
+    world.plan_job_at(node, at, Job::Bulk(event));
 }
 
 /// It is done with something.
