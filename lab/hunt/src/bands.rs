@@ -184,7 +184,7 @@ impl Reader {
             What::Clock(ClockFault::Drift(millionths)) => {
                 let way = if millionths < 0 { "slow" } else { "fast" };
                 let percent = millionths.unsigned_abs() as f64 / 10_000.0;
-                self.open(node, Sort::Clock, at, format!("clock {percent:.1}% {way}"));
+                self.open(node, Sort::Clock, at, format!("clock {percent}% {way}"));
             }
             What::Clock(ClockFault::Stop) => {
                 self.open(node, Sort::Clock, at, "clock stands still".to_owned());

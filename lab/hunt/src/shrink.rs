@@ -171,11 +171,11 @@ impl Shrinker<'_> {
         self.take(recipe)
     }
 
-    /// The chaos ends right after the failure, if that is where it failed; then at half of it.
+    /// The chaos ends right after the failure, if that is where it failed; then ever earlier.
     fn shorten(&mut self) {
         let drawn = self.best.recipe.plan().expect("it ran").chaos;
         let failed = Duration::from_millis(self.best.at.as_millis() as u64 + 1);
-        for chaos in [failed, failed / 2] {
+        for chaos in [failed, failed / 2, failed / 4, failed / 8] {
             let chaos = Duration::from_millis(chaos.as_millis() as u64);
             if chaos < drawn && !chaos.is_zero() {
                 self.take(Recipe { chaos: Some(chaos), ..self.best.recipe.clone() });

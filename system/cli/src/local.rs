@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{check, node, serve, status, up};
+use crate::{check, node, serve, sim, status, up};
 
 /// The names of the commands below, by which a command line is told from one of [`crate::ctl`].
-pub const NAMES: &[&str] = &["serve", "up", "status", "node", "check"];
+pub const NAMES: &[&str] = &["serve", "up", "status", "node", "check", "sim"];
 
 #[derive(Parser)]
 #[command(name = "quorate", version, about = "Runs and looks after members on this machine.")]
@@ -32,6 +32,8 @@ enum Command {
     Node(node::NodeArguments),
     /// Judge histories that clients recorded: was it what the system promises?
     Check(check::CheckArguments),
+    /// Simulate: hunt for bad seeds, replay and draw them, play scenarios, explore small worlds
+    Sim(sim::SimArguments),
 }
 
 /// Runs the command that the arguments name.
@@ -45,6 +47,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Status(arguments) => status::main(&arguments),
         Command::Node(arguments) => node::main(arguments),
         Command::Check(arguments) => check::main(&arguments),
+        Command::Sim(arguments) => sim::main(arguments),
     }
 }
 

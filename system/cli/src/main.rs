@@ -13,6 +13,7 @@ mod ctl;
 mod local;
 mod node;
 mod serve;
+mod sim;
 mod status;
 mod up;
 

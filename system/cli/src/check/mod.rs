@@ -98,7 +98,8 @@ fn format(name: &str) -> Result<Format, String> {
         .ok_or_else(|| format!("the formats are {}", Format::ALL.map(Format::name).join(", ")))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A time such as 30s, 500ms, 10m or 2h.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)];
     let (digits, factor) = split(text, &units);
     let seconds: f64 = digits.parse().map_err(|_| "expected a time such as 30s".to_owned())?;
