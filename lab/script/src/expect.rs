@@ -15,22 +15,24 @@
 //! | `matched.2= next.2= flow.2= flight.2=` | the leader's knowledge of member 2 |
 //! | `pending=`, `disk_term=`, `disk_vote=`, `disk_last=` | its disk |
 //! | `cached=`, `transfer=`, `timer=` | bytes of entries in memory, target of a handover, next timeout in ms |
+//!
+//! A protocol may know more: see [`Player::look`], and `node.rs` for what a node knows.
 
-use crate::show;
+use crate::player::Player;
 use crate::story::millis;
-use crate::world::World;
+use crate::world::{Machine, World};
+use crate::{Fallible, show};
 use goldenscript::{Argument, Command};
-use quorate_base::{NodeId, Protocol};
+use quorate_base::{NodeId, Protocol, Turn};
 use quorate_raft::{FlowKind, PeerStatus, Raft, Status};
-use std::error::Error;
 
 /// One line per member.
-pub(crate) fn status(world: &World) -> String {
-    let line = |(id, machine): (&NodeId, &crate::world::Machine)| {
+pub(crate) fn status<P: Player>(world: &World<P>) -> String {
+    let line = |(id, machine): (&NodeId, &Machine<P>)| {
         let Some(turn) = &machine.turn else { return format!("{id} is down") };
-        let s = turn.protocol().status();
+        let s = turn.protocol().raft().status();
         format!(
-            "{id} {} term={} vote={} leader={} commit={} applied={} last={} base={}",
+            "{id} {} term={} vote={} leader={} commit={} applied={} last={} base={}{}",
             show::role(s.role),
             s.term,
             node(s.vote),
@@ -38,7 +40,8 @@ pub(crate) fn status(world: &World) -> String {
             s.commit,
             s.applied,
             show::id(s.last),
-            show::id(s.base)
+            show::id(s.base),
+            turn.protocol().status(&machine.desk)
         )
     };
     let lines: Vec<String> = world.machines.iter().map(line).collect();
@@ -46,7 +49,7 @@ pub(crate) fn status(world: &World) -> String {
 }
 
 /// A member's log on disk and what is under way.
-pub(crate) fn log(world: &World, id: NodeId) -> Result<String, Box<dyn Error>> {
+pub(crate) fn log<P: Player>(world: &World<P>, id: NodeId) -> Fallible<String> {
     let machine = world.machines.get(&id).ok_or("no such member")?;
     let platter = &machine.disk.platter;
     let pending: Vec<String> =
@@ -56,7 +59,7 @@ pub(crate) fn log(world: &World, id: NodeId) -> Result<String, Box<dyn Error>> {
 }
 
 /// Fails unless everything that the command names is so.
-pub(crate) fn check(world: &World, command: &Command) -> Result<String, Box<dyn Error>> {
+pub(crate) fn check<P: Player>(world: &World<P>, command: &Command) -> Fallible<String> {
     let mut subject = None;
     let mut wrong = Vec::new();
     let mut checked = 0;
@@ -83,9 +86,9 @@ pub(crate) fn check(world: &World, command: &Command) -> Result<String, Box<dyn 
     }
 }
 
-fn of_cluster(world: &World, key: &str) -> Result<String, Box<dyn Error>> {
+fn of_cluster<P: Player>(world: &World<P>, key: &str) -> Fallible<String> {
     if let Some(kind) = key.strip_prefix("wire.") {
-        let letters = world.wire.iter().filter(|letter| show::kind(&letter.message) == kind);
+        let letters = world.wire.iter().filter(|letter| P::kind(&letter.message) == kind);
         return Ok(letters.count().to_string());
     }
     match key {
@@ -96,7 +99,7 @@ fn of_cluster(world: &World, key: &str) -> Result<String, Box<dyn Error>> {
     }
 }
 
-fn of_member(world: &World, id: NodeId, key: &str) -> Result<String, Box<dyn Error>> {
+fn of_member<P: Player>(world: &World<P>, id: NodeId, key: &str) -> Fallible<String> {
     let machine = world.machines.get(&id).ok_or("no such member")?;
     let platter = &machine.disk.platter;
     match key {
@@ -120,11 +123,15 @@ fn of_member(world: &World, id: NodeId, key: &str) -> Result<String, Box<dyn Err
             Some(Some(index)) => index.to_string(),
         });
     }
+    let member = machine.turn.as_ref().map(Turn::protocol);
+    if let Some(own) = P::look(member, &machine.desk, key)? {
+        return Ok(own);
+    }
     let raft = world.raft(id).ok_or_else(|| format!("{id} is down"))?;
     of_raft(raft, &raft.status(), key)
 }
 
-fn of_raft(raft: &Raft, status: &Status, key: &str) -> Result<String, Box<dyn Error>> {
+fn of_raft(raft: &Raft, status: &Status, key: &str) -> Fallible<String> {
     if let Some((field, peer)) = key.split_once('.') {
         let peer = NodeId(peer.parse()?);
         let peer = status.peers.iter().find(|known| known.id == peer);
@@ -151,7 +158,7 @@ fn of_raft(raft: &Raft, status: &Status, key: &str) -> Result<String, Box<dyn Er
     })
 }
 
-fn of_peer(peer: &PeerStatus, field: &str) -> Result<String, Box<dyn Error>> {
+fn of_peer(peer: &PeerStatus, field: &str) -> Fallible<String> {
     Ok(match field {
         "matched" => peer.matched.to_string(),
         "next" => peer.next.to_string(),

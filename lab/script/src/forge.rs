@@ -1,11 +1,11 @@
 //! Letters that no honest member wrote: `inject kind=Heartbeat term=3 …`.
 
-use crate::story::Args;
+use crate::Fallible;
+use crate::args::Args;
 use quorate_raft::{LogId, Message};
-use std::error::Error;
 
 /// Builds the message that the arguments describe; numbers that are not given are zero.
-pub(crate) fn message(args: &Args) -> Result<Message, Box<dyn Error>> {
+pub(crate) fn message(args: &Args) -> Fallible<Message> {
     let number = |name: &str| args.key::<u64>(name).map(Option::unwrap_or_default);
     let kind: String = args.key("kind")?.ok_or("what kind?")?;
     let term = number("term")?;

@@ -5,6 +5,7 @@
 //! | `cluster nodes=3 [election= heartbeat= inflight= append_bytes= cached_bytes= seed=]` | members 1..=n start on empty disks |
 //! | `add 4` | a machine that is not in the configuration |
 //! | `campaign 1`, `transfer 1 2`, `read 2 7` | requests to a member |
+//! | `unreachable 2 1` | the connection on which member 2 heard member 1 has ended |
 //! | `propose 1 a b c`, `propose 1 count=20 size=100` | all in one turn |
 //! | `deliver`, `drop`, `duplicate` `[from= to= kind= count=]` | matching letters of the wire, oldest first |
 //! | `shelve name [from= to= kind= count=]`, `unshelve name` | letters that come very late |
@@ -18,29 +19,42 @@
 //! | `inject from=1 to=2 kind=Heartbeat …` | a forged letter, delivered at once, cut or not |
 //! | `status`, `log 1` | show |
 //! | `expect …` | fails the story when false |
+//!
+//! A protocol may have verbs of its own, and shows a few of these in its own words: see
+//! [`Player::request`], and `node.rs` for those of a node.
 
+use crate::args::{Args, parse_time};
 use crate::disk::Platter;
+use crate::player::Player;
 use crate::world::{Letter, World};
-use crate::{expect, show};
-use goldenscript::{Argument, Command, Context};
+use crate::{Fallible, expect};
+use goldenscript::{Command, Context};
 use quorate_base::{Input, Instant, NodeId};
-use quorate_raft::{Config, Request};
+use quorate_raft::{Config, Raft, Request};
 use std::collections::{BTreeMap, VecDeque};
-use std::error::Error;
-use std::fmt::Display;
-use std::str::FromStr;
 use std::time::Duration;
 
-type Fallible<T> = Result<T, Box<dyn Error>>;
-
-/// Runs one story.
-#[derive(Default)]
-pub struct Story {
-    world: Option<World>,
-    shelves: BTreeMap<String, Vec<Letter>>,
+/// Runs one story of members that speak `P`.
+#[derive(Debug)]
+pub struct Story<P: Player = Raft> {
+    world: Option<World<P>>,
+    shelves: BTreeMap<String, Vec<Letter<P::Message>>>,
 }
 
-impl goldenscript::Runner for Story {
+impl Default for Story {
+    fn default() -> Story {
+        Story::of()
+    }
+}
+
+impl<P: Player> Story<P> {
+    /// A story that has not begun.
+    pub fn of() -> Story<P> {
+        Story { world: None, shelves: BTreeMap::new() }
+    }
+}
+
+impl<P: Player> goldenscript::Runner for Story<P> {
     type Command = Command;
 
     fn run(&mut self, command: &Command, _context: &Context) -> Fallible<String> {
@@ -85,7 +99,7 @@ impl goldenscript::Runner for Story {
     }
 }
 
-fn cluster(args: &Args) -> Fallible<World> {
+fn cluster<P: Player>(args: &Args) -> Fallible<World<P>> {
     let config = Config {
         id: NodeId(0),
         election_timeout: args.time("election")?.unwrap_or(Duration::from_secs(1)),
@@ -95,17 +109,18 @@ fn cluster(args: &Args) -> Fallible<World> {
         max_cached_bytes: args.key("cached_bytes")?.unwrap_or(1 << 20),
     };
     let nodes = args.key("nodes")?.ok_or("how many nodes?")?;
-    Ok(World::new(nodes, config, args.key("seed")?.unwrap_or(1)))
+    let settings = P::settings(args)?;
+    Ok(World::start(nodes, config, settings, args.key("seed")?.unwrap_or(1)))
 }
 
 /// Everything that changes the world.
-fn act(world: &mut World, args: &Args) -> Fallible<String> {
+fn act<P: Player>(world: &mut World<P>, args: &Args) -> Fallible<String> {
     match args.command.name.as_str() {
         "deliver" => pick(world, args, true)?.into_iter().for_each(|letter| world.deliver(letter)),
         "drop" => {
             let lost = pick(world, args, true)?;
             let lines = lost.iter().map(|Letter { from, to, message }| {
-                format!("{from} → {to} {} (dropped)", show::message(message))
+                format!("{from} → {to} {} (dropped)", P::message(message))
             });
             return Ok(lines.collect::<Vec<_>>().join("\n"));
         }
@@ -122,7 +137,7 @@ fn act(world: &mut World, args: &Args) -> Fallible<String> {
         "inject" => {
             let (from, to) = (args.key("from")?, args.key("to")?);
             let (from, to) = (from.ok_or("from whom?")?, to.ok_or("to whom?")?);
-            let message = crate::forge::message(args)?;
+            let message = P::forge(args)?;
             world.hand_over(Letter { from: NodeId(from), to: NodeId(to), message });
         }
         "add" => {
@@ -131,13 +146,13 @@ fn act(world: &mut World, args: &Args) -> Fallible<String> {
             world.add(args.node(0)?, platter);
         }
         "disk" | "app" | "crash" | "restart" | "wipe" | "compact" => machine(world, args)?,
-        "campaign" | "propose" | "read" | "transfer" => request(world, args)?,
-        other => return Err(format!("unknown verb `{other}`").into()),
+        "campaign" | "transfer" | "unreachable" => consensus(world, args)?,
+        _ => request(world, args)?,
     }
     Ok(String::new())
 }
 
-fn links(world: &mut World, args: &Args) -> Fallible<()> {
+fn links<P: Player>(world: &mut World<P>, args: &Args) -> Fallible<()> {
     match args.command.name.as_str() {
         "heal" => world.cut.clear(),
         "cut" => {
@@ -159,7 +174,7 @@ fn links(world: &mut World, args: &Args) -> Fallible<()> {
     Ok(())
 }
 
-fn machine(world: &mut World, args: &Args) -> Fallible<()> {
+fn machine<P: Player>(world: &mut World<P>, args: &Args) -> Fallible<()> {
     let id = args.node(0)?;
     match (args.command.name.as_str(), args.word(1).unwrap_or("")) {
         ("disk", "hold") => world.hold_disk(id, true),
@@ -183,30 +198,37 @@ fn machine(world: &mut World, args: &Args) -> Fallible<()> {
     Ok(())
 }
 
-fn request(world: &mut World, args: &Args) -> Fallible<()> {
-    let id = args.node(0)?;
-    let requests = match args.command.name.as_str() {
-        "campaign" => vec![Request::Campaign],
-        "transfer" => vec![Request::Transfer { to: args.node(1)? }],
-        "read" => {
-            let tokens =
-                args.words().skip(1).map(|token| Ok(Request::Read { token: token.parse()? }));
-            tokens.collect::<Fallible<_>>()?
-        }
-        _ => {
-            let count: usize = args.key("count")?.unwrap_or(0);
-            let size: usize = args.key("size")?.unwrap_or(1);
-            let words = args.words().skip(1).map(|word| word.as_bytes().to_vec());
-            let many = (0..count).map(|_| vec![b'x'; size]);
-            words.chain(many).map(|payload| Request::Propose(payload.into())).collect()
-        }
+/// Requests that every protocol passes on to its consensus.
+fn consensus<P: Player>(world: &mut World<P>, args: &Args) -> Fallible<()> {
+    let request = match args.command.name.as_str() {
+        "campaign" => Request::Campaign,
+        "transfer" => Request::Transfer { to: args.node(1)? },
+        _ => Request::Unreachable { peer: args.node(1)? },
     };
-    world.feed(id, requests.into_iter().map(Input::Request).collect());
+    world.feed(args.node(0)?, vec![Input::Request(P::ask(request))]);
+    Ok(())
+}
+
+/// A protocol's own verbs; what they ask for comes in one turn.
+fn request<P: Player>(world: &mut World<P>, args: &Args) -> Fallible<()> {
+    let verb = args.command.name.as_str();
+    let first = args.word(0).ok().and_then(|word| word.parse().ok()).map(NodeId);
+    let machine = first.and_then(|id| world.machines.get_mut(&id));
+    let requests = match machine {
+        Some(machine) => P::request(&mut machine.desk, verb, args)?,
+        None => return Err(format!("`{verb}` is no verb, or no member is named").into()),
+    };
+    let requests = requests.ok_or_else(|| format!("unknown verb `{verb}`"))?;
+    world.feed(args.node(0)?, requests.into_iter().map(Input::Request).collect());
     Ok(())
 }
 
 /// The matching letters of the wire, oldest first; taken from it, or copied.
-fn pick(world: &mut World, args: &Args, take: bool) -> Fallible<Vec<Letter>> {
+fn pick<P: Player>(
+    world: &mut World<P>,
+    args: &Args,
+    take: bool,
+) -> Fallible<Vec<Letter<P::Message>>> {
     let from = args.key("from")?.map(NodeId);
     let to = args.key("to")?.map(NodeId);
     let kind = args.key::<String>("kind")?;
@@ -216,7 +238,7 @@ fn pick(world: &mut World, args: &Args, take: bool) -> Fallible<Vec<Letter>> {
     for letter in world.wire.drain(..) {
         let fits = from.is_none_or(|from| from == letter.from)
             && to.is_none_or(|to| to == letter.to)
-            && kind.as_ref().is_none_or(|kind| kind == show::kind(&letter.message))
+            && kind.as_ref().is_none_or(|kind| kind == P::kind(&letter.message))
             && picked.len() < count;
         if fits {
             picked.push(letter.clone());
@@ -227,52 +249,6 @@ fn pick(world: &mut World, args: &Args, take: bool) -> Fallible<Vec<Letter>> {
     }
     world.wire = rest;
     Ok(picked)
-}
-
-/// The arguments of a command, by place and by name.
-pub(crate) struct Args<'a> {
-    command: &'a Command,
-}
-
-impl Args<'_> {
-    fn words(&self) -> impl Iterator<Item = &str> {
-        self.command.args.iter().filter_map(|arg| match arg {
-            Argument::Positional(word) => Some(word.as_str()),
-            _ => None,
-        })
-    }
-
-    fn word(&self, at: usize) -> Fallible<&str> {
-        self.words().nth(at).ok_or_else(|| format!("argument {at} is missing").into())
-    }
-
-    fn node(&self, at: usize) -> Fallible<NodeId> {
-        Ok(NodeId(self.word(at)?.parse()?))
-    }
-
-    /// The value of `name=value`.
-    pub(crate) fn key<T: FromStr<Err: Display>>(&self, name: &str) -> Fallible<Option<T>> {
-        let value = self.command.args.iter().find_map(|arg| match arg {
-            Argument::KeyValue(key, value) if key == name => Some(value),
-            _ => None,
-        });
-        let parsed = value.map(|value| value.parse().map_err(|e: T::Err| format!("{name}: {e}")));
-        Ok(parsed.transpose()?)
-    }
-
-    fn time(&self, name: &str) -> Fallible<Option<Duration>> {
-        self.key::<String>(name)?.map(|text| parse_time(&text)).transpose()
-    }
-}
-
-fn parse_time(text: &str) -> Fallible<Duration> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(0));
-    let number = number.parse()?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => Ok(Duration::from_secs(number)),
-        _ => Err(format!("`{text}` is no time: write 100ms or 3s").into()),
-    }
 }
 
 /// The clock in milliseconds, for `status`.

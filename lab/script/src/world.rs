@@ -1,9 +1,10 @@
-//! A cluster of Raft members, their disks, state machines and the wires between them, on one thread
+//! A cluster of members, their disks, state machines and the wires between them, on one thread
 //! and with one clock. Nothing happens unless somebody asks for it.
 
 use crate::app::{App, Arrived};
 use crate::disk::{Disk, Platter};
 use crate::oracle::Oracle;
+use crate::player::{Heard, Player, Served};
 use crate::show;
 use bytes::Bytes;
 use quorate_base::{Batch, Dice, Input, Instant, NodeId, Turn};
@@ -12,20 +13,20 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A message on the wire.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Letter {
+pub struct Letter<M = Message> {
     /// Who sent it.
     pub from: NodeId,
     /// Who shall get it.
     pub to: NodeId,
     /// What it says.
-    pub message: Message,
+    pub message: M,
 }
 
 /// One member: what runs, what it runs on, and what it was told.
-#[derive(Clone, Debug)]
-pub struct Machine {
+#[derive(Debug)]
+pub struct Machine<P: Player = Raft> {
     /// Nothing while it is down.
-    pub turn: Option<Turn<Raft>>,
+    pub turn: Option<Turn<P>>,
     /// Its disk.
     pub disk: Disk,
     /// Its state machine.
@@ -34,18 +35,20 @@ pub struct Machine {
     pub reads: BTreeMap<u64, Option<u64>>,
     /// Payloads that were handed back.
     pub refused: Vec<Bytes>,
+    /// What the host beside it keeps.
+    pub desk: P::Desk,
     lives: u64,
 }
 
 /// See the module's essay.
-#[derive(Clone, Debug)]
-pub struct World {
+#[derive(Debug)]
+pub struct World<P: Player = Raft> {
     /// The clock of all members.
     pub now: Instant,
     /// All members, running or not.
-    pub machines: BTreeMap<NodeId, Machine>,
+    pub machines: BTreeMap<NodeId, Machine<P>>,
     /// What is on the wires, oldest first.
-    pub wire: VecDeque<Letter>,
+    pub wire: VecDeque<Letter<P::Message>>,
     /// Directed links that lose everything.
     pub cut: BTreeSet<(NodeId, NodeId)>,
     /// The judges.
@@ -59,12 +62,20 @@ pub struct World {
     /// Promises leave before their writes are durable: a host that the judges must catch.
     pub broken_host: bool,
     config: Config,
+    settings: P::Settings,
     dice: Dice,
 }
 
 impl World {
-    /// `voters` members with empty disks, all running. `config.id` is ignored.
+    /// `voters` members of plain Raft. See [`World::start`].
     pub fn new(voters: u64, config: Config, seed: u64) -> World {
+        World::start(voters, config, (), seed)
+    }
+}
+
+impl<P: Player> World<P> {
+    /// `voters` members with empty disks, all running. `config.id` is ignored.
+    pub fn start(voters: u64, config: Config, settings: P::Settings, seed: u64) -> World<P> {
         let membership = Membership { voters: (1..=voters).map(NodeId).collect() };
         let mut world = World {
             now: Instant(0),
@@ -77,6 +88,7 @@ impl World {
             counts: BTreeMap::new(),
             broken_host: false,
             config,
+            settings,
             dice: Dice::new(seed),
         };
         for id in membership.voters.clone() {
@@ -94,6 +106,7 @@ impl World {
             app: App::default(),
             reads: BTreeMap::new(),
             refused: Vec::new(),
+            desk: P::Desk::default(),
             lives: 0,
         };
         self.machines.insert(id, machine);
@@ -101,13 +114,18 @@ impl World {
     }
 
     /// The machine, which must exist.
-    pub fn machine(&mut self, id: NodeId) -> &mut Machine {
+    pub fn machine(&mut self, id: NodeId) -> &mut Machine<P> {
         self.machines.get_mut(&id).unwrap_or_else(|| panic!("{id} does not exist"))
     }
 
     /// The protocol of a running member.
-    pub fn raft(&self, id: NodeId) -> Option<&Raft> {
+    pub fn player(&self, id: NodeId) -> Option<&P> {
         self.machines.get(&id)?.turn.as_ref().map(Turn::protocol)
+    }
+
+    /// The consensus of a running member.
+    pub fn raft(&self, id: NodeId) -> Option<&Raft> {
+        self.player(id).map(P::raft)
     }
 
     /// Members that run.
@@ -130,10 +148,11 @@ impl World {
     }
 
     /// Feeds inputs to a running member and does what it says.
-    pub fn feed(&mut self, id: NodeId, inputs: Vec<Input<Raft>>) {
+    pub fn feed(&mut self, id: NodeId, inputs: Vec<Input<P>>) {
         for input in &inputs {
-            if let Input::Request(Request::Read { token }) = input {
-                self.oracle.see_read(id, *token);
+            let Input::Request(request) = input else { continue };
+            if let Some(token) = P::read_token(request) {
+                self.oracle.see_read(id, token);
             }
         }
         let now = self.now;
@@ -152,33 +171,57 @@ impl World {
         self.serve(id);
     }
 
-    fn perform(&mut self, id: NodeId, batch: Batch<Raft>) {
+    fn perform(&mut self, id: NodeId, batch: Batch<P>) {
         let turn = self.machines[&id].turn.as_ref().expect("it just ran");
-        self.oracle.see_member(turn.protocol());
-        for (_, write) in &batch.writes {
-            self.oracle.see_write(turn.protocol(), write);
+        let raft = turn.protocol().raft();
+        self.oracle.see_member(raft);
+        let writes: Vec<_> =
+            batch.writes.into_iter().map(|(ticket, write)| (ticket, P::plain(write))).collect();
+        for (_, write) in &writes {
+            self.oracle.see_write(raft, write);
         }
-        for (ticket, write) in batch.writes {
+        for (ticket, write) in writes {
             self.note(show::write_kind(&write), || {
                 format!("{id} writes #{} {}", ticket.0, show::write(&write))
             });
             self.machine(id).disk.pending.push_back((ticket, write));
         }
         for (to, message) in batch.sends {
-            self.oracle.see_send(id, to, &message);
+            if let Some(message) = P::consensus(&message) {
+                self.oracle.see_send(id, to, message);
+            }
             let lost = self.cut.contains(&(id, to));
-            self.note(show::kind(&message), || {
+            self.note(P::kind(&message), || {
                 let fate = if lost { " (lost)" } else { "" };
-                format!("{id} → {to} {}{fate}", show::message(&message))
+                format!("{id} → {to} {}{fate}", P::message(&message))
             });
             if !lost {
                 self.wire.push_back(Letter { from: id, to, message });
             }
         }
+        let mut requests = Vec::new();
         for event in batch.events {
-            self.note(show::event_kind(&event), || format!("{id} {}", show::event(&event)));
-            self.on_event(id, event);
+            self.note(P::event_kind(&event), || format!("{id} {}", P::event(&event)));
+            let heard: Heard<P> = P::hear(&mut self.machine(id).desk, event);
+            heard.consensus.into_iter().for_each(|event| self.on_event(id, event));
+            requests.extend(heard.requests);
         }
+        // Only after all events of the turn: what follows from a request comes later than they.
+        self.request(id, requests);
+    }
+
+    fn request(&mut self, id: NodeId, requests: Vec<P::Request>) {
+        if !requests.is_empty() {
+            self.feed(id, requests.into_iter().map(Input::Request).collect());
+        }
+    }
+
+    /// Does what the host does after a change of its state.
+    fn follow_up(&mut self, id: NodeId, served: Served<P>) {
+        for line in served.notes {
+            self.note("host", || format!("{id} {line}"));
+        }
+        self.request(id, served.requests);
     }
 
     fn on_event(&mut self, id: NodeId, event: Event) {
@@ -204,11 +247,11 @@ impl World {
             Event::NotLeader(payload) => self.machine(id).refused.push(payload),
             Event::ReadLog { to, from, max_bytes } => {
                 let entries = self.machine(id).disk.platter.read(from, max_bytes);
-                self.feed(id, vec![Input::Request(Request::LogRead { to, entries })]);
+                self.request(id, vec![P::ask(Request::LogRead { to, entries })]);
             }
             Event::ChunkNeeded { to, after } => {
                 let chunk = self.machine(id).app.chunk(to, after);
-                self.feed(id, vec![Input::Request(chunk)]);
+                self.request(id, vec![P::ask(chunk)]);
             }
             Event::InstallChunk { meta, after, next, data, done } => {
                 let chunk = Arrived { meta, after, next, data, done };
@@ -230,12 +273,19 @@ impl World {
         if machine.turn.is_none() {
             return;
         }
+        let before = machine.app.state.len();
         if machine.app.apply() {
-            let index = machine.app.applied();
-            self.feed(id, vec![Input::Request(Request::Applied { index })]);
+            let served = P::applied(&mut machine.desk, &machine.app.state[before..]);
+            self.follow_up(id, served);
         }
-        if let Some(answer) = self.machine(id).app.store() {
-            self.feed(id, vec![Input::Request(answer)]);
+        let machine = self.machine(id);
+        match machine.app.store() {
+            Some(told @ Request::Installed { .. }) => {
+                let served = P::installed(&mut machine.desk, told, &machine.app.state);
+                self.follow_up(id, served);
+            }
+            Some(told) => self.request(id, vec![P::ask(told)]),
+            None => {}
         }
     }
 
@@ -264,19 +314,19 @@ impl World {
     }
 
     /// Delivers one letter. It is lost on a cut link or when nobody runs there.
-    pub fn deliver(&mut self, letter: Letter) {
+    pub fn deliver(&mut self, letter: Letter<P::Message>) {
         if self.cut.contains(&(letter.from, letter.to)) || self.raft(letter.to).is_none() {
             let Letter { from, to, message } = letter;
-            self.note("lost", || format!("{to} ← {from} {} (lost)", show::message(&message)));
+            self.note("lost", || format!("{to} ← {from} {} (lost)", P::message(&message)));
         } else {
             self.hand_over(letter);
         }
     }
 
     /// Delivers one letter whatever the links do.
-    pub fn hand_over(&mut self, letter: Letter) {
+    pub fn hand_over(&mut self, letter: Letter<P::Message>) {
         let Letter { from, to, message } = letter;
-        self.note("delivered", || format!("{to} ← {from} {}", show::message(&message)));
+        self.note("delivered", || format!("{to} ← {from} {}", P::message(&message)));
         self.feed(to, vec![Input::Received { from, message }]);
     }
 
@@ -294,6 +344,7 @@ impl World {
     pub fn restart(&mut self, id: NodeId) {
         let now = self.now;
         let config = Config { id, ..self.config.clone() };
+        let settings = self.settings.clone();
         let label = self.machine(id).lives;
         let dice = self.dice.fork(id.0 << 32 | label);
         let machine = self.machine(id);
@@ -307,17 +358,20 @@ impl World {
         }
         let applied = machine.app.applied();
         let restored = disk.restored(applied);
-        machine.turn = Some(Turn::new(Raft::new(config, restored, dice, now)));
+        let (desk, requests) = P::open(id, label, &machine.app.state);
+        machine.desk = desk;
+        self.machine(id).turn = Some(Turn::new(P::wake(&settings, config, restored, dice, now)));
         if label > 0 {
             self.note("restarted", || format!("{id} restarted"));
         }
+        self.request(id, requests);
     }
 
     /// The saved state covers everything applied; the log may forget up to `index`.
     pub fn compact(&mut self, id: NodeId, index: u64) {
         let app = &mut self.machine(id).app;
         app.saved = app.state.len();
-        self.feed(id, vec![Input::Request(Request::Compact { index })]);
+        self.request(id, vec![P::compact(index)]);
     }
 
     /// The next moment at which some running member wants to be woken.
