@@ -56,7 +56,14 @@ impl Default for Options {
     /// One minute, 2 GiB, no page, strict serializability.
     fn default() -> Options {
         let (time, memory) = (Some(Duration::from_secs(60)), Some(2 << 30));
-        Options { time, memory, explain: true, page: false, level: Level::default(), gauge: Arc::default() }
+        Options {
+            time,
+            memory,
+            explain: true,
+            page: false,
+            level: Level::default(),
+            gauge: Arc::default(),
+        }
     }
 }
 

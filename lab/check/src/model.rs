@@ -10,8 +10,8 @@ use crate::limits::Options;
 use crate::linear;
 use crate::sequential;
 use crate::txn;
-use crate::watch;
 use crate::verdict::{HistoryError, Report};
+use crate::watch;
 
 /// A judge by name.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,8 @@ const LISTS: &str =
 const WATCH: &str = "log {rev events}\ncompact {rev}\nwatch {key range_end start rev prev_kv filters}\nevents {events fragment}\nprogress {rev}\ncancel\ndrained {rev}";
 
 /// Counters, for the judges of their bounds.
-const COUNTER: &str = "add change\nincrement, decrement [change]\nread -> number\nfinal-read -> number";
+const COUNTER: &str =
+    "add change\nincrement, decrement [change]\nread -> number\nfinal-read -> number";
 
 /// All judges, in the order of `--list-models`.
 pub const MODELS: &[Model] = &[

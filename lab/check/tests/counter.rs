@@ -25,7 +25,8 @@ fn history(dice: &mut Dice) -> History {
             open[slot] = Some((event, change));
             continue;
         };
-        answer.kind = [Kind::Ok, Kind::Ok, Kind::Ok, Kind::Fail, Kind::Info][dice.below(5) as usize];
+        answer.kind =
+            [Kind::Ok, Kind::Ok, Kind::Ok, Kind::Fail, Kind::Info][dice.below(5) as usize];
         if &*answer.f == "read" {
             let lie = if dice.below(3) == 0 { dice.below(9) as i64 - 4 } else { 0 };
             answer.value = Value::Int(now + lie);
@@ -102,10 +103,14 @@ fn word(replica: u32, f: &str) -> String {
 
 #[test]
 fn replicas_with_equal_indices_have_equal_states() {
-    let same = [state(1, 5, "aa"), state(2, 5, "aa"), state(2, 9, "bb"), state(1, 9, "bb")].concat();
+    let same =
+        [state(1, 5, "aa"), state(2, 5, "aa"), state(2, 9, "bb"), state(1, 9, "bb")].concat();
     assert_eq!(broken(&same), None);
     assert_eq!(broken(&(same.clone() + &state(3, 5, "ab"))).as_deref(), Some("equal states"));
-    assert_eq!(broken(&(same.clone() + &state(1, 5, "aa"))).as_deref(), Some("applied index goes up"));
+    assert_eq!(
+        broken(&(same.clone() + &state(1, 5, "aa"))).as_deref(),
+        Some("applied index goes up")
+    );
     assert_eq!(broken(&(same.clone() + &word(1, "restart") + &state(1, 5, "aa"))), None);
     assert_eq!(broken(&(same.clone() + &word(0, "settled"))), None);
     let ahead = same + &state(1, 10, "cc") + &word(0, "settled");

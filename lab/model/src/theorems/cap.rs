@@ -114,7 +114,8 @@ fn look_at_minority(world: &mut World, side: &mut Side, after: Duration) {
 fn look_at_majority(world: &mut World, side: &mut Side, after: Duration, few: u64) {
     let here = |id: &NodeId| id.0 > few;
     let leader = world.running().into_iter().filter(here);
-    let leader = leader.filter(|id| world.raft(*id).is_some_and(|raft| raft.is_leader())).last();
+    let leader =
+        leader.filter(|id| world.raft(*id).is_some_and(|raft| raft.is_leader())).next_back();
     let Some(leader) = leader else { return };
     if side.leads_after.is_none() {
         side.leads_after = Some(after);
