@@ -53,6 +53,10 @@ fn a_hunt_tells_what_it_found_and_where_the_report_is() {
     let report = std::path::Path::new(found["report"].as_str().unwrap()).join("report.md");
     let report = std::fs::read_to_string(report).unwrap();
     assert!(report.contains(found["shrunk"].as_str().unwrap()));
+    // Where no report can be written, what was found is told all the same.
+    let lost = sim(&[&bad[..], &["--shrink", "1", "--report", "/dev/null/x"]].concat());
+    assert_eq!(lost.code, Some(1), "{}", lost.err);
+    assert!(lost.out.contains("FOUND") && lost.err.contains("/dev/null/x"), "{}", lost.err);
     // The recipe of the report breaks the same promise again.
     let again = sim(&["replay", found["shrunk"].as_str().unwrap(), "--limit", "1"]);
     assert_eq!(again.code, Some(1));

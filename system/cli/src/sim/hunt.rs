@@ -94,17 +94,23 @@ pub fn main(arguments: &HuntArguments) -> Result<u8, String> {
     });
     drop(line);
     let both = found.as_ref().zip(shrunk.as_ref());
-    let directory = both.map(|(found, _)| directory(&arguments.report, found));
-    if let (Some((found, shrunk)), Some(directory)) = (both, &directory) {
-        let written = report::write(directory, found, shrunk);
-        written.map_err(|error| format!("{}: {error}", directory.display()))?;
-    }
+    // A report that cannot be written must not cost what was found.
+    let directory = both.and_then(|(found, shrunk)| {
+        let directory = directory(&arguments.report, found);
+        match report::write(&directory, found, shrunk) {
+            Ok(()) => Some(directory),
+            Err(error) => {
+                eprintln!("quorate sim: no report: {}: {error}", directory.display());
+                None
+            }
+        }
+    });
     match arguments.write_out {
         Output::Simple => {
             print!("{}", summary(&hunt, &tally, took));
-            match both.zip(directory) {
+            match both {
                 None => println!("nothing found"),
-                Some(((found, shrunk), directory)) => tell(found, shrunk, &directory),
+                Some((found, shrunk)) => tell(found, shrunk, directory.as_deref()),
             }
         }
         Output::Json => println!("{}", object(&hunt, &tally, took, both, directory.as_deref())),
@@ -185,7 +191,7 @@ fn summary(hunt: &Hunt, tally: &Tally, took: Duration) -> String {
     text
 }
 
-fn tell(found: &Found, shrunk: &Shrunk, directory: &Path) {
+fn tell(found: &Found, shrunk: &Shrunk, directory: Option<&Path>) {
     let violation = &shrunk.found.violation;
     let (before, after) = shrunk.strikes;
     println!("FOUND: '{}' breaks {}", found.recipe, found.violation);
@@ -193,7 +199,9 @@ fn tell(found: &Found, shrunk: &Shrunk, directory: &Path) {
     println!("    at {} virtual seconds", story::seconds(found.at));
     println!("shrunk from {before} strikes to {after} in {} runs: {}", shrunk.runs, violation);
     println!("    quorate sim replay '{}'", shrunk.found.recipe);
-    println!("report: {}", directory.join("report.md").display());
+    if let Some(directory) = directory {
+        println!("report: {}", directory.join("report.md").display());
+    }
 }
 
 fn object(
