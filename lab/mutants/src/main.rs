@@ -40,10 +40,11 @@ mod hunt {
         let Arguments { ids, schedules, worlds, write } = Arguments::parse();
         // Mutants end many worlds in a panic of the product; that is no news here.
         std::panic::set_hook(Box::new(|_| {}));
+        let budget = Budget { schedules, worlds };
         let mut found = Vec::new();
         let wanted = mutant::ALL.iter().filter(|m| ids.is_empty() || ids.contains(&m.id));
         for mutant in wanted {
-            match hunt(mutant, Budget { schedules, worlds }) {
+            match hunt(mutant, budget) {
                 Ok(catch) => {
                     eprintln!("{:3} {}: {catch:?}", mutant.id, mutant.name);
                     found.push((mutant, catch));
@@ -54,7 +55,7 @@ mod hunt {
                 }
             }
         }
-        let text = table(&found);
+        let text = table(&found, budget);
         println!("{text}");
         if let Some(path) = write
             && let Err(error) = std::fs::write(&path, &text)

@@ -1,6 +1,6 @@
 //! The table of all mutants and how each was found, for `docs/mutants.md`.
 
-use crate::hunt::{Catch, Place};
+use crate::hunt::{Budget, Catch, Place};
 use quorate_base::mutant::Mutant;
 
 const HEAD: &str = "\
@@ -16,7 +16,7 @@ that ships can carry them.
 ";
 
 /// Writes the table.
-pub fn table(found: &[(&Mutant, Option<Catch>)]) -> String {
+pub fn table(found: &[(&Mutant, Option<Catch>)], budget: Budget) -> String {
     let mut text = HEAD.to_owned();
     let mut seeds: Vec<u64> = Vec::new();
     for (mutant, catch) in found {
@@ -41,6 +41,8 @@ pub fn table(found: &[(&Mutant, Option<Catch>)]) -> String {
         found.len(),
         seeds.len()
     ));
+    let Budget { schedules, worlds } = budget;
+    text.push_str(&format!(" Each was given {schedules} schedules and {worlds} worlds."));
     if let (Some(median), Some(worst)) = (seeds.get(seeds.len() / 2), seeds.last()) {
         text.push_str(&format!(" Seeds in worlds: median {median}, worst {worst}.\n"));
     }
