@@ -68,7 +68,7 @@ fn bad_input_is_named_with_line_and_column() {
     let broken = read_of("1") + "{\"process\":2,\"type\":\"invoke\" \"f\":\"read\"}";
     let bad = check(&["--model", "register", "-"], &broken);
     assert_eq!(bad.status.code(), Some(3), "{bad:?}");
-    assert!(text(&bad.stderr).contains("-:5:31: expected ',' or '}'"), "{bad:?}");
+    assert!(text(&bad.stderr).contains("-:5:30: expected ',' or '}'"), "{bad:?}");
 
     let missing = check(&["--model", "register", "no/such/file"], "");
     assert_eq!(missing.status.code(), Some(3), "{missing:?}");
