@@ -113,9 +113,8 @@ fn look_at_minority(world: &mut World, side: &mut Side, after: Duration) {
 /// Once somebody leads here, a client writes; what it wrote being applied is its acknowledgement.
 fn look_at_majority(world: &mut World, side: &mut Side, after: Duration, few: u64) {
     let here = |id: &NodeId| id.0 > few;
-    let leader = world.running().into_iter().filter(here);
-    let leader =
-        leader.filter(|id| world.raft(*id).is_some_and(|raft| raft.is_leader())).next_back();
+    let mut here = world.running().into_iter().filter(here);
+    let leader = here.rfind(|id| world.raft(*id).is_some_and(|raft| raft.is_leader()));
     let Some(leader) = leader else { return };
     if side.leads_after.is_none() {
         side.leads_after = Some(after);
