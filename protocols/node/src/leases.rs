@@ -25,7 +25,8 @@ struct Clock {
 pub struct Leases {
     table: BTreeMap<i64, Lease>,
     clock: Option<Clock>,
-    /// What a new leader adds to every lease: nobody could renew during the election.
+    /// What a new leader adds to every lease: nobody could renew during the election, and for so
+    /// long a deposed leader may have gone on to renew.
     extend: Duration,
     /// Clearing checkpoints that wait for the end of the turn.
     clears: Vec<i64>,

@@ -87,7 +87,9 @@ impl Strong {
     pub fn new(config: Config, restored: raft::Restored, dice: Dice, now: Instant) -> Strong {
         let applied = restored.applied;
         let raft = Raft::new(config.raft.clone(), restored, dice, now);
-        let leases = Leases::new(config.raft.election_timeout);
+        // So long a deposed leader may go on to renew: it looks at its quorum once a heartbeat.
+        let extend = config.raft.election_timeout + config.raft.heartbeat_interval;
+        let leases = Leases::new(extend);
         Strong {
             raft,
             leader: None,
@@ -314,8 +316,10 @@ impl Strong {
     /// Answers a lease question as the leader, or holds it until it can be answered.
     fn answer(&mut self, now: Instant, held: Held, out: &mut Out<Self>) {
         assert_eq!(self.role, Role::Leader, "only the leader counts down leases");
-        let seconds =
-            if self.applied < held.applied { None } else { self.leases.ask(now, held.ask) };
+        // A leader that hears no quorum may be deposed: what it promised, its successor's clock,
+        // which gives an election timeout more than it must, would not know (etcd#15247).
+        let early = self.applied < held.applied || !self.raft.hears_quorum(now);
+        let seconds = if early { None } else { self.leases.ask(now, held.ask) };
         match (seconds, held.from) {
             (None, _) => self.held.push(held),
             (Some(seconds), Some(from)) => {
@@ -513,6 +517,8 @@ impl Protocol for Strong {
         self.settle_reads(now, out);
         self.settle_questions(now, out);
         if self.role == Role::Leader {
+            // What waited for a word from a quorum may have its answer now.
+            self.answer_held(now, out);
             for action in self.leases.poll(now) {
                 out.event(Event::Act(action));
             }

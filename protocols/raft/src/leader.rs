@@ -276,6 +276,19 @@ impl Raft {
         self.log.trim(needed_after, self.config.max_cached_bytes);
     }
 
+    /// Whether this member leads and a quorum, itself included, spoke to it within an election
+    /// timeout: only then it is certain that nobody was elected in its place long ago.
+    pub fn hears_quorum(&self, now: Instant) -> bool {
+        let State::Leader(leader) = &self.state else { return false };
+        let (me, peers) = (self.config.id, &leader.peers);
+        let heard_at = Instant(self.quorum.reached(|node| match peers.get(&node) {
+            Some(peer) => peer.heard_at.0,
+            None if node == me => now.0,
+            None => 0,
+        }));
+        heard_at + self.config.election_timeout >= now
+    }
+
     /// Beacons, the check that a quorum still answers, and the end of a handover that failed.
     pub(crate) fn beat_if_due(&mut self, now: Instant, out: &mut Out<Raft>) {
         let State::Leader(leader) = &mut self.state else { return };
@@ -286,13 +299,8 @@ impl Raft {
             return;
         }
         leader.beat_at = now + self.config.heartbeat_interval;
-        let (me, peers) = (self.config.id, &leader.peers);
-        let heard_at = Instant(self.quorum.reached(|node| match peers.get(&node) {
-            Some(peer) => peer.heard_at.0,
-            None if node == me => now.0,
-            None => 0,
-        }));
-        let alone = heard_at + self.config.election_timeout < now;
+        let alone = !self.hears_quorum(now);
+        let State::Leader(leader) = &mut self.state else { return };
         if alone && !mutant!(RAFT_16_NO_CHECK_QUORUM) {
             return self.become_follower(now, self.term, None, out);
         }

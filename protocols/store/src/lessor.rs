@@ -170,7 +170,9 @@ impl Lessor {
             return Renewal::Expiring;
         }
         self.by_due.remove(&(entry.due, id));
-        entry.due = now + seconds(entry.ttl);
+        // Never earlier than before: a predecessor that did not know yet that it was deposed may
+        // have renewed the lease just after this clock began, which its extra time covers.
+        entry.due = entry.due.max(now + seconds(entry.ttl));
         self.by_due.insert((entry.due, id));
         let ttl = entry.ttl;
         if let Some(at) = &mut entry.checkpoint {
