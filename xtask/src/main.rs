@@ -25,7 +25,7 @@ enum Chore {
     /// Generate the Rust code of the etcd API from system/wire/proto into system/wire/src/gen.
     Codegen(codegen::Arguments),
     /// Put bugs of others back, one at a time, and demand that the laboratory finds each.
-    Mutants,
+    Mutants(mutants::Arguments),
     /// Measure Quorate against another system.
     #[cfg(feature = "bench")]
     Bench(bench::Arguments),
@@ -34,7 +34,7 @@ enum Chore {
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Codegen(arguments) => codegen::run(&arguments),
-        Chore::Mutants => mutants::run(),
+        Chore::Mutants(arguments) => mutants::run(&arguments),
         #[cfg(feature = "bench")]
         Chore::Bench(arguments) => bench::run(&arguments),
     };

@@ -4,6 +4,7 @@ use quorate_base::mutant;
 use quorate_node::Node;
 use quorate_raft::Raft;
 use quorate_script::Chaos;
+use quorate_sim::replica::Replica;
 use quorate_sim::runner;
 use quorate_sim::swarm::{Plan, Sabotage};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,11 +49,15 @@ impl Arena {
     /// Runs one seed with one mutant; 0 is none.
     pub fn run(self, mutant: u32, seed: u64) -> Verdict {
         mutant::with(mutant, || match self {
-            Arena::RaftWorld => world(runner::run::<Raft>(Plan::draw(seed, 5, Sabotage::None))),
-            Arena::ServerWorld => world(runner::run::<Node>(Plan::draw(seed, 3, Sabotage::None))),
+            Arena::RaftWorld => world(runner::run::<Replica<Raft>>(plan(seed, 5))),
+            Arena::ServerWorld => world(runner::run::<Replica<Node>>(plan(seed, 3))),
             Arena::Schedule => schedule(seed),
         })
     }
+}
+
+fn plan(seed: u64, nodes: u64) -> Plan {
+    Plan::draw(seed, nodes, Sabotage::None)
 }
 
 fn world(outcome: Result<runner::Summary, Box<runner::Failure>>) -> Verdict {

@@ -44,7 +44,7 @@ pub enum Place {
 /// The arenas that can reach a mutant, cheap ones first, and how many seeds each is given.
 pub fn arenas(mutant: &Mutant, budget: Budget) -> Vec<(Arena, u64)> {
     match mutant.id {
-        0..200 => vec![(Arena::Schedule, budget.schedules), (Arena::RaftWorld, budget.worlds)],
+        0..200 => vec![(Arena::RaftWorld, budget.worlds), (Arena::Schedule, budget.schedules)],
         200..300 => vec![(Arena::RaftWorld, budget.worlds)],
         _ => vec![(Arena::ServerWorld, budget.worlds)],
     }
@@ -73,6 +73,11 @@ pub fn hunt(mutant: &Mutant, budget: Budget) -> io::Result<Option<Catch>> {
                 Verdict::Broken { property, detail } => {
                     let place = Place::World { arena, seeds: seed + 1, panics };
                     if names(mutant, &property) {
+                        for clean in 0..=seed {
+                            let verdict = arena.run(0, clean);
+                            let why = format!("{arena:?} {clean} without any mutant: {verdict:?}");
+                            assert!(verdict == Verdict::Clean, "{why}");
+                        }
                         return Ok(Some(Catch { place, property, detail }));
                     }
                     eprintln!("{} seed {seed}: {property}: {detail}", mutant.name);

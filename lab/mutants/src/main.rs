@@ -26,7 +26,7 @@ mod hunt {
         /// Numbers of the mutants; all when there is none.
         ids: Vec<u32>,
         /// Seeds of schedules for each mutant.
-        #[arg(long, default_value_t = 20_000)]
+        #[arg(long, default_value_t = 2_000)]
         schedules: u64,
         /// Seeds of worlds for each mutant.
         #[arg(long, default_value_t = 2_000)]

@@ -1,7 +1,8 @@
 //! Golden stories as judges of mutants: an `expect` that fails, or a judge of the story's cluster.
 
 use quorate_base::mutant::{self, Mutant};
-use quorate_script::Story;
+use quorate_node::Node;
+use quorate_script::{StoreStory, Story};
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,10 +15,27 @@ use std::path::{Path, PathBuf};
 /// When the file cannot be read.
 pub fn tell(path: &Path, mutant: u32) -> io::Result<Option<String>> {
     let text = std::fs::read_to_string(path)?;
-    let told = catch_unwind(AssertUnwindSafe(|| {
-        mutant::with(mutant, || goldenscript::generate(&mut Story::default(), &text))
-    }));
+    let protocol = path.ancestors().nth(2).and_then(Path::file_name);
+    let tell = || match protocol.and_then(|name| name.to_str()) {
+        Some("store") => goldenscript::generate(&mut StoreStory::default(), &text),
+        Some("node") => goldenscript::generate(&mut Story::<Node>::of(), &text),
+        Some(_) | None => goldenscript::generate(&mut Story::default(), &text),
+    };
+    let told = catch_unwind(AssertUnwindSafe(|| mutant::with(mutant, tell)));
     Ok(told.ok().and_then(Result::err).map(|error| error.to_string()))
+}
+
+/// The stories of a protocol, by name.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn stories_of(protocol: &str) -> io::Result<Vec<PathBuf>> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../protocols");
+    let files = std::fs::read_dir(dir.join(protocol).join("scripts"))?;
+    let mut paths = files.map(|file| Ok(file?.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "story"));
+    paths.sort();
+    Ok(paths)
 }
 
 /// The stories of Raft, by the number of the trap that their name begins with.
@@ -25,30 +43,30 @@ pub fn tell(path: &Path, mutant: u32) -> io::Result<Option<String>> {
 /// # Errors
 /// When the directory cannot be read.
 pub fn stories() -> io::Result<BTreeMap<u32, Vec<PathBuf>>> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../protocols/raft/scripts");
     let mut stories: BTreeMap<u32, Vec<PathBuf>> = BTreeMap::new();
-    for file in std::fs::read_dir(&dir)? {
-        let path = file?.path();
+    for path in stories_of("raft")? {
         let trap = name(&path).strip_prefix('t').and_then(|rest| rest.get(..2)?.parse().ok());
         if let Some(trap) = trap {
             stories.entry(trap).or_default().push(path);
         }
     }
-    stories.values_mut().for_each(|paths| paths.sort());
     Ok(stories)
 }
 
-/// The story of a mutant's trap that turns red with it, and why.
+/// The story that turns red with a mutant, and why: for Raft that of its trap, for the others the
+/// first of the store's and the node's.
 ///
 /// # Errors
 /// When a file cannot be read.
 pub fn guard(mutant: &Mutant) -> io::Result<Option<(String, String)>> {
-    if mutant.id >= 200 {
-        return Ok(None);
-    }
-    for path in stories()?.get(&(mutant.id % 100)).into_iter().flatten() {
-        if let Some(why) = tell(path, mutant.id)? {
-            return Ok(Some((name(path), why)));
+    let paths = match mutant.id {
+        0..200 => stories()?.remove(&(mutant.id % 100)).unwrap_or_default(),
+        200..300 => Vec::new(),
+        _ => [stories_of("store")?, stories_of("node")?].concat(),
+    };
+    for path in paths {
+        if let Some(why) = tell(&path, mutant.id)? {
+            return Ok(Some((name(&path), why)));
         }
     }
     Ok(None)

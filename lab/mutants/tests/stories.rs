@@ -2,7 +2,7 @@
 #![cfg(quorate_mutants)]
 
 use quorate_base::mutant;
-use quorate_mutants::story::{name, stories, tell};
+use quorate_mutants::story::{guard, name, stories, stories_of, tell};
 use std::collections::BTreeSet;
 
 #[test]
@@ -32,8 +32,20 @@ fn every_mutant_of_raft_fails_an_expectation_of_its_traps_story() {
 }
 
 #[test]
+fn every_mutant_of_the_store_and_the_node_has_a_story_that_fails_an_expectation() {
+    for mutant in mutant::ALL.iter().filter(|mutant| mutant.id >= 300) {
+        let (story, why) = guard(mutant).expect("readable").expect(mutant.name);
+        let why = why.lines().next().unwrap_or_default();
+        println!("{:3} {story}: {why}", mutant.id);
+        assert!(why.contains("'expect' failed"), "{} ends {story} otherwise: {why}", mutant.name);
+    }
+}
+
+#[test]
 fn every_story_is_green_without_a_mutant() {
-    for path in stories().expect("readable").values().flatten() {
-        assert_eq!(tell(path, 0).expect("readable"), None, "{}", name(path));
+    for protocol in ["raft", "node", "store"] {
+        for path in stories_of(protocol).expect("readable") {
+            assert_eq!(tell(&path, 0).expect("readable"), None, "{}", name(&path));
+        }
     }
 }
