@@ -99,7 +99,7 @@ function drawLabels(pen) {
     const x = Math.max(xOf(from), GUTTER), w = Math.min(xOf(to), size.w) - x;
     const text = w > 46 ? clipText(pen, label, w - 8) : "";
     if (!text) continue;
-    const y = yOf(node) + { apart: 30, slow: 30, full: 30, clock: -30, leads: -16, down: -16, paused: -16 }[sort];
+    const y = yOf(node) + { apart: 30, slow: 30, full: 30, clock: -30, leads: -16, down: -16, paused: 16 }[sort];
     pen.globalAlpha = 0.8; pen.fillStyle = ink.back;
     pen.fillRect(x + 2, y - 7, pen.measureText(text).width + 4, 14);
     pen.globalAlpha = 1; pen.fillStyle = sort === "leads" || sort === "down" ? ink.ink : ink[sort];
