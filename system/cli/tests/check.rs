@@ -74,6 +74,12 @@ fn bad_input_is_named_with_line_and_column() {
     assert_eq!(missing.status.code(), Some(3), "{missing:?}");
     assert!(text(&missing.stderr).contains("no/such/file: "), "{missing:?}");
 
+    let arguments = ["--model", "register", "--html", "no/such/directory/page.html", "-"];
+    let page = check(&arguments, &read_of("2"));
+    assert_eq!(page.status.code(), Some(3), "{page:?}");
+    assert!(text(&page.stdout).contains("linearizability is broken"), "{page:?}");
+    assert!(text(&page.stderr).contains("no/such/directory/page.html: "), "{page:?}");
+
     let model = check(&["--model", "quantum", "-"], "");
     assert_eq!(model.status.code(), Some(2), "{model:?}");
     assert!(text(&model.stderr).contains("the models are register, key-value"), "{model:?}");

@@ -154,14 +154,15 @@ pub fn main(arguments: &CheckArguments) -> ExitCode {
     }
     let mut worst = YES;
     for file in &arguments.files {
-        let mut judged = judge(arguments, model, file);
-        if let (Some(out), Ok(report)) = (&arguments.html, &judged.result) {
-            match write_page(out, report) {
-                Ok(()) => {}
-                Err(message) => judged.result = Err(message),
-            }
-        }
+        let judged = judge(arguments, model, file);
+        // The verdict first: a page that cannot be written must not cost what took minutes to find.
         print::print(arguments.write_out, &judged);
+        if let (Some(out), Ok(report)) = (&arguments.html, &judged.result)
+            && let Err(message) = write_page(out, report)
+        {
+            eprintln!("quorate check: {message}");
+            worst = BAD_INPUT;
+        }
         worst = [BAD_INPUT, NO, UNKNOWN, YES]
             .into_iter()
             .find(|code| *code == worst || *code == judged.code())

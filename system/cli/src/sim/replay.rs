@@ -38,6 +38,11 @@ fn kind(text: &str) -> Result<String, String> {
 }
 
 pub fn main(arguments: &ReplayArguments) -> Result<u8, String> {
+    if let (Some(from), Some(to)) = (arguments.from, arguments.to)
+        && from >= to
+    {
+        return Err(format!("the window from {from:?} to {to:?} is empty"));
+    }
     let film = arguments.subject.play()?.film;
     let nodes = film.plan.nodes;
     if let Some(node) = arguments.node.iter().find(|node| !(1..=nodes).contains(node)) {
