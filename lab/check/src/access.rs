@@ -10,6 +10,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
 use crate::history::{Event, History, Operation, Outcome, Value};
+use crate::pairs::{has_pairs, pair};
 use crate::verdict::HistoryError;
 
 /// No place, no transaction, no value.
@@ -189,7 +190,8 @@ impl Txns {
         let operations = history.operations()?;
         let mut txns = Txns { events: history.events.len(), ..Txns::default() };
         txns.txns.reserve(operations.len());
-        let has_pairs = objects == Objects::Registers && has_pairs(history, &operations);
+        let has_pairs =
+            objects == Objects::Registers && has_pairs(history, &operations, &["read", "get"]);
         for operation in &operations {
             let first = txns.micros.len() as u32;
             if matches!(&*history.events[operation.start].f, "txn" | "transaction") {
@@ -398,30 +400,5 @@ impl Txns {
     /// Whether a transaction committed for certain.
     pub(crate) fn is_ok(&self, txn: u32) -> bool {
         self.txns[txn as usize].outcome == Outcome::Ok
-    }
-}
-
-/// Whether the values of single operations are pairs of a key and a value: no event has a key, every value is a pair, and a read is
-/// invoked with `[key nil]`.
-fn has_pairs(history: &History, operations: &[Operation]) -> bool {
-    let mut has_read = false;
-    for operation in operations {
-        let event = &history.events[operation.start];
-        let Some([_, value]) = event.value.as_list() else { return false };
-        if !event.key.is_nil() {
-            return false;
-        }
-        has_read |= matches!(&*event.f, "read" | "get") && value.is_nil();
-    }
-    has_read
-}
-
-fn pair(event: &Event) -> Result<(&Value, &Value), HistoryError> {
-    match event.value.as_list() {
-        Some([key, value]) => Ok((key, value)),
-        Some(_) | None => {
-            let message = format!("a pair of a key and a value, as elsewhere, not {}", event.value);
-            Err(HistoryError::at(event, message))
-        }
     }
 }

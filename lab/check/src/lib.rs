@@ -37,6 +37,7 @@ pub mod history;
 pub mod limits;
 pub mod linear;
 pub mod model;
+mod pairs;
 pub mod read;
 mod registers;
 pub mod sequential;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::spec::{Item, NEVER, Part, Spec};
 use crate::history::{Event, History, Operation, Outcome, Value};
+use crate::pairs::{has_pairs, pair};
 use crate::verdict::HistoryError;
 
 /// An operation of one object.
@@ -88,29 +89,4 @@ pub fn item<Op>(op: Op, number: usize, operation: &Operation) -> Item<Op> {
     let end = operation.end.filter(|_| operation.outcome != Outcome::Unknown);
     let end = end.map_or(NEVER, place);
     Item { op, start: place(operation.start), end, operation: number }
-}
-
-/// Whether the values are pairs of a key and a value: no event has a key, every invocation carries a pair, and a read
-/// carries `[key nil]`.
-fn has_pairs(history: &History, operations: &[Operation], readers: &[&str]) -> bool {
-    let mut has_read = false;
-    for operation in operations {
-        let event = &history.events[operation.start];
-        let Some([_, value]) = event.value.as_list() else { return false };
-        if !event.key.is_nil() {
-            return false;
-        }
-        has_read |= readers.contains(&&*event.f) && value.is_nil();
-    }
-    has_read
-}
-
-fn pair(event: &Event) -> Result<(&Value, &Value), HistoryError> {
-    match event.value.as_list() {
-        Some([key, value]) => Ok((key, value)),
-        Some(_) | None => Err(HistoryError::at(
-            event,
-            format!("the other values are pairs of a key and a value, but not {}", event.value),
-        )),
-    }
 }
