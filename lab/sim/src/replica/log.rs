@@ -33,6 +33,7 @@ pub(super) fn write<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) {
             raft::Write::Snapshot(meta) => {
                 replica.promised = replica.promised.min(meta.last.index);
                 replica.written.restart(meta.last.index);
+                up.replaced = None;
                 reached = Some(meta.last.index);
             }
             raft::Write::Vote { term, vote } => newest = Some((*term, vote.map(|node| node.0))),
@@ -63,7 +64,8 @@ pub(super) fn done<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) {
         }
         let outcome = up.log.sync();
         if outcome.is_ok() {
-            replica.promised = reached.unwrap_or(replica.promised);
+            let reached = reached.unwrap_or(replica.promised);
+            replica.promised = up.replaced.map_or(reached, |last| last.min(reached));
             replica.promised_vote = vote.unwrap_or(replica.promised_vote);
         }
         if !survives(world, node, outcome) {

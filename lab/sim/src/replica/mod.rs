@@ -73,6 +73,10 @@ struct Up {
     applying: bool,
     /// A state arrived and waits to be switched to.
     whole: bool,
+    /// The state was replaced by one whose last entry the log on disk does not hold, and the log has
+    /// yet to hear of it: what it holds after that entry agrees with nobody (paper, Figure 13, step 7),
+    /// and the next start drops it.
+    replaced: Option<u64>,
     state_syncing: bool,
     /// When the bulk thread has done what it was asked for so far.
     bulk_free: Instant,
@@ -430,6 +434,7 @@ fn rise<M: Machine>(
         committed: VecDeque::new(),
         applying: false,
         whole: false,
+        replaced: None,
         state_syncing: false,
         bulk_free: Instant(0),
     });

@@ -109,6 +109,10 @@ fn switch<M: Machine>(
     assert!(up.whole, "there was something to do");
     up.whole = false;
     let last = host.app.switch(news);
+    if host.written.get(last.index) != Some(last.term) {
+        up.replaced = Some(last.index);
+        host.promised = host.promised.min(last.index);
+    }
     world.count("snapshots");
     world.log(node, What::Install { index: last.index });
     world.feed(node, Input::Request(M::request(raft::Request::Installed { last })));
