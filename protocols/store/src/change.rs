@@ -184,7 +184,7 @@ impl<E: Engine> Applier<E> {
     }
 
     /// The current record of a key becomes a version that ended at `at`.
-    fn move_to_history(&mut self, at: Stamp, key: &[u8], record: &Bytes) {
+    pub(crate) fn move_to_history(&mut self, at: Stamp, key: &[u8], record: &Bytes) {
         layout::begin(&mut self.key, HISTORY);
         layout::escape(key, &mut self.key);
         at.write(&mut self.key);
@@ -194,7 +194,7 @@ impl<E: Engine> Applier<E> {
         self.meta.past_bytes += size;
     }
 
-    fn log(&mut self, at: Stamp, kind: Kind, key: &Bytes, ended: Option<&Bytes>) {
+    pub(crate) fn log(&mut self, at: Stamp, kind: Kind, key: &Bytes, ended: Option<&Bytes>) {
         layout::begin(&mut self.key, LOG);
         at.write(&mut self.key);
         self.value.clear();

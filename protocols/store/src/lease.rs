@@ -128,7 +128,7 @@ impl<E: Engine> Applier<E> {
         }
     }
 
-    fn store_lease(&mut self, lease: Lease) {
+    pub(crate) fn store_lease(&mut self, lease: Lease) {
         self.leases.0.insert(lease.id, lease);
         self.value.clear();
         self.value.put_i64(lease.ttl);

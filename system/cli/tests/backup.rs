@@ -118,7 +118,7 @@ fn restore(file: &str, directory: &Path, place: &Place, all: &[Place], token: &s
         &[
             &["snapshot", "restore", file, "--data-dir", &data, "--name", &place.name][..],
             &["--initial-cluster", &initial, "--initial-cluster-token", token],
-            &["--initial-advertise-peer-urls", &place.peer],
+            &["--initial-advertise-peer-urls", &place.peer, "--bump-revision", "0"],
         ]
         .concat(),
     )
@@ -256,7 +256,7 @@ fn what_is_no_whole_backup_is_refused_and_leaves_nothing() {
         (damaged("short", &whole[..20]), "is damaged"),
         (damaged("longer", &longer), "is damaged"),
         (damaged("empty", b""), "is not a backup of Quorate: it is empty"),
-        (damaged("etcd", &bolt), "it is a snapshot of etcd"),
+        (damaged("etcd", &bolt), "neither of its two meta pages is whole"),
         (damaged("text", b"hello"), "its first bytes are not those of one"),
         (directory.display().to_string(), "it is not a regular file"),
         (directory.join("nosuch").display().to_string(), "No such file"),
@@ -331,4 +331,33 @@ fn etcdctl_saves_our_backups() {
         .expect("it runs");
     assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
     assert_eq!(status(&file), (2, 1));
+}
+
+/// The way in from etcd: its snapshot becomes a member; revisions jump, so that nobody who watched
+/// the old cluster takes the new one's future for its past.
+#[test]
+fn a_snapshot_of_etcd_becomes_a_member() {
+    let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/tests/fixtures/etcd-3.7.db");
+    let file = path.display().to_string();
+    assert_eq!(status(&file).0, 205);
+    let places = places(1);
+    let data = directory.path().join("n1").display().to_string();
+    let text = says(
+        &[
+            &["snapshot", "restore", &file, "--data-dir", &data, "--name", "n1"][..],
+            &["--initial-cluster", &initial_cluster(&places), "--initial-cluster-token", "new"],
+            &["--initial-advertise-peer-urls", &places[0].peer],
+        ]
+        .concat(),
+    );
+    assert!(text.starts_with("Restored 46 keys at revision 1000000205 into "), "{text}");
+    let cluster = Cluster::start(directory.path(), places, "new");
+    assert_eq!(cluster.says(0, &["get", "k"]), "k\nfour\n");
+    assert_eq!(cluster.says(0, &["lease", "list"]).lines().next(), Some("found 1 leases"));
+    let old = ["get", "k", "--rev", "205", "--endpoints", &cluster.places[0].client];
+    assert!(refuses(&old).contains("required revision has been compacted"));
+    let put = cluster.says(0, &["put", "k", "five", "-w", "json"]);
+    assert!(put.contains("\"revision\":1000000206"), "{put}");
+    assert_eq!(cluster.says(0, &["get", "k", "--rev", "1000000205"]), "k\nfour\n");
 }

@@ -27,6 +27,7 @@ pub mod backup;
 mod bulk;
 mod clock;
 mod core;
+pub mod etcd;
 mod failure;
 mod fatal;
 mod feed;

@@ -1,4 +1,4 @@
-//! A new cluster out of a backup, without any process running.
+//! A new cluster out of a backup, ours or etcd's, without any process running.
 //!
 //! Every member of the new cluster gets a data directory of its own, all from the same file: the
 //! state as it was, and a log that begins where the state ends. The log's first record is a
@@ -11,7 +11,8 @@
 //! last, when all of it is durable. A failure removes it; a power cut leaves it, under the name
 //! that says what it is, and nothing opens it.
 
-use crate::backup::BackupFile;
+use crate::backup::{BackupError, BackupFile, CHECKSUM, Progress};
+use crate::etcd::{self, EtcdFile};
 use crate::options::{MemberInfo, cluster_id, find_member};
 use crate::{RELEASE, View};
 use quorate_raft::{LogId, Membership, SnapshotMeta, Write};
@@ -19,7 +20,7 @@ use quorate_storage::engine::{Generations, Options as EngineOptions};
 use quorate_storage::{DataDir, Log, LogOptions, Meta, random_incarnation, restore, to_record};
 use quorate_store::{Installer, Options as StoreOptions};
 use std::fs::{DirBuilder, File};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,47 @@ pub struct NewMember {
     /// Do not compare the file with the checksum at its end. The parts have their own, which are
     /// compared all the same.
     pub skip_hash_check: bool,
+    /// The revision goes up by so much and everything before it is compacted, so that whoever saw
+    /// revisions that the file does not know notices; 0 leaves revisions and history as they were.
+    pub bump_revision: i64,
+}
+
+/// A file that a member can be made from.
+#[derive(Debug)]
+pub enum Source {
+    /// A backup of ours.
+    Backup(BackupFile),
+    /// A snapshot of etcd 3.4 to 3.7.
+    Etcd(EtcdFile),
+}
+
+impl Source {
+    /// Opens a file as what its first bytes say that it is.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is neither.
+    pub fn open(path: &Path) -> Result<Source, BackupError> {
+        let (at, magic) = etcd::MAGIC;
+        let mut head = Vec::new();
+        let file = File::open(path);
+        let read = file.and_then(|file| file.take(64).read_to_end(&mut head));
+        // A directory cannot be read; the other reader has the words for that.
+        if read.is_ok() && head.get(at..at + magic.len()) == Some(&magic) {
+            return Ok(Source::Etcd(EtcdFile::open(path)?));
+        }
+        Ok(Source::Backup(BackupFile::open(path)?))
+    }
+
+    /// Checks every byte against the checksum at the end, and returns that.
+    ///
+    /// # Errors
+    /// When the file was cut short or changed.
+    pub fn verify(&mut self, progress: Progress) -> Result<[u8; CHECKSUM], BackupError> {
+        match self {
+            Source::Backup(file) => file.verify(progress),
+            Source::Etcd(file) => file.verify(progress),
+        }
+    }
 }
 
 /// What was made.
@@ -73,14 +115,14 @@ pub fn restore_member(
 ) -> Result<RestoredMember, String> {
     let me = find_member(&new.name, &new.members)?;
     refuse_data(&new.data_dir)?;
-    let mut backup = BackupFile::open(backup).map_err(say)?;
+    let mut source = Source::open(backup).map_err(say)?;
     if !new.skip_hash_check {
-        backup.verify(&mut |done, all| progress(Phase::Checking, done, all)).map_err(say)?;
+        source.verify(&mut |done, all| progress(Phase::Checking, done, all)).map_err(say)?;
     }
     let draft = Draft::create(&new.data_dir)?;
     let directory = DataDir::open(&draft.path).map_err(say)?;
     let mut writing = |done, all| progress(Phase::Writing, done, all);
-    let view = fill(&directory, &mut backup, &mut writing)?;
+    let view = fill(&directory, &mut source, new.bump_revision, &mut writing)?;
     let label = Meta {
         cluster_id: cluster_id(&new.members, &new.cluster_token),
         member_id: me.id.0,
@@ -123,14 +165,21 @@ fn refuse_data(path: &Path) -> Result<(), String> {
 /// Writes the state, durably, and returns what it shows.
 fn fill(
     directory: &DataDir,
-    backup: &mut BackupFile,
+    source: &mut Source,
+    bump: i64,
     progress: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<View, String> {
     let generations = Generations::open(&directory.state_path(), EngineOptions::small());
     let engine = generations.map_err(say)?.open_current().map_err(say)?;
-    let mut installer = Installer::new(engine).map_err(say)?;
-    backup.chunks(progress, |chunk| installer.push(chunk)).map_err(say)?;
-    let mut applier = installer.finish(StoreOptions::default()).map_err(say)?;
+    let mut applier = match source {
+        Source::Backup(file) => {
+            let mut installer = Installer::new(engine).map_err(say)?;
+            file.chunks(progress, |chunk| installer.push(chunk)).map_err(say)?;
+            installer.finish(StoreOptions::default()).map_err(say)?
+        }
+        Source::Etcd(file) => file.import(engine, progress).map_err(say)?,
+    };
+    applier.skip_revisions(bump).map_err(say)?;
     let view = applier.publish().map_err(say)?.view;
     let mut engine = applier.into_engine();
     engine.sync().map_err(say)?;

@@ -11,6 +11,7 @@ pub mod binary;
 pub mod codec;
 pub mod command;
 pub mod etcd;
+pub mod etcd_file;
 pub mod hello;
 pub mod peer;
 #[cfg(test)]

@@ -15,7 +15,8 @@
 
 mod read;
 
-pub use read::{BackupError, BackupFile};
+pub(crate) use read::hexadecimal;
+pub use read::{BackupError, BackupFile, Progress};
 
 use crate::View;
 use bytes::{BufMut, Bytes, BytesMut};

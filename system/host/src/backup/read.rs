@@ -12,9 +12,6 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// What a data file of etcd's storage has at byte 16, in the byte order of every usual machine.
-const BOLT_MAGIC: [u8; 4] = 0xED0C_DAEDu32.to_le_bytes();
-
 /// Bytes read at a time.
 const PIECE: usize = 1 << 20;
 
@@ -99,13 +96,9 @@ impl BackupFile {
         let mut head = Vec::new();
         (&mut file).take(BLOCK as u64).read_to_end(&mut head).map_err(fail)?;
         if !head.starts_with(MAGIC) {
-            return Err(other(match head.get(16..20) {
-                _ if head.is_empty() => "it is empty",
-                Some(magic) if magic == BOLT_MAGIC => {
-                    "it is a snapshot of etcd, whose storage has another format; copy the keys \
-                     through the API instead"
-                }
-                _ => "its first bytes are not those of one",
+            return Err(other(match head.is_empty() {
+                true => "it is empty",
+                false => "its first bytes are not those of one, nor of a snapshot of etcd",
             }));
         }
         if data.len() < (BLOCK + CHECKSUM) as u64 {
@@ -230,6 +223,6 @@ impl BackupFile {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -23,6 +23,9 @@ use crate::serve::{self, FlagError};
 each with its own --name, --data-dir and --initial-advertise-peer-urls. Then start each member with `quorate serve` and
 the same flags. Choose a new --initial-cluster-token, so that members of the old cluster cannot mistake it for theirs.
 
+FILE is a snapshot of Quorate or of etcd 3.4 to 3.7 (`etcdctl snapshot save`): keys, their history down to the last
+compaction, and leases come along; of etcd's, users and roles do not.
+
 Examples:
   quorate snapshot restore backup.db --data-dir new-data
   quorate serve --data-dir new-data
@@ -53,7 +56,17 @@ pub struct Arguments {
     /// Do not compare the file with the SHA-256 at its end
     #[arg(long)]
     skip_hash_check: bool,
+    /// Raise the revision by so much and compact everything before it, so that watchers and caches that saw a later
+    /// future than the file holds notice; 0 keeps revisions and history
+    #[arg(long, value_name = "N", default_value_t = BUMP, value_parser = clap::value_parser!(i64).range(0..))]
+    bump_revision: i64,
+    /// Accepted for the sake of etcdutl's scripts: a raised revision always is
+    #[arg(long, hide = true)]
+    mark_compacted: bool,
 }
+
+/// Far above what a cluster writes between a snapshot and its loss: a week at 1,500 writes a second.
+const BUMP: i64 = 1_000_000_000;
 
 /// Runs the command.
 pub async fn run(arguments: Arguments, global: &Global) -> Result<(), Failure> {
@@ -126,6 +139,7 @@ impl Arguments {
             name: config.name,
             cluster_token: config.initial_cluster_token,
             skip_hash_check: self.skip_hash_check,
+            bump_revision: self.bump_revision,
         })
     }
 }

@@ -1,13 +1,15 @@
 //! `snapshot status`: whether a snapshot file is whole, and what is in it.
 //!
 //! The columns are those of `etcdutl snapshot status`. The hash is the first four bytes of the SHA-256 that ends the
-//! file, so that two files with the same hash are the same file; etcd's is of another kind.
+//! file, so that two files with the same hash are the same file; etcd's is of another kind. Of a snapshot of etcd's, the keys
+//! are all entries of its storage, old versions included, as etcdutl counts them.
 
 use std::ffi::OsString;
 use std::path::Path;
 
 use clap::Args;
-use quorate_host::backup::{BackupFile, MAGIC};
+use quorate_host::backup::MAGIC;
+use quorate_host::offline::Source;
 use quorate_store::Summary;
 
 use super::progress::Progress;
@@ -37,7 +39,9 @@ pub struct Arguments {
 struct Status {
     hash: u32,
     size: u64,
-    summary: Summary,
+    revision: i64,
+    keys: u64,
+    version: String,
 }
 
 /// Runs the command.
@@ -52,25 +56,34 @@ pub fn run(arguments: &Arguments, global: &Global) -> Result<(), Failure> {
 }
 
 fn read(path: &Path) -> Result<Status, quorate_host::backup::BackupError> {
-    let mut file = BackupFile::open(path)?;
+    let mut source = Source::open(path)?;
     let mut progress = Progress::new();
     let mut show = |what: &str, done, all| {
         progress.show(what, done, all);
         true
     };
-    let sum = file.verify(&mut |done, all| show("checking", done, all))?;
-    let summary = file.summary(&mut |done, all| show("reading", done, all))?;
+    let sum = source.verify(&mut |done, all| show("checking", done, all))?;
     let hash = u32::from_be_bytes([sum[0], sum[1], sum[2], sum[3]]);
-    Ok(Status { hash, size: file.size(), summary })
+    let mut reading = |done, all| show("reading", done, all);
+    Ok(match source {
+        Source::Backup(mut file) => {
+            let Summary { revision, keys, .. } = file.summary(&mut reading)?;
+            let version = String::from_utf8_lossy(MAGIC).trim_end().to_owned();
+            Status { hash, size: file.size(), revision, keys, version }
+        }
+        Source::Etcd(file) => {
+            let found = file.contents(&mut reading)?;
+            let (revision, keys) = (found.revision, found.entries);
+            Status { hash, size: file.size(), revision, keys, version: "etcd".to_owned() }
+        }
+    })
 }
 
 fn print(output: &mut Output, status: &Status) -> Result<(), Failure> {
-    let Status { hash, size, summary } = status;
-    let version = String::from_utf8_lossy(MAGIC);
-    let version = version.trim_end();
+    let Status { hash, size, revision, keys, version } = status;
     let row = || {
-        let (revision, keys) = (summary.revision.to_string(), summary.keys.to_string());
-        vec![format!("{hash:x}"), revision, keys, format_size(*size), version.to_owned()]
+        let (revision, keys) = (revision.to_string(), keys.to_string());
+        vec![format!("{hash:x}"), revision, keys, format_size(*size), version.clone()]
     };
     match output.format {
         Format::Simple => output.line(row().join(", ")),
@@ -80,16 +93,16 @@ fn print(output: &mut Output, status: &Status) -> Result<(), Failure> {
         }
         Format::Fields => {
             output.field("Hash", hash);
-            output.field("Revision", summary.revision);
-            output.field("Keys", summary.keys);
+            output.field("Revision", revision);
+            output.field("Keys", keys);
             output.field("Size", size);
             output.quoted("Version", version);
         }
         Format::Json => output.line(
             Object::new()
                 .value("hash", hash)
-                .value("revision", summary.revision)
-                .value("totalKey", summary.keys)
+                .value("revision", revision)
+                .value("totalKey", keys)
                 .value("totalSize", size)
                 .string("version", version)
                 .end(),
@@ -105,8 +118,8 @@ mod tests {
 
     #[test]
     fn every_format_has_the_columns_of_etcdutl() {
-        let summary = Summary { revision: 42, compacted: -1, applied: (50, 2), keys: 7, leases: 1 };
-        let status = Status { hash: 0x0a1b, size: 20_512, summary };
+        let version = "quorate-backup 1".to_owned();
+        let status = Status { hash: 0x0a1b, size: 20_512, revision: 42, keys: 7, version };
         let printed = |format| {
             let mut output = Output::new(format, false);
             print(&mut output, &status).map(|()| output.text())

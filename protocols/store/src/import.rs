@@ -1,0 +1,346 @@
+//! A state made from the changes that another store recorded: how data of etcd's comes in.
+//!
+//! What etcd keeps is a list of changes, in order: each put with the pair as it was then, each
+//! delete with its key. Played back here they come to the same keys, the same revisions and the
+//! same history down to the last compaction, so that a client that reads at an older revision, or
+//! a watcher that resumes, finds what it would have found there.
+//!
+//! Nothing is believed that does not fit. Above the compacted revision the pairs must follow from
+//! each other (versions count up by one, a creation begins at version 1): a file that says otherwise
+//! was damaged, and a state made of it would differ from the one that its users knew. At and below
+//! the compacted revision the compaction may have been under way, so there only what remains counts.
+
+use crate::applier::{Applier, Options, Revision};
+use crate::engine::{Engine, EngineError};
+use crate::layout::{self, CURRENT, Header, Kind, Stamp};
+use crate::reader::ReadError;
+use crate::{KeyValue, Lease};
+use bytes::Bytes;
+use std::fmt;
+
+/// Why a change cannot have come from a store with etcd's semantics. The engine being filled is
+/// worth nothing any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ImportError {
+    /// A change does not come after the one before it.
+    #[allow(missing_docs)]
+    OutOfOrder { revision: i64, sub: u32 },
+    /// A change contradicts what came before it.
+    #[allow(missing_docs)]
+    Contradiction { revision: i64, key: Bytes, what: &'static str },
+    /// A revision that is no revision, or too large to count on from.
+    #[allow(missing_docs)]
+    Revision { revision: i64 },
+    /// The engine failed.
+    Engine(EngineError),
+}
+
+impl fmt::Display for ImportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ImportError::OutOfOrder { revision, sub } => {
+                write!(f, "the change at revision {revision}.{sub} does not follow the one before")
+            }
+            ImportError::Contradiction { revision, key, what } => {
+                let key = String::from_utf8_lossy(key);
+                write!(f, "the change of {key:?} at revision {revision} cannot be: {what}")
+            }
+            ImportError::Revision { revision } => {
+                write!(f, "{revision} is no revision to go on from")
+            }
+            ImportError::Engine(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for ImportError {}
+
+impl From<EngineError> for ImportError {
+    fn from(error: EngineError) -> ImportError {
+        ImportError::Engine(error)
+    }
+}
+
+impl From<ReadError> for ImportError {
+    fn from(error: ReadError) -> ImportError {
+        ImportError::Engine(EngineError(error.to_string()))
+    }
+}
+
+/// Fills a fresh engine with changes, oldest first.
+#[derive(Debug)]
+pub struct Importer<E: Engine> {
+    applier: Applier<E>,
+    compacted: i64,
+    last: Stamp,
+    keys: u64,
+}
+
+impl<E: Engine> Importer<E> {
+    /// Begins with an engine that holds nothing. `compacted` is the revision of the last
+    /// compaction there, 0 or less when there was none.
+    ///
+    /// # Errors
+    /// When the engine holds something, or fails.
+    pub fn new(engine: E, compacted: i64) -> Result<Importer<E>, ImportError> {
+        if let Some(pair) = engine.range(&[], None).next() {
+            pair?;
+            let text = "changes are imported into an empty engine";
+            return Err(EngineError(text.into()).into());
+        }
+        let applier = Applier::open(engine, Options { collect_events: false })?;
+        let compacted = if compacted > 0 { compacted } else { -1 };
+        Ok(Importer { applier, compacted, last: Stamp::default(), keys: 0 })
+    }
+
+    /// A lease; all of them come before the first change. One without an id is passed over.
+    pub fn lease(&mut self, lease: Lease) {
+        if lease.id != 0 {
+            self.applier.store_lease(lease);
+        }
+    }
+
+    /// A put: the pair as it was after it, its revision in `mod_revision`. A pair that hangs on a
+    /// lease that is gone is kept without it, as it would stay there for ever otherwise.
+    ///
+    /// # Errors
+    /// See [`ImportError`].
+    pub fn put(&mut self, sub: u32, mut pair: KeyValue) -> Result<(), ImportError> {
+        let at = self.step(pair.mod_revision, sub)?;
+        let old = self.applier.current(&pair.key)?;
+        let before = old.as_ref().map(|record| Header::read(record)).transpose();
+        let before = before.map_err(EngineError::from)?;
+        if at.revision > self.compacted {
+            follows(&pair, before.as_ref())?;
+        }
+        if !self.applier.leases.contains(pair.lease) {
+            pair.lease = 0;
+        }
+        let old_lease = before.as_ref().map_or(0, |header| header.lease);
+        let kind = if old.is_some() { Kind::Update } else { Kind::Birth };
+        self.end(at, &pair.key, kind, old.as_ref());
+        let applier = &mut self.applier;
+        let header = Header {
+            begun: at,
+            create: pair.create_revision,
+            version: pair.version,
+            lease: pair.lease,
+        };
+        layout::begin(&mut applier.key, CURRENT);
+        applier.key.extend_from_slice(&pair.key);
+        applier.value.clear();
+        header.write(&mut applier.value);
+        applier.value.extend_from_slice(&pair.value);
+        applier.engine.put(&applier.key, &applier.value);
+        applier.meta.live_bytes += (pair.key.len() + applier.value.len()) as u64;
+        if old_lease != pair.lease {
+            applier.attach(&pair.key, old_lease, pair.lease);
+        }
+        if kind == Kind::Birth {
+            applier.counter.birth(&applier.engine, &pair.key)?;
+            self.keys += 1;
+        }
+        Ok(())
+    }
+
+    /// A delete of a key.
+    ///
+    /// # Errors
+    /// See [`ImportError`].
+    pub fn delete(&mut self, revision: i64, sub: u32, key: Bytes) -> Result<(), ImportError> {
+        let at = self.step(revision, sub)?;
+        let Some(record) = self.applier.current(&key)? else {
+            // A compaction takes what a delete ended and keeps the delete itself for watchers.
+            if at.revision <= self.compacted {
+                self.end(at, &key, Kind::Death, None);
+                return Ok(());
+            }
+            let what = "a key is deleted that was not there";
+            return Err(ImportError::Contradiction { revision, key, what });
+        };
+        let header = Header::read(&record).map_err(EngineError::from)?;
+        self.end(at, &key, Kind::Death, Some(&record));
+        let applier = &mut self.applier;
+        layout::begin(&mut applier.key, CURRENT);
+        applier.key.extend_from_slice(&key);
+        applier.engine.delete(&applier.key);
+        if header.lease != 0 {
+            applier.attach(&key, header.lease, 0);
+        }
+        applier.counter.death(&key);
+        self.keys -= 1;
+        Ok(())
+    }
+
+    /// Publishes what came in so far, so that an engine need not hold all of it in memory.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn publish(&mut self) -> Result<(), ImportError> {
+        self.applier.publish()?;
+        Ok(())
+    }
+
+    /// How many keys exist now.
+    pub fn keys(&self) -> u64 {
+        self.keys
+    }
+
+    /// The state. It says that one entry, of term 1, was applied: members that are made from the
+    /// same changes begin their logs there, and one that lacks it is sent the whole state.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn finish(mut self) -> Result<Applier<E>, ImportError> {
+        let meta = &mut self.applier.meta;
+        meta.revision = meta.revision.max(self.compacted);
+        if self.compacted > 0 {
+            meta.compacted = self.compacted;
+            meta.sweep = Stamp { revision: self.compacted + 1, sub: 0 };
+        }
+        (meta.applied_index, meta.applied_term) = (1, 1);
+        self.applier.publish()?;
+        Ok(self.applier)
+    }
+
+    /// The stamp of the next change.
+    fn step(&mut self, revision: i64, sub: u32) -> Result<Stamp, ImportError> {
+        let at = Stamp { revision, sub };
+        if revision < 1 || revision == i64::MAX {
+            return Err(ImportError::Revision { revision });
+        }
+        if at <= self.last {
+            return Err(ImportError::OutOfOrder { revision, sub });
+        }
+        self.last = at;
+        self.applier.meta.revision = self.applier.meta.revision.max(revision);
+        Ok(at)
+    }
+
+    /// Ends the version `old` and records the change. Below the compacted revision nobody can ask
+    /// for either; at it, a watcher may still ask for the change.
+    fn end(&mut self, at: Stamp, key: &Bytes, kind: Kind, old: Option<&Bytes>) {
+        let applier = &mut self.applier;
+        if at.revision > self.compacted {
+            if let Some(record) = old {
+                applier.move_to_history(at, key, record);
+            }
+            applier.log(at, kind, key, old);
+            return;
+        }
+        if let Some(record) = old {
+            applier.meta.live_bytes -= (key.len() + record.len()) as u64;
+        }
+        if at.revision == self.compacted {
+            applier.log(at, kind, key, None);
+        }
+    }
+}
+
+/// True to what etcd writes when a pair replaces another.
+fn follows(pair: &KeyValue, before: Option<&Header>) -> Result<(), ImportError> {
+    let what = match before {
+        None if pair.create_revision != pair.mod_revision => {
+            "it changes a key that was not there, and does not create it"
+        }
+        None if pair.version != 1 => "a new key does not begin at version 1",
+        Some(old) if pair.create_revision != old.create => {
+            "it names another creation than the version before it"
+        }
+        Some(old) if pair.version != old.version + 1 => {
+            "its version does not follow the version before it"
+        }
+        None | Some(_) => return Ok(()),
+    };
+    let (revision, key) = (pair.mod_revision, pair.key.clone());
+    Err(ImportError::Contradiction { revision, key, what })
+}
+
+impl<E: Engine> Applier<E> {
+    /// Moves the revision up by `by` and forgets everything before: what a restored state does so
+    /// that whoever remembers a revision of the lost future notices. A watch that resumes there is
+    /// told that it was compacted, and a cache that compares revisions sees them only grow.
+    ///
+    /// # Errors
+    /// When the sum is no revision, or the engine fails.
+    pub fn skip_revisions(&mut self, by: i64) -> Result<(), ImportError> {
+        let sum = self.meta.revision.checked_add(by).filter(|sum| by >= 0 && *sum < i64::MAX / 2);
+        let revision = sum.ok_or(ImportError::Revision { revision: by })?;
+        if by > 0 {
+            self.advance(Revision { main: revision, next_sub: 1 });
+            self.compact(revision)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MemEngine, Range};
+
+    fn pair(key: &str, value: &str, create: i64, at: i64, version: i64) -> KeyValue {
+        KeyValue {
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            value: Bytes::copy_from_slice(value.as_bytes()),
+            create_revision: create,
+            mod_revision: at,
+            version,
+            lease: 0,
+        }
+    }
+
+    fn all(at: i64) -> Range {
+        let range =
+            crate::KeyRange { key: Bytes::from_static(b"\0"), end: Bytes::from_static(b"\0") };
+        Range { range, revision: at, ..Range::default() }
+    }
+
+    #[test]
+    fn a_history_is_read_at_every_revision_that_it_kept() {
+        let mut importer = Importer::new(MemEngine::default(), 3).expect("empty");
+        importer.put(0, pair("b", "old", 2, 3, 2)).expect("fine");
+        importer.put(0, pair("a", "1", 4, 4, 1)).expect("fine");
+        importer.put(0, pair("b", "new", 2, 5, 3)).expect("fine");
+        importer.delete(6, 0, Bytes::from_static(b"a")).expect("fine");
+        assert_eq!(importer.keys(), 1);
+        let mut applier = importer.finish().expect("fine");
+        let view = applier.publish().expect("fine").view;
+        assert_eq!((view.revision(), view.compacted(), view.keys()), (6, 3, 1));
+        let at = |revision| view.range(&all(revision)).map(|answer| answer.kvs);
+        assert_eq!(at(3), Ok(vec![pair("b", "old", 2, 3, 2)]));
+        assert_eq!(at(4), Ok(vec![pair("a", "1", 4, 4, 1), pair("b", "old", 2, 3, 2)]));
+        assert_eq!(at(5), Ok(vec![pair("a", "1", 4, 4, 1), pair("b", "new", 2, 5, 3)]));
+        assert_eq!(at(6), Ok(vec![pair("b", "new", 2, 5, 3)]));
+        assert!(at(2).is_err(), "compacted");
+    }
+
+    #[test]
+    fn contradictions_are_refused_above_the_compaction_only() {
+        let mut importer = Importer::new(MemEngine::default(), 5).expect("empty");
+        importer.put(0, pair("k", "v", 2, 5, 9)).expect("what is left of a compacted history");
+        let error = importer.put(0, pair("k", "v", 2, 6, 9)).expect_err("version 9 again");
+        assert!(error.to_string().contains("version does not follow"), "{error}");
+        let error = importer.put(0, pair("n", "v", 6, 7, 1)).expect_err("created at 6");
+        assert!(error.to_string().contains("does not create it"), "{error}");
+        let error = importer.delete(8, 0, Bytes::from_static(b"x")).expect_err("no such key");
+        assert!(error.to_string().contains("was not there"), "{error}");
+        let error = importer.put(0, pair("k", "v", 2, 7, 10)).expect_err("8 came before");
+        assert_eq!(error, ImportError::OutOfOrder { revision: 7, sub: 0 });
+    }
+
+    #[test]
+    fn skipped_revisions_are_compacted_ones() {
+        let mut importer = Importer::new(MemEngine::default(), 0).expect("empty");
+        importer.put(0, pair("k", "v", 2, 2, 1)).expect("fine");
+        let mut applier = importer.finish().expect("fine");
+        applier.skip_revisions(1_000).expect("fine");
+        while !applier.compact_step(10).expect("fine") {}
+        let view = applier.publish().expect("fine").view;
+        assert_eq!((view.revision(), view.compacted()), (1_002, 1_002));
+        assert!(view.range(&all(2)).is_err(), "compacted");
+        assert_eq!(view.range(&all(0)).expect("fine").kvs, vec![pair("k", "v", 2, 2, 1)]);
+        assert!(applier.skip_revisions(i64::MAX).is_err());
+        assert!(applier.skip_revisions(-1).is_err());
+    }
+}
