@@ -106,7 +106,7 @@ impl StoreStory {
                     Some(id) => crate::node::parse_operation(&id)?,
                     None => quorate_store::OpId::default(),
                 };
-                let command = Command { id, action: words::action(args)? };
+                let command = Command::new(id, words::action(args)?);
                 self.log.push((self.term, command));
                 self.apply_next()
             }

@@ -287,7 +287,7 @@ fn begin_write(world: &mut Server, at: usize) {
     let padding = dice.below(world.plan.value_bytes) as usize;
     // The client has given up or finished all of its earlier operations.
     let id = OpId { origin, seq: client.seq, floor: client.seq };
-    let payload = world.load.commands.encode(Command { id, action }, padding);
+    let payload = world.load.commands.encode(Command::new(id, action), padding);
     let began = elapsed(world);
     world.load.clients[at].operation = world.load.token();
     submit(world, at, id, payload, began);

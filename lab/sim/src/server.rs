@@ -138,8 +138,7 @@ impl Machine for Node {
             }
             Event::Act(action) => {
                 world.count("acts of leaders");
-                let payload =
-                    world.load.commands.encode(Command { id: OpId::default(), action }, 0);
+                let payload = world.load.commands.encode(Command::new(OpId::default(), action), 0);
                 // Between what a leader wants and its proposal lies a host that may be slow: by
                 // then another may lead, or the same one in a later term (traps.md B7).
                 let number = world.load.plan_act(payload);

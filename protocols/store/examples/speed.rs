@@ -78,7 +78,7 @@ fn own_work(value: &Bytes) {
     let keys: Vec<Bytes> = (0..100).map(key).collect();
     let mut apply = |at: u64| {
         let id = OpId { origin: 7, seq: at + 1, floor: at.saturating_sub(1_000) };
-        let command = Command { id, action: put(keys[at as usize % 100].clone(), value) };
+        let command = Command::new(id, put(keys[at as usize % 100].clone(), value));
         black_box(store.apply(at + 1, 1, Some(&command))).unwrap();
         if at == 99 {
             // All are born: from now on every put finds the key.
@@ -104,7 +104,7 @@ impl Bench {
         let index = self.store.applied().0 + 1;
         self.seq += 1;
         let id = OpId { origin: 7, seq: self.seq, floor: self.seq.saturating_sub(1_000) };
-        let outcome = self.store.apply(index, 1, Some(&Command { id, action })).unwrap().unwrap();
+        let outcome = self.store.apply(index, 1, Some(&Command::new(id, action))).unwrap().unwrap();
         black_box(outcome.result.unwrap());
         if index.is_multiple_of(BATCH) {
             self.publish();

@@ -1,6 +1,7 @@
 //! What goes through the log, what is asked of a view, and what comes back: etcd's semantics in
 //! plain types, apart from any encoding.
 
+use crate::Caller;
 use bytes::Bytes;
 
 /// Identifies one operation over all its copies in the log, so that a retried one is applied once.
@@ -20,8 +21,17 @@ pub struct OpId {
 pub struct Command {
     /// Which operation this is a copy of.
     pub id: OpId,
+    /// On whose behalf.
+    pub caller: Caller,
     /// What to do.
     pub action: Action,
+}
+
+impl Command {
+    /// A command that names nobody.
+    pub fn new(id: OpId, action: Action) -> Command {
+        Command { id, caller: Caller::default(), action }
+    }
 }
 
 /// What a command does to the state. Requests are checked ([`crate::validate`]) before they get here.

@@ -54,6 +54,7 @@
 
 mod alarm;
 mod applier;
+mod caller;
 mod change;
 mod command;
 mod compact;
@@ -79,6 +80,7 @@ pub mod validate;
 mod view;
 
 pub use applier::{Applier, Options, Outcome, Published};
+pub use caller::{Caller, Fence, User};
 pub use command::*;
 pub use cursor::{Batch, Cursor, Delivery, Polled, Watch};
 pub use engine::{Engine, EngineError, EngineRead, Pair};

@@ -7,7 +7,7 @@ use common::*;
 use quorate_store::*;
 
 fn op(origin: u64, seq: u64, floor: u64) -> Command {
-    Command { id: OpId { origin, seq, floor }, action: put("k", "v") }
+    Command::new(OpId { origin, seq, floor }, put("k", "v"))
 }
 
 /// True when it was done.
@@ -50,8 +50,7 @@ fn below_the_floor_everything_is_refused() {
 #[test]
 fn a_refused_request_is_done_too_and_its_copy_is_not_done_later() {
     let mut store = fresh();
-    let leased =
-        Command { id: OpId { origin: 5, seq: 1, floor: 0 }, action: put_leased("k", "v", 3) };
+    let leased = Command::new(OpId { origin: 5, seq: 1, floor: 0 }, put_leased("k", "v", 3));
     assert!(run(&mut store, &leased));
     done(&mut store, Action::LeaseGrant { id: 3, ttl: 10 });
     assert!(!run(&mut store, &leased));

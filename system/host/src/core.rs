@@ -180,7 +180,7 @@ impl Core {
     fn act(&self, action: Action) {
         // Guarded by its term, not by an operation id: doing it twice changes nothing.
         let id = OpId { origin: 0, seq: 0, floor: 0 };
-        let payload = quorate_wire::command::encode(&Command { id, action });
+        let payload = quorate_wire::command::encode(&Command::new(id, action));
         self.inbox.request(Request::Propose { seq: 0, payload });
     }
 

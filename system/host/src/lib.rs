@@ -59,7 +59,7 @@ use arc_swap::ArcSwap;
 use quorate_base::{Dice, NodeId};
 use quorate_node::Request;
 use quorate_raft as raft;
-use quorate_store::{Action, Command, Outcome};
+use quorate_store::{Action, Caller, Command, Outcome};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -158,16 +158,21 @@ impl Host {
         Some(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
-    /// Puts an action through the log and waits for what it did.
+    /// Puts an action through the log on somebody's behalf and waits for what it did.
     ///
     /// # Errors
     /// With [`Failure::TooManyRequests`] and [`Failure::TooLarge`] it was certainly not applied;
     /// with any other, nobody knows.
-    pub async fn propose(&self, action: Action, max_bytes: usize) -> Result<Outcome, Failure> {
+    pub async fn propose(
+        &self,
+        caller: Caller,
+        action: Action,
+        max_bytes: usize,
+    ) -> Result<Outcome, Failure> {
         let (id, answered) = self.inner.pending.begin()?;
         // If the caller goes away, nobody needs to retry for it.
         let mut forget = Forget { inner: &self.inner, seq: id.seq, armed: true };
-        let payload = quorate_wire::command::encode(&Command { id, action });
+        let payload = quorate_wire::command::encode(&Command { id, caller, action });
         // Whatever was configured, no entry may be larger than the log takes.
         let max_bytes = max_bytes.min(quorate_storage::log::MAX_PAYLOAD_BYTES);
         if payload.len() > max_bytes {

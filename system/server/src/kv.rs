@@ -109,8 +109,9 @@ impl Kv for KvService {
         request: Request<pb::PutRequest>,
     ) -> Result<Response<pb::PutResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
+        let caller = self.0.caller(&request)?;
         let put = convert::put(request.into_inner())?;
-        match settled(self.0.write(Action::Put(put)).await?)? {
+        match settled(self.0.write(caller, Action::Put(put)).await?)? {
             (Answer::Put { prev }, revision) => Ok(Response::new(pb::PutResponse {
                 header: self.0.header(revision),
                 prev_kv: prev.map(convert::key_value),
@@ -124,8 +125,9 @@ impl Kv for KvService {
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
+        let caller = self.0.caller(&request)?;
         let delete = convert::delete(request.into_inner())?;
-        match settled(self.0.write(Action::Delete(delete)).await?)? {
+        match settled(self.0.write(caller, Action::Delete(delete)).await?)? {
             (Answer::Delete { deleted, prev }, revision) => {
                 Ok(Response::new(pb::DeleteRangeResponse {
                     header: self.0.header(revision),
@@ -142,6 +144,7 @@ impl Kv for KvService {
         request: Request<pb::TxnRequest>,
     ) -> Result<Response<pb::TxnResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let stale = convert::all_serializable(&request);
         let txn = convert::txn(request, self.0.limits.max_txn_ops)?;
@@ -149,7 +152,7 @@ impl Kv for KvService {
         if validate::is_read_only(&txn) {
             return Ok(Response::new(self.read_txn(&txn, stale).await?));
         }
-        match settled(self.0.write(Action::Txn(txn)).await?)? {
+        match settled(self.0.write(caller, Action::Txn(txn)).await?)? {
             (Answer::Txn { succeeded, answers }, revision) => {
                 let header = self.0.header(revision);
                 let response = convert::txn_response(succeeded, answers, revision, header);
@@ -164,8 +167,10 @@ impl Kv for KvService {
         request: Request<pb::CompactionRequest>,
     ) -> Result<Response<pb::CompactionResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
+        let caller = self.0.caller(&request)?;
         let pb::CompactionRequest { revision, physical } = request.into_inner();
-        let (_, now) = settled(self.0.write(Action::Compact { revision }).await?)?;
+        let compact = Action::Compact { revision };
+        let (_, now) = settled(self.0.write(caller, compact).await?)?;
         if physical {
             let done = self.0.host.compaction_done(revision).await;
             done.map_err(|failure| errors::failed(&failure))?;

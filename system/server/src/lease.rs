@@ -29,6 +29,7 @@ impl Lease for LeaseService {
         request: Request<pb::LeaseGrantRequest>,
     ) -> Result<Response<pb::LeaseGrantResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
+        let caller = self.0.caller(&request)?;
         let pb::LeaseGrantRequest { ttl, id } = request.into_inner();
         if ttl > MAX_TTL {
             return Err(errors::lease_ttl_too_large());
@@ -36,7 +37,8 @@ impl Lease for LeaseService {
         let ttl = ttl.max(self.0.limits.min_lease_ttl);
         loop {
             let chosen = if id == 0 { self.0.host.random_lease_id() } else { id };
-            let outcome = self.0.write(Action::LeaseGrant { id: chosen, ttl }).await?;
+            let outcome =
+                self.0.write(caller.clone(), Action::LeaseGrant { id: chosen, ttl }).await?;
             if id == 0 && outcome.result == Err(StoreError::LeaseExists) {
                 continue;
             }
@@ -55,8 +57,9 @@ impl Lease for LeaseService {
         request: Request<pb::LeaseRevokeRequest>,
     ) -> Result<Response<pb::LeaseRevokeResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
+        let caller = self.0.caller(&request)?;
         let id = request.into_inner().id;
-        let outcome = self.0.write(Action::LeaseRevoke { id, term: None }).await?;
+        let outcome = self.0.write(caller, Action::LeaseRevoke { id, term: None }).await?;
         let (_, revision) = settled(outcome)?;
         Ok(Response::new(pb::LeaseRevokeResponse { header: self.0.header(revision) }))
     }

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod caller;
 mod cluster;
 mod config;
 mod convert;

@@ -5,7 +5,7 @@ use crate::service::Service;
 use crate::{convert, errors};
 use quorate_base::NodeId;
 use quorate_host::backup;
-use quorate_store::{Action, AlarmKind, Answer};
+use quorate_store::{Action, AlarmKind, Answer, Caller};
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::etcdserverpb::maintenance_server::Maintenance;
 use std::sync::Arc;
@@ -32,6 +32,7 @@ fn kind(alarm: i32) -> Option<AlarmKind> {
 impl MaintenanceService {
     async fn set_alarm(
         &self,
+        caller: Caller,
         raise: bool,
         request: &pb::AlarmRequest,
     ) -> Result<pb::AlarmResponse, Status> {
@@ -41,7 +42,7 @@ impl MaintenanceService {
             return Ok(pb::AlarmResponse { header, alarms: Vec::new() });
         };
         let action = Action::Alarm { raise, member: request.member_id, kind };
-        match settled(self.0.write(action).await?)? {
+        match settled(self.0.write(caller, action).await?)? {
             (Answer::Alarm { alarms }, revision) => Ok(pb::AlarmResponse {
                 header: self.0.header(revision),
                 alarms: alarms.into_iter().map(convert::alarm).collect(),
@@ -68,12 +69,15 @@ impl Maintenance for MaintenanceService {
         &self,
         request: Request<pb::AlarmRequest>,
     ) -> Result<Response<pb::AlarmResponse>, Status> {
+        let caller = self.0.caller(&request)?;
         let request = request.into_inner();
         let response = match pb::alarm_request::AlarmAction::try_from(request.action) {
             Ok(pb::alarm_request::AlarmAction::Get) => self.list_alarms(&request),
-            Ok(pb::alarm_request::AlarmAction::Activate) => self.set_alarm(true, &request).await?,
+            Ok(pb::alarm_request::AlarmAction::Activate) => {
+                self.set_alarm(caller, true, &request).await?
+            }
             Ok(pb::alarm_request::AlarmAction::Deactivate) => {
-                self.set_alarm(false, &request).await?
+                self.set_alarm(caller, false, &request).await?
             }
             Err(_) => return Err(Status::invalid_argument("etcdserver: unknown alarm action")),
         };

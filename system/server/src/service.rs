@@ -2,7 +2,7 @@
 
 use crate::errors;
 use quorate_host::{Host, View};
-use quorate_store::{Action, Alarm, AlarmKind, Outcome};
+use quorate_store::{Action, Alarm, AlarmKind, Caller, Outcome};
 use quorate_wire::etcd::etcdserverpb as pb;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -71,11 +71,11 @@ impl Service {
         Ok(self.host.view())
     }
 
-    /// Puts an action through the log and returns what it answered.
-    pub async fn write(&self, action: Action) -> Result<Outcome, Status> {
+    /// Puts an action through the log on the caller's behalf and returns what it answered.
+    pub async fn write(&self, caller: Caller, action: Action) -> Result<Outcome, Status> {
         self.check_load()?;
         self.check_quota(&action).await?;
-        let proposal = self.host.propose(action, self.limits.max_request_bytes);
+        let proposal = self.host.propose(caller, action, self.limits.max_request_bytes);
         match proposal.await {
             Ok(outcome) => Ok(outcome),
             Err(failure) => Err(errors::failed(&failure)),
@@ -105,6 +105,7 @@ impl Service {
             return false;
         }
         let alarm = Action::Alarm { raise: true, member, kind };
-        self.host.propose(alarm, self.limits.max_request_bytes).await.is_ok()
+        let caller = Caller::default();
+        self.host.propose(caller, alarm, self.limits.max_request_bytes).await.is_ok()
     }
 }

@@ -21,7 +21,7 @@ impl Bench {
         for n in 0..count {
             self.index += 1;
             let id = OpId { origin: 1, seq: self.index, floor: self.index.saturating_sub(64) };
-            let command = Command { id, action: action(n) };
+            let command = Command::new(id, action(n));
             self.applier.apply(self.index, 1, Some(&command)).expect("the engine works");
             if n % BATCH == BATCH - 1 {
                 self.applier.publish().expect("the engine works");

@@ -1,8 +1,11 @@
 //! The codec of what goes through the log.
 //!
 //! The first byte of every payload tells its format, so that a member can refuse what a newer
-//! release wrote instead of misreading it; `0x10` is this one. An empty payload is Raft's no-op and
-//! never reaches this codec. Byte strings of a decoded command share the payload's memory.
+//! release wrote instead of misreading it. `0x10` is a command that names nobody, as the first
+//! release wrote them all; `0x11` has its caller between the operation id and the action. A cluster
+//! without users and fences writes the first only, so that a release that knows no callers can
+//! read its log. An empty payload is Raft's no-op and never reaches this codec. Byte strings of a
+//! decoded command share the payload's memory.
 
 use crate::binary::{
     Malformed, Read, finish, get_bool, get_bytes, get_count, get_i64, get_u8, get_u64, put_bytes,
@@ -10,23 +13,29 @@ use crate::binary::{
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use quorate_store::{
-    Action, AlarmKind, Command, Compare, CompareResult, CompareTarget, Delete, KeyRange, OpId, Put,
-    Range, SortOrder, SortTarget, Txn, TxnOp,
+    Action, AlarmKind, Caller, Command, Compare, CompareResult, CompareTarget, Delete, Fence,
+    KeyRange, OpId, Put, Range, SortOrder, SortTarget, Txn, TxnOp, User,
 };
 
-/// The format that this release writes.
-pub const FORMAT: u8 = 0x10;
+/// A command that names nobody.
+pub const PLAIN: u8 = 0x10;
+/// A command with its caller.
+pub const CALLED: u8 = 0x11;
 
 /// Transactions nest at most so deep; the API refuses more long before.
 const MAX_DEPTH: usize = 128;
 
 /// Encodes a command as the payload of a log entry.
 pub fn encode(command: &Command) -> Bytes {
+    let called = command.caller != Caller::default();
     let mut out = BytesMut::with_capacity(64 + size_hint(&command.action));
-    out.put_u8(FORMAT);
+    out.put_u8(if called { CALLED } else { PLAIN });
     put_u64(&mut out, command.id.origin);
     put_u64(&mut out, command.id.seq);
     put_u64(&mut out, command.id.floor);
+    if called {
+        put_caller(&mut out, &command.caller);
+    }
     put_action(&mut out, &command.action);
     out.freeze()
 }
@@ -34,10 +43,12 @@ pub fn encode(command: &Command) -> Bytes {
 /// Decodes the payload of a log entry.
 pub fn decode(payload: &Bytes) -> Read<Command> {
     let mut input = payload.clone();
+    let called = payload.first() == Some(&CALLED);
     let id = get_id(&mut input)?;
+    let caller = if called { get_caller(&mut input)? } else { Caller::default() };
     let action = get_action(&mut input)?;
     finish(&input, "command: bytes after its end")?;
-    Ok(Command { id, action })
+    Ok(Command { id, caller, action })
 }
 
 /// Reads only whose operation a payload is.
@@ -46,13 +57,49 @@ pub fn peek_id(payload: &Bytes) -> Read<OpId> {
 }
 
 fn get_id(input: &mut Bytes) -> Read<OpId> {
-    if get_u8(input, "command format")? != FORMAT {
-        return Err(Malformed { what: "command: a format of another release" });
+    match get_u8(input, "command format")? {
+        PLAIN | CALLED => {}
+        _ => return Err(Malformed { what: "command: a format of another release" }),
     }
     let origin = get_u64(input, "command origin")?;
     let seq = get_u64(input, "command sequence")?;
     let floor = get_u64(input, "command floor")?;
     Ok(OpId { origin, seq, floor })
+}
+
+fn put_caller(out: &mut BytesMut, caller: &Caller) {
+    match &caller.user {
+        User::Nobody => out.put_u8(0),
+        User::Named(name) => {
+            out.put_u8(1);
+            put_bytes(out, name);
+        }
+        User::Member => out.put_u8(2),
+    }
+    put_u64(out, caller.auth_revision);
+    put_u64(out, caller.fences.len() as u64);
+    for fence in &caller.fences {
+        put_bytes(out, &fence.key);
+        put_i64(out, fence.token);
+    }
+}
+
+fn get_caller(input: &mut Bytes) -> Read<Caller> {
+    let user = match get_u8(input, "caller")? {
+        0 => User::Nobody,
+        1 => User::Named(get_bytes(input, "user name")?),
+        2 => User::Member,
+        _ => return Err(Malformed { what: "caller" }),
+    };
+    let auth_revision = get_u64(input, "auth revision")?;
+    let count = get_count(input, "fence count")?;
+    let fences = (0..count)
+        .map(|_| {
+            let key = get_bytes(input, "fence key")?;
+            Ok(Fence { key, token: get_i64(input, "fence token")? })
+        })
+        .collect::<Read<Vec<_>>>()?;
+    Ok(Caller { user, auth_revision, fences })
 }
 
 fn size_hint(action: &Action) -> usize {
@@ -425,7 +472,26 @@ mod tests {
             6 => Action::LeaseCheckpoint { term: 3, remaining: vec![(1, 2), (3, 4)] },
             _ => Action::Alarm { raise: true, member: u64::MAX, kind: AlarmKind::Corrupt },
         };
-        Command { id: OpId { origin: dice.next_u64(), seq: 7, floor: 3 }, action }
+        let caller = match dice.below(3) {
+            0 => Caller::default(),
+            1 => Caller::member(),
+            _ => Caller {
+                user: User::Named(some_bytes(dice)),
+                auth_revision: dice.next_u64(),
+                fences: (0..dice.below(3))
+                    .map(|_| Fence { key: some_bytes(dice), token: dice.next_u64() as i64 })
+                    .collect(),
+            },
+        };
+        Command { id: OpId { origin: dice.next_u64(), seq: 7, floor: 3 }, caller, action }
+    }
+
+    #[test]
+    fn who_names_nobody_writes_what_the_first_release_reads() {
+        let id = OpId { origin: 1, seq: 2, floor: 2 };
+        let put = Put { key: Bytes::from_static(b"k"), ..Put::default() };
+        let payload = encode(&Command::new(id, Action::Put(put)));
+        assert_eq!(&payload[..], [0x10, 1, 2, 2, 1, 0, 1, b'k', 0, 0]);
     }
 
     #[test]
@@ -456,7 +522,7 @@ mod tests {
 
     #[test]
     fn another_releases_format_is_refused_by_name() {
-        let error = decode(&Bytes::from_static(&[0x11, 0, 0, 0])).unwrap_err();
+        let error = decode(&Bytes::from_static(&[0x12, 0, 0, 0])).unwrap_err();
         assert_eq!(error.what, "command: a format of another release");
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn parse(payload: &[u8]) -> Fallible<Command> {
         [key] => Action::Put(put(key, 0)),
         _ => return Err(format!("`{text}` is no command").into()),
     };
-    Ok(Command { id, action })
+    Ok(Command::new(id, action))
 }
 
 /// A key that is set; its value does not matter to a story about members.

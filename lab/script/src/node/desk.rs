@@ -80,7 +80,7 @@ impl Desk {
         let id = OpId { origin: self.origin, seq, floor: 0 };
         self.next_seq += 1;
         self.open.insert(seq);
-        let payload = Bytes::from(command::write(&Command { id, action }));
+        let payload = Bytes::from(command::write(&Command::new(id, action)));
         Ok(tagged(Request::Propose { seq, payload }))
     }
 
@@ -92,7 +92,7 @@ impl Desk {
 
     /// The leader wants something in the log for its own reasons: guarded by its term, not by an id.
     pub(super) fn want(&mut self, action: Action) -> Tagged<Request> {
-        let words = command::write(&Command { id: OpId::default(), action });
+        let words = command::write(&Command::new(OpId::default(), action));
         self.wanted.push(words.clone());
         tagged(Request::Propose { seq: 0, payload: Bytes::from(words) })
     }

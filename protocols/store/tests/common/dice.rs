@@ -194,6 +194,6 @@ impl Maker {
                 OpId { origin: self.dice.below(self.origins), seq: self.next_seq, floor }
             }
         };
-        Command { id, action }
+        Command::new(id, action)
     }
 }

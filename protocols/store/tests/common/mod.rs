@@ -20,7 +20,7 @@ pub fn b(text: &str) -> Bytes {
 
 /// A command that is not deduplicated.
 pub fn command(action: Action) -> Command {
-    Command { id: OpId::default(), action }
+    Command::new(OpId::default(), action)
 }
 
 /// Applies an action as the next entry, in the term of the last one.
