@@ -123,8 +123,9 @@ fn replicas_that_do_not_say_what_they_applied_need_only_settle_alike() {
         format!("{{\"process\":{replica},\"type\":\"ok\",\"f\":\"state\",\"value\":{value}}}\n")
     };
     let silent = |replica: u32, hash: &str| said(replica, &format!("{{\"hash\":\"{hash}\"}}"));
-    let nil =
-        |replica: u32, hash: &str| said(replica, &format!("{{\"applied\":null,\"hash\":\"{hash}\"}}"));
+    let nil = |replica: u32, hash: &str| {
+        said(replica, &format!("{{\"applied\":null,\"hash\":\"{hash}\"}}"))
+    };
     let apart = [silent(1, "aa"), nil(1, "bb"), silent(2, "cc"), nil(2, "bb")].concat();
     assert_eq!(broken(&(apart.clone() + &word(0, "settled"))), None);
     let stays = apart + &nil(2, "dd") + &word(0, "settled");

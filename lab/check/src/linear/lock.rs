@@ -127,9 +127,7 @@ impl Spec for Lock {
             Op::Acquire { process, token } => {
                 state.holder.is_none().then(|| state.acquired(process, token)).flatten()
             }
-            Op::Release { process } => {
-                (state.holder == Some(process)).then(|| state.free())
-            }
+            Op::Release { process } => (state.holder == Some(process)).then(|| state.free()),
             Op::Write { token, accepted: true } => state.held_with(token),
             Op::Write { token, accepted: false } if !state.may_have(token) => Some(state.clone()),
             Op::Write { accepted: false, .. } if state.is_exact => None,
