@@ -25,6 +25,7 @@ mod watch;
 
 pub use config::{Config, MemberConfig};
 pub use maintenance::ETCD_VERSION;
+pub use quorate_store::Retention;
 pub use run::run;
 
 use thiserror::Error;

@@ -7,7 +7,9 @@ use crate::maintenance::MaintenanceService;
 use crate::service::{Limits, Service};
 use crate::watch::WatchService;
 use crate::{Config, ServeError};
+use quorate_base::{Instant, NodeId};
 use quorate_host::{Host, HostOptions};
+use quorate_store::{Action, Retainer, Retention};
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::{DESCRIPTOR_SET, GRPC_OVERHEAD_BYTES};
 use quorate_wire::range_raw::RawKvServer;
@@ -82,7 +84,7 @@ pub fn run(
         tokio::select! {
             () = &mut stop => Ok(()),
             why = host.failed() => Err(ServeError::Fatal(why)),
-            () = look_after(&service) => Ok(()),
+            () = look_after(&service, config.auto_compaction) => Ok(()),
         }
     });
     if ending.is_ok() {
@@ -273,7 +275,7 @@ async fn accept(
 
 /// The housekeeping of a serving member; never returns. Raising an alarm is a write that may wait
 /// for a quorum, and it is the other half that ends such a wait: neither waits for the other.
-async fn look_after(service: &Arc<Service>) {
+async fn look_after(service: &Arc<Service>, retention: Option<Retention>) {
     let expire = async {
         let mut ticks = tokio::time::interval(EXPIRE_EVERY);
         loop {
@@ -288,7 +290,35 @@ async fn look_after(service: &Arc<Service>) {
             check_space(&service.host, service).await;
         }
     };
-    tokio::join!(expire, space);
+    tokio::join!(expire, space, compact(service, retention));
+}
+
+/// Compacts by itself, on the leader: what is forgotten is decided once and goes through the log.
+async fn compact(service: &Service, retention: Option<Retention>) {
+    let Some(retention) = retention else { return };
+    let mut retainer = Retainer::new(retention);
+    let mut ticks = tokio::time::interval(retainer.pace());
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let origin = std::time::Instant::now();
+    loop {
+        ticks.tick().await;
+        let now = Instant(origin.elapsed().as_nanos() as u64);
+        let (revision, compacted) = {
+            let view = service.view();
+            (view.revision(), view.compacted())
+        };
+        let due = retainer.observe(now, revision, compacted);
+        let me = Some(NodeId(service.host.member_id()));
+        let Some(target) = due.filter(|_| service.host.status().leader == me) else { continue };
+        let compaction = Action::Compact { revision: target };
+        match service.host.propose(compaction, service.limits.max_request_bytes).await {
+            Ok(outcome) if outcome.result.is_ok() => {
+                tracing::info!(revision = target, "compacted by itself");
+            }
+            // Somebody else compacted, or there is no quorum now: the next interval comes.
+            Ok(_) | Err(_) => {}
+        }
+    }
 }
 
 async fn check_space(host: &Host, service: &Service) {
