@@ -9,7 +9,7 @@ use crate::watch::WatchService;
 use crate::{Config, ServeError};
 use quorate_base::{Instant, NodeId};
 use quorate_host::{Host, HostOptions};
-use quorate_store::{Action, Retainer, Retention};
+use quorate_store::{Action, Caller, Retainer, Retention};
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::{DESCRIPTOR_SET, GRPC_OVERHEAD_BYTES};
 use quorate_wire::range_raw::RawKvServer;
@@ -311,7 +311,11 @@ async fn compact(service: &Service, retention: Option<Retention>) {
         let me = Some(NodeId(service.host.member_id()));
         let Some(target) = due.filter(|_| service.host.status().leader == me) else { continue };
         let compaction = Action::Compact { revision: target };
-        match service.host.propose(compaction, service.limits.max_request_bytes).await {
+        match service
+            .host
+            .propose(Caller::default(), compaction, service.limits.max_request_bytes)
+            .await
+        {
             Ok(outcome) if outcome.result.is_ok() => {
                 tracing::info!(revision = target, "compacted by itself");
             }
