@@ -1,8 +1,10 @@
 //! A member as a process: its sockets, its services, its end.
 
 use crate::cluster::ClusterService;
+use crate::election::ElectionService;
 use crate::kv::KvService;
 use crate::lease::LeaseService;
+use crate::lock::LockService;
 use crate::maintenance::MaintenanceService;
 use crate::service::{Limits, Service};
 use crate::watch::WatchService;
@@ -11,6 +13,8 @@ use quorate_base::{Instant, NodeId};
 use quorate_host::{Host, HostOptions};
 use quorate_store::{Action, Caller, Retainer, Retention};
 use quorate_wire::etcd::etcdserverpb as pb;
+use quorate_wire::etcd::v3electionpb::election_server::ElectionServer;
+use quorate_wire::etcd::v3lockpb::lock_server::LockServer;
 use quorate_wire::etcd::{DESCRIPTOR_SET, GRPC_OVERHEAD_BYTES};
 use quorate_wire::range_raw::RawKvServer;
 use quorate_wire::watch_raw::RawWatchServer;
@@ -216,6 +220,8 @@ fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
     let cluster = pb::cluster_server::ClusterServer::new(ClusterService(service.clone()));
     let maintenance = MaintenanceService(service.clone());
     let maintenance = pb::maintenance_server::MaintenanceServer::new(maintenance);
+    let lock = LockServer::new(LockService(service.clone()));
+    let election = ElectionServer::new(ElectionService(service.clone()));
     let (_, health) = tonic_health::server::health_reporter();
     let reflect = || {
         tonic_reflection::server::Builder::configure()
@@ -229,6 +235,8 @@ fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
         .add_service(lease.max_decoding_message_size(limit))
         .add_service(cluster.max_decoding_message_size(limit))
         .add_service(maintenance.max_decoding_message_size(limit))
+        .add_service(lock.max_decoding_message_size(limit))
+        .add_service(election.max_decoding_message_size(limit))
         .add_service(health)
         .add_service(reflection)
         .add_service(reflection_alpha);
