@@ -87,8 +87,9 @@ impl Member {
     pub fn campaign(&self) -> Vec<Input<Raft>> {
         let term = self.raft().term() + 1;
         let resigns = self.raft().is_leader().then_some(Input::Timeout);
-        let voters = &self.raft().membership().voters;
-        let granted = voters.iter().filter(|voter| **voter != self.id).map(|from| {
+        let voters = self.raft().membership().members();
+        let voters = voters.iter().filter(|voter| self.raft().membership().is_voter(**voter));
+        let granted = voters.filter(|voter| **voter != self.id).map(|from| {
             let message = Message::PreVoteReply { term, granted: true };
             Input::Received { from: *from, message }
         });

@@ -64,7 +64,7 @@ impl World {
     pub fn new(bounds: &Bounds) -> World {
         assert!((1..=5).contains(&bounds.members), "{} members", bounds.members);
         let names = (1..=u64::from(bounds.members)).map(NodeId);
-        let membership = Membership { voters: names.clone().collect() };
+        let membership = Membership::of(names.clone());
         let at_once = bounds.entries_at_once;
         let members = names.map(|id| Rc::new(Member::new(id, &membership, at_once))).collect();
         World {

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use quorate_base::NodeId;
-use quorate_raft::{Entry, LogId, Request, SnapshotMeta};
+use quorate_raft::{Entry, LogId, Membership, Request, SnapshotMeta};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Entries in one chunk of state.
@@ -53,6 +53,11 @@ impl App {
     /// The newest applied entry.
     pub fn last(&self) -> LogId {
         self.state.last().map_or(LogId::default(), |e| LogId { term: e.term, index: e.index })
+    }
+
+    /// The newest configuration that was applied, if there was one.
+    pub fn membership(&self) -> Option<Membership> {
+        self.state.iter().rev().find_map(|entry| Membership::of_payload(&entry.payload))
     }
 
     /// Applies what waits. Says whether anything was.

@@ -2,7 +2,7 @@
 //! crash.
 
 use quorate_base::{NodeId, Ticket};
-use quorate_raft::{Entry, LogId, Membership, Restored, Write};
+use quorate_raft::{Entry, LogId, Membership, Restored, SnapshotMeta, Write};
 use std::collections::VecDeque;
 
 /// What survives a crash.
@@ -50,9 +50,9 @@ impl Platter {
             }
             Write::Commit(index) => self.commit = index,
             Write::Snapshot(meta) => self.restart_after(meta.last, meta.membership),
-            Write::Compact(base) => {
-                self.entries.retain(|entry| entry.index > base.index);
-                self.base = base;
+            Write::Compact(SnapshotMeta { last, membership }) => {
+                self.entries.retain(|entry| entry.index > last.index);
+                (self.base, self.membership) = (last, membership);
             }
         }
     }
@@ -107,10 +107,17 @@ impl Platter {
             applied,
             base: self.base,
             membership: self.membership.clone(),
+            configs: self.configs().collect(),
             term_starts: self.term_starts(),
             last_index: self.last().index,
             entries: self.entries.iter().filter(|entry| entry.index > applied).cloned().collect(),
         }
+    }
+
+    /// The configurations in its entries.
+    pub fn configs(&self) -> impl Iterator<Item = (u64, Membership)> {
+        let config = |entry: &Entry| Some((entry.index, Membership::of_payload(&entry.payload)?));
+        self.entries.iter().filter_map(config)
     }
 
     /// Where each term begins.
@@ -140,6 +147,19 @@ impl Disk {
     /// A disk with nothing under way.
     pub fn new(platter: Platter) -> Disk {
         Disk { platter, pending: VecDeque::new(), held: false }
+    }
+
+    /// All configurations that are on this disk or on their way to it.
+    pub fn memberships(&self) -> Vec<Membership> {
+        let mut found = vec![self.platter.membership.clone()];
+        found.extend(self.platter.configs().map(|(_, membership)| membership));
+        for (_, write) in &self.pending {
+            if let Write::Append(entries) = write {
+                let configs = entries.iter().map(|entry| Membership::of_payload(&entry.payload));
+                found.extend(configs.flatten());
+            }
+        }
+        found
     }
 
     /// Makes the oldest `count` pending writes durable. Says up to which ticket.

@@ -12,6 +12,8 @@
 //! | `state=` | payloads applied: `a b` |
 //! | `read.7=` | the index, `dropped` or `pending` |
 //! | `refused=` | proposals handed back |
+//! | `members=`, `removed=` | its configuration: `{1 2 4 from 1 2 3 learners 5}`; true when it knows that it is out |
+//! | `hurdle=` | why the last change of configuration could not begin |
 //! | `matched.2= next.2= flow.2= flight.2=` | the leader's knowledge of member 2 |
 //! | `pending=`, `disk_term=`, `disk_vote=`, `disk_last=` | its disk |
 //! | `cached=`, `transfer=`, `timer=` | bytes of entries in memory, target of a handover, next timeout in ms |
@@ -24,7 +26,7 @@ use crate::world::{Machine, World};
 use crate::{Fallible, show};
 use goldenscript::{Argument, Command};
 use quorate_base::{NodeId, Protocol, Turn};
-use quorate_raft::{FlowKind, PeerStatus, Raft, Status};
+use quorate_raft::{FlowKind, Membership, PeerStatus, Raft, Status};
 
 /// One line per member.
 pub(crate) fn status<P: Player>(world: &World<P>) -> String {
@@ -105,12 +107,18 @@ fn of_member<P: Player>(world: &World<P>, id: NodeId, key: &str) -> Fallible<Str
     match key {
         "up" => return Ok(machine.turn.is_some().to_string()),
         "refused" => return Ok(machine.refused.len().to_string()),
+        "hurdle" => {
+            let last = machine.hurdles.last();
+            return Ok(last.map_or("none".to_string(), |why| format!("{why:?}")));
+        }
         "pending" => return Ok(machine.disk.pending.len().to_string()),
         "disk_term" => return Ok(platter.term.to_string()),
         "disk_vote" => return Ok(number(platter.vote)),
         "disk_last" => return Ok(show::id(platter.last())),
         "state" => {
-            let payloads = machine.app.state.iter().filter(|entry| !entry.payload.is_empty());
+            let payloads = machine.app.state.iter().filter(|entry| {
+                !entry.payload.is_empty() && !Membership::is_payload(&entry.payload)
+            });
             let words = payloads.map(|entry| String::from_utf8_lossy(&entry.payload).to_string());
             return Ok(words.collect::<Vec<_>>().join(" "));
         }
@@ -147,6 +155,8 @@ fn of_raft(raft: &Raft, status: &Status, key: &str) -> Fallible<String> {
         "stable" => status.stable.to_string(),
         "cached" => status.cached_bytes.to_string(),
         "last" => show::id(status.last),
+        "members" => show::membership(raft.membership()),
+        "removed" => raft.is_removed().to_string(),
         "base" => show::id(status.base),
         "transfer" => number(status.transfer),
         "timer" => raft.next_timeout().map_or("none".to_string(), |at| millis(at).to_string()),

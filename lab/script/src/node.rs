@@ -79,7 +79,8 @@ impl Player for Node {
         now: Instant,
     ) -> Node {
         let Settings { catchup_entries, patience } = *settings;
-        let config = Config { raft, catchup_entries, patience };
+        let promotes_learners = true;
+        let config = Config { raft, catchup_entries, patience, promotes_learners };
         Node::new([(GROUP, Strong::new(config, restored, dice, now))].into())
     }
 

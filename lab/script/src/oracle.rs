@@ -7,8 +7,8 @@
 use crate::disk::Platter;
 use bytes::Bytes;
 use quorate_base::NodeId;
-use quorate_raft::{Entry, Message, Raft, Write};
-use std::collections::BTreeMap;
+use quorate_raft::{Entry, Membership, Message, Raft, Write};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the judges remember.
 #[derive(Clone, Debug, Default)]
@@ -117,6 +117,14 @@ impl Oracle {
         self.claim(floor.is_some_and(|floor| index >= floor), || {
             format!("linearizable read: {id} reads {token} at {index}, floor {floor:?}")
         });
+    }
+
+    /// A majority of the voters, and during a change of those before as well: counted here, not by
+    /// the code that is judged.
+    pub fn is_quorum(membership: &Membership, holders: &BTreeSet<NodeId>) -> bool {
+        let most = |half: &BTreeSet<NodeId>| 2 * half.intersection(holders).count() > half.len();
+        let Membership { voters, outgoing, .. } = membership;
+        most(voters) && (outgoing.is_empty() || most(outgoing))
     }
 
     /// Counts whether a platter, or the saved state over it, holds an entry.

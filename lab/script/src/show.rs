@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use quorate_base::NodeId;
-use quorate_raft::{Entry, Event, LogId, Message, Role, Write};
+use quorate_raft::{Entry, Event, LogId, Membership, Message, Role, Write};
+use std::collections::BTreeSet;
 
 /// `5@2` is entry 5 of term 2.
 pub fn id(id: LogId) -> String {
@@ -14,7 +15,22 @@ pub fn entry(entry: &Entry) -> String {
     if entry.payload.is_empty() {
         return format!("{}@{}", entry.index, entry.term);
     }
-    format!("{}@{}={}", entry.index, entry.term, text(&entry.payload))
+    match Membership::of_payload(&entry.payload) {
+        Some(config) => format!("{}@{}={}", entry.index, entry.term, membership(&config)),
+        None => format!("{}@{}={}", entry.index, entry.term, text(&entry.payload)),
+    }
+}
+
+/// `{1 2 3}`, `{1 2 3 learners 4}`, or `{1 2 4 from 1 2 3}` during a change.
+pub fn membership(membership: &Membership) -> String {
+    let words = |set: &BTreeSet<NodeId>| {
+        set.iter().map(|node| node.0.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    let Membership { voters, outgoing, learners } = membership;
+    let part = |name: &str, set: &BTreeSet<NodeId>| {
+        if set.is_empty() { String::new() } else { format!(" {name} {}", words(set)) }
+    };
+    format!("{{{}{}{}}}", words(voters), part("from", outgoing), part("learners", learners))
 }
 
 /// Entries in brackets.
@@ -94,7 +110,7 @@ pub fn write(write: &Write) -> String {
         Write::Append(list) => format!("Append {}", entries(list)),
         Write::Commit(index) => format!("Commit {index}"),
         Write::Snapshot(meta) => format!("Snapshot last={}", id(meta.last)),
-        Write::Compact(base) => format!("Compact base={}", id(*base)),
+        Write::Compact(meta) => format!("Compact base={}", id(meta.last)),
     }
 }
 
@@ -118,6 +134,7 @@ pub fn event_kind(event: &Event) -> &'static str {
         Event::ReadReady { .. } => "read answered",
         Event::ReadDropped(_) => "read dropped",
         Event::NotLeader(_) => "refused",
+        Event::ChangeRefused { .. } => "change refused",
         Event::ReadLog { .. } => "log read",
         Event::ChunkNeeded { .. } => "chunk needed",
         Event::ChunksDone { .. } => "chunks done",
@@ -145,6 +162,7 @@ pub fn event(event: &Event) -> String {
         Event::ReadReady { token, index } => format!("answers read {token} at {index}"),
         Event::ReadDropped(tokens) => format!("drops reads {tokens:?}"),
         Event::NotLeader(payload) => format!("refuses {}", text(payload)),
+        Event::ChangeRefused { why } => format!("changes nothing: {why:?}"),
         Event::ReadLog { to, from, .. } => format!("reads its log from {from} for {to}"),
         Event::ChunkNeeded { to, after } => {
             format!("needs a chunk after ({}) for {to}", text(after))

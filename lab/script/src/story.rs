@@ -3,7 +3,9 @@
 //! | verb | what happens |
 //! |---|---|
 //! | `cluster nodes=3 [election= heartbeat= inflight= append_bytes= cached_bytes= seed=]` | members 1..=n start on empty disks |
-//! | `add 4` | a machine that is not in the configuration |
+//! | `add 4` | a machine that is not in the configuration, and knows it |
+//! | `join 4` | a machine that knows of no configuration |
+//! | `reconfigure 1 voters="1 2 4" [learners=5]` | a request to a leader |
 //! | `campaign 1`, `transfer 1 2`, `read 2 7` | requests to a member |
 //! | `unreachable 2 1` | the connection on which member 2 heard member 1 has ended |
 //! | `propose 1 a b c`, `propose 1 count=20 size=100` | all in one turn |
@@ -30,8 +32,8 @@ use crate::world::{Letter, World};
 use crate::{Fallible, expect};
 use goldenscript::{Command, Context};
 use quorate_base::{Input, Instant, NodeId};
-use quorate_raft::{Config, Raft, Request};
-use std::collections::{BTreeMap, VecDeque};
+use quorate_raft::{Config, Membership, Raft, Request};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Runs one story of members that speak `P`.
@@ -142,11 +144,12 @@ fn act<P: Player>(world: &mut World<P>, args: &Args) -> Fallible<String> {
         }
         "add" => {
             let first = world.machines.values().next().expect("a cluster has members");
-            let platter = Platter::new(first.disk.platter.membership.clone());
-            world.add(args.node(0)?, platter);
+            let membership = first.disk.platter.membership.clone();
+            world.add(args.node(0)?, Platter::new(membership));
         }
+        "join" => world.add(args.node(0)?, Platter::new(Membership::default())),
         "disk" | "app" | "crash" | "restart" | "wipe" | "compact" => machine(world, args)?,
-        "campaign" | "transfer" | "unreachable" => consensus(world, args)?,
+        "campaign" | "transfer" | "unreachable" | "reconfigure" => consensus(world, args)?,
         _ => request(world, args)?,
     }
     Ok(String::new())
@@ -203,10 +206,22 @@ fn consensus<P: Player>(world: &mut World<P>, args: &Args) -> Fallible<()> {
     let request = match args.command.name.as_str() {
         "campaign" => Request::Campaign,
         "transfer" => Request::Transfer { to: args.node(1)? },
+        "reconfigure" => Request::Reconfigure(target(args)?),
         _ => Request::Unreachable { peer: args.node(1)? },
     };
     world.feed(args.node(0)?, vec![Input::Request(P::ask(request))]);
     Ok(())
+}
+
+/// `reconfigure 1 voters="1 2 4" [learners=5]`.
+fn target(args: &Args) -> Fallible<Membership> {
+    let set = |name: &str| -> Fallible<BTreeSet<NodeId>> {
+        let words = args.key::<String>(name)?.unwrap_or_default();
+        let words = words.split_whitespace();
+        words.map(|word| Ok(NodeId(word.parse()?))).collect()
+    };
+    let (voters, learners) = (set("voters")?, set("learners")?);
+    Ok(Membership { voters, learners, ..Membership::default() })
 }
 
 /// A protocol's own verbs; what they ask for comes in one turn.

@@ -8,7 +8,7 @@ use crate::player::{Heard, Player, Served};
 use crate::show;
 use bytes::Bytes;
 use quorate_base::{Batch, Dice, Input, Instant, NodeId, Turn};
-use quorate_raft::{Config, Event, Membership, Message, Raft, Request, Role};
+use quorate_raft::{Config, Event, Hurdle, Membership, Message, Raft, Request, Role};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A message on the wire.
@@ -35,6 +35,8 @@ pub struct Machine<P: Player = Raft> {
     pub reads: BTreeMap<u64, Option<u64>>,
     /// Payloads that were handed back.
     pub refused: Vec<Bytes>,
+    /// Why changes of configuration could not begin.
+    pub hurdles: Vec<Hurdle>,
     /// What the host beside it keeps.
     pub desk: P::Desk,
     lives: u64,
@@ -76,7 +78,7 @@ impl World {
 impl<P: Player> World<P> {
     /// `voters` members with empty disks, all running. `config.id` is ignored.
     pub fn start(voters: u64, config: Config, settings: P::Settings, seed: u64) -> World<P> {
-        let membership = Membership { voters: (1..=voters).map(NodeId).collect() };
+        let membership = Membership::of((1..=voters).map(NodeId));
         let mut world = World {
             now: Instant(0),
             machines: BTreeMap::new(),
@@ -106,6 +108,7 @@ impl<P: Player> World<P> {
             app: App::default(),
             reads: BTreeMap::new(),
             refused: Vec::new(),
+            hurdles: Vec::new(),
             desk: P::Desk::default(),
             lives: 0,
         };
@@ -229,10 +232,16 @@ impl<P: Player> World<P> {
             Event::Committed(entries) => {
                 let machines = &self.machines;
                 self.oracle.see_committed(id, &entries, |entry| {
-                    let holds = machines.values().filter(|machine| {
+                    let holders = machines.iter().filter(|(_, machine)| {
                         Oracle::holds(&machine.disk.platter, machine.app.saved, entry)
                     });
-                    holds.count() > machines.len() / 2
+                    let holders = holders.map(|(id, _)| *id).collect();
+                    // Whoever counted did so in a configuration that some log still knows.
+                    let logs = machines.values().flat_map(|machine| machine.disk.memberships());
+                    let (counted, _) = logs.partition::<Vec<_>, _>(|membership| {
+                        Oracle::is_quorum(membership, &holders)
+                    });
+                    !counted.is_empty()
                 });
                 self.machine(id).app.queue.extend(entries);
             }
@@ -245,6 +254,7 @@ impl<P: Player> World<P> {
                 reads.extend(tokens.into_iter().map(|token| (token, None)));
             }
             Event::NotLeader(payload) => self.machine(id).refused.push(payload),
+            Event::ChangeRefused { why } => self.machine(id).hurdles.push(why),
             Event::ReadLog { to, from, max_bytes } => {
                 let entries = self.machine(id).disk.platter.read(from, max_bytes);
                 self.request(id, vec![P::ask(Request::LogRead { to, entries })]);
@@ -354,7 +364,8 @@ impl<P: Player> World<P> {
         // log, which then restarts after it.
         let state = machine.app.last();
         if disk.base.index < state.index && disk.term_at(state.index) != Some(state.term) {
-            disk.restart_after(state, disk.membership.clone());
+            let known = machine.app.membership().unwrap_or_else(|| disk.membership.clone());
+            disk.restart_after(state, known);
         }
         let applied = machine.app.applied();
         let restored = disk.restored(applied);

@@ -12,7 +12,9 @@ use crate::trace::{Mixer, What, hash};
 use crate::world::World;
 use bytes::Bytes;
 use quorate_base::{Dice, Input, Instant, NodeId};
-use quorate_raft::{self as raft, Config, Entry, LogId, Message, Raft, Restored, SnapshotMeta};
+use quorate_raft::{
+    self as raft, Config, Entry, LogId, Membership, Message, Raft, Restored, SnapshotMeta,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 use std::time::Duration;
@@ -48,6 +50,8 @@ pub struct Tally {
     syncing: usize,
     pins: BTreeMap<NodeId, Sum>,
     incoming: Option<(SnapshotMeta, Vec<u8>)>,
+    /// Configurations that were applied, with their indices, ascending.
+    configs: Vec<(u64, Membership)>,
 }
 
 /// Bytes of a sum, and of a piece of it: three pieces, so that streams have a middle.
@@ -62,12 +66,19 @@ impl App for Tally {
         (self.now.index, self.now.term)
     }
 
+    fn config(&self) -> Option<Membership> {
+        self.configs.last().map(|(_, config)| config.clone())
+    }
+
     fn apply(&mut self, entry: &Entry, news: &mut Self::News) {
         assert_eq!(entry.index, self.now.index + 1, "entries come in order");
         let mut sum = hash(self.now.hash, &entry.term.to_be_bytes());
         sum = hash(sum, &entry.payload);
         self.now = Sum { index: entry.index, term: entry.term, hash: sum };
-        news.push((entry.index, entry.payload.clone()));
+        match Membership::of_payload(&entry.payload) {
+            Some(config) => self.configs.push((entry.index, config)),
+            None => news.push((entry.index, entry.payload.clone())),
+        }
     }
 
     fn publish(&mut self, _news: &mut Self::News) {
@@ -92,7 +103,9 @@ impl App for Tally {
     fn crash(self, dice: &mut Dice) -> Tally {
         let pick = dice.below(self.published.len() as u64) as usize;
         let now = self.published[pick];
-        Tally { now, published: vec![now], ..Tally::default() }
+        let mut configs = self.configs;
+        configs.retain(|(index, _)| *index <= now.index);
+        Tally { now, published: vec![now], configs, ..Tally::default() }
     }
 
     fn piece(&mut self, to: NodeId, after: &Bytes, _bytes: usize) -> Piece {
@@ -123,7 +136,8 @@ impl App for Tally {
         let (meta, bytes) = self.incoming.take().expect("a whole state");
         let now = Sum::read(&bytes);
         assert_eq!(meta.last, LogId { index: now.index, term: now.term }, "what it says it is");
-        *self = Tally { now, published: vec![now], ..Tally::default() };
+        let configs = vec![(meta.last.index, meta.membership)];
+        *self = Tally { now, published: vec![now], configs, ..Tally::default() };
         meta.last
     }
 
@@ -235,7 +249,8 @@ impl Machine for Raft {
             event @ (raft::Event::Status { .. }
             | raft::Event::ReadReady { .. }
             | raft::Event::ReadDropped(_)
-            | raft::Event::NotLeader(_)) => Told::Other(event),
+            | raft::Event::NotLeader(_)
+            | raft::Event::ChangeRefused { .. }) => Told::Other(event),
         }
     }
 
@@ -260,6 +275,7 @@ impl Machine for Raft {
                 world.load.reads.retain(|token, _| !tokens.contains(token));
             }
             raft::Event::NotLeader(payload) => world.load.fate(&payload).refused = true,
+            raft::Event::ChangeRefused { .. } => world.count("changes refused"),
             raft::Event::Committed(_)
             | raft::Event::ReadLog { .. }
             | raft::Event::ChunkNeeded { .. }

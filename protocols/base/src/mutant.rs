@@ -104,6 +104,8 @@ table! {
         "A leader that is asked to campaign gives its office up to ask for votes.";
     RAFT_16_NO_CHECK_QUORUM = 16, "16", "a leader hears a quorum or resigns",
         "A leader that hears nobody goes on for ever.";
+    RAFT_17_LEARNER_REFUSES_TO_VOTE = 17, "17", "whoever is asked votes",
+        "A member that takes itself for a learner refuses the vote that only it can give.";
     RAFT_18_OUTSIDER_CAMPAIGNS = 18, "18", "only voters campaign",
         "A member without a vote campaigns.";
     RAFT_19_SYNCHRONISED_TIMERS = 19, "19", "liveness",
@@ -144,12 +146,28 @@ table! {
         "Every round of beacons has the number of the first, so old answers confirm new reads.";
     RAFT_38_READ_OUTLIVES_LEADER = 38, "38", "a read ends with its leader",
         "A forwarded read is kept when the leader changes, and nobody will answer it.";
+    RAFT_43_CHANGE_BEFORE_FIRST_COMMIT = 43, "43", "a change needs a commit of the term",
+        "A new leader changes the configuration before it has committed an entry of its own term.";
+    RAFT_44_CONFIG_SURVIVES_TRUNCATION = 44, "44", "the configuration follows the log",
+        "A configuration stays in force though its entry was truncated.";
+    RAFT_45_REMOVED_LEADER_COUNTS_ITSELF = 45, "45", "committed-on-quorum, leader-completeness, state-machine-safety, committed-immutable",
+        "A leader that removes itself goes on counting its own copy.";
+    RAFT_46_DEMOTED_CANNOT_VOTE = 46, "46", "liveness",
+        "A voter on its way out takes itself for none, though the old configuration needs it.";
+    RAFT_47_LEAVES_AGAIN = 47, "47", "a joint configuration is left once",
+        "The entry that leaves a joint configuration is appended again in each turn until it is committed.";
+    RAFT_48_STRANGER_VOTES = 48, "48", "liveness",
+        "A member becomes a voter though it does not hold the log yet.";
     RAFT_52_EMPTY_FOLLOWER_FORGOTTEN = 52, "52", "liveness",
         "A follower whose next entry is compacted away is sent neither entries nor a snapshot.";
     RAFT_112_STALE_LEADER_IGNORED = 112, "12", "a deposed leader learns the term",
         "An append or a beacon of an older term is passed over without an answer.";
     RAFT_116_NO_STICKINESS = 116, "16", "a working leader is not disturbed",
         "A member helps to replace a leader that it hears.";
+    RAFT_118_LEARNER_COUNTS = 118, "18", "committed-on-quorum, leader-completeness, state-machine-safety, committed-immutable, election-safety",
+        "The votes and copies of learners are counted.";
+    RAFT_144_SNAPSHOT_KEEPS_CONFIG = 144, "44", "the configuration follows the log",
+        "An installed snapshot leaves the configuration as it was.";
 
     DISK_201_SMALL_SYNC_SKIPPED = 201, "10, B16", "synced-writes-survive, committed-on-quorum, one-vote-per-term",
         "A sync is skipped when only one small batch waits for it, such as that of a vote.";

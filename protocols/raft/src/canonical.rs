@@ -86,7 +86,7 @@ impl Raft {
         out.flag(self.ack_due);
         out.flag(self.vote_unwritten);
         out.number(self.waits(self.vote_ticket));
-        self.log.canonical(self.durable, out);
+        self.log.canonical(self.durable, name, out);
         out.flag(self.install.is_some());
         out.flag(self.is_finishing_install());
         out.flag(self.election_at <= now);
@@ -131,6 +131,7 @@ impl Raft {
         out.flag(leader.wakes_at() <= now);
         out.name(leader.transfer_target(), name);
         out.flag(leader.commit_may_move);
+        out.number(leader.leaving.len() as u64);
         let mut peers: Vec<_> = leader.peers.iter().map(|(id, peer)| (name(*id), peer)).collect();
         peers.sort_unstable_by_key(|(id, _)| *id);
         for (id, peer) in peers {

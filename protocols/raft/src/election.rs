@@ -133,7 +133,7 @@ impl Raft {
         if leads || !self.may_campaign() {
             return;
         }
-        if self.quorum.is_sole_voter(self.config.id) {
+        if self.log.quorum().is_sole_voter(self.config.id) {
             return self.campaign(now, false, out);
         }
         // A pre-candidate follows nobody and starts with no answers but its own (trap 12).
@@ -157,7 +157,8 @@ impl Raft {
             State::Candidate(_) => false,
             State::Follower | State::PreCandidate(_) | State::Leader(_) => false,
         };
-        let votes = self.quorum.is_voter(self.config.id) || mutant!(RAFT_18_OUTSIDER_CAMPAIGNS);
+        let votes =
+            self.log.quorum().is_voter(self.config.id) || mutant!(RAFT_18_OUTSIDER_CAMPAIGNS);
         votes && !own_vote_pending && !self.is_finishing_install()
     }
 
@@ -179,9 +180,9 @@ impl Raft {
     }
 
     fn ask_all(&self, gate: Ticket, message: Message, out: &mut Out<Raft>) {
-        for voter in &self.quorum.membership().voters {
-            if *voter != self.config.id {
-                out.send_after(gate, *voter, message.clone());
+        for voter in self.log.quorum().membership().electorate() {
+            if voter != self.config.id {
+                out.send_after(gate, voter, message.clone());
             }
         }
     }
@@ -237,7 +238,7 @@ impl Raft {
         }
         ballot.answers.insert(from, granted);
         let answers = &ballot.answers;
-        match self.quorum.tally(|node| answers.get(&node).copied()) {
+        match self.log.quorum().tally(|node| answers.get(&node).copied()) {
             Tally::Won => self.campaign(now, false, out),
             Tally::Lost => self.become_follower(now, self.term, None, out),
             Tally::Open => {}
@@ -267,7 +268,10 @@ impl Raft {
             Some(candidate) => candidate == from && !mutant!(RAFT_05_REPEATED_VOTE_REFUSED),
         };
         let complete = last >= self.last() || (higher && mutant!(RAFT_06_HIGHER_TERM_GRANTS));
-        if term == self.term && free && complete {
+        // Whether this member votes is not asked: it may not know of its promotion yet (trap 17).
+        let voter = self.log.quorum().is_voter(self.config.id);
+        let may_vote = voter || !mutant!(RAFT_17_LEARNER_REFUSES_TO_VOTE);
+        if term == self.term && free && complete && may_vote {
             if self.vote.is_none() {
                 self.vote = Some(from);
                 self.vote_unwritten = true;
@@ -310,7 +314,7 @@ impl Raft {
         if ballot.own_vote > self.durable {
             return;
         }
-        match self.quorum.tally(|node| ballot.answers.get(&node).copied()) {
+        match self.log.quorum().tally(|node| ballot.answers.get(&node).copied()) {
             Tally::Won => self.become_leader(now),
             Tally::Lost => self.become_follower(now, self.term, None, out),
             Tally::Open => {}

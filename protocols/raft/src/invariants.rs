@@ -48,7 +48,10 @@ impl Raft {
             }
         }
         if self.role() != Role::Follower {
-            assert!(self.quorum.is_voter(me), "only voters campaign (trap 18)");
+            assert!(
+                self.log.quorum().is_voter(me) || self.is_leader(),
+                "only voters campaign (trap 18)"
+            );
             assert!(!self.is_finishing_install(), "campaigns while its state is being replaced");
         }
         if cfg!(debug_assertions) {

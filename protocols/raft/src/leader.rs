@@ -3,9 +3,10 @@
 use crate::log::Log;
 use crate::node::{Raft, State};
 use crate::progress::{Flow, Progress};
+use crate::quorum::Quorum;
 use crate::read::Reads;
 use crate::snapshot::Stream;
-use crate::{Config, Entry, Event, LogId, Message};
+use crate::{Config, Entry, Event, LogId, Membership, Message};
 use bytes::Bytes;
 use quorate_base::{Instant, NodeId, Out, mutant};
 use std::collections::BTreeMap;
@@ -13,8 +14,10 @@ use std::collections::BTreeMap;
 /// What only a leader needs.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Leader {
-    /// Everyone else's progress.
+    /// Everyone else's progress; for a while also of those who left.
     pub(crate) peers: BTreeMap<NodeId, Progress>,
+    /// Those among them who left, with the configuration that they shall hear of.
+    pub(crate) leaving: BTreeMap<NodeId, u64>,
     pub(crate) reads: Reads,
     transfer: Option<Transfer>,
     /// When to send the next beacons.
@@ -69,10 +72,11 @@ impl Raft {
         assert!(self.vote_ticket <= self.durable, "and its vote is durable");
         assert!(!self.is_finishing_install());
         let next = self.last().index + 1;
-        let others = self.quorum.membership().voters.iter().filter(|id| **id != self.config.id);
-        let peers = others.map(|id| (*id, Progress::new(next, now))).collect();
+        let others = self.membership().members().into_iter().filter(|id| *id != self.config.id);
+        let peers = others.map(|id| (id, Progress::new(next, now))).collect();
         self.state = State::Leader(Leader {
             peers,
+            leaving: BTreeMap::new(),
             reads: Reads::default(),
             transfer: None,
             beat_at: now + self.config.heartbeat_interval,
@@ -93,7 +97,8 @@ impl Raft {
     }
 
     pub(crate) fn propose(&mut self, payload: Bytes, out: &mut Out<Raft>) {
-        let full = self.is_full(payload.len());
+        // Who takes part is not for proposers to say: a forged or confused payload.
+        let full = self.is_full(payload.len()) || Membership::is_payload(&payload);
         match &self.state {
             State::Leader(leader) if leader.transfer.is_none() && !full => {
                 let index = self.last().index + 1;
@@ -210,11 +215,17 @@ impl Raft {
         if mutant!(RAFT_34_OWN_COPY_NOT_DURABLE) {
             stable = self.log.last().index;
         }
-        let held = self.quorum.reached(|node| match peers.get(&node) {
+        let mut held = self.log.quorum().reached(|node| match peers.get(&node) {
             Some(peer) => peer.matched,
             None if node == me => stable,
             None => 0,
         });
+        if mutant!(RAFT_45_REMOVED_LEADER_COUNTS_ITSELF) {
+            let mut before = self.log.quorum().membership().clone();
+            before.voters.insert(me);
+            let mark = |node| peers.get(&node).map_or(stable, |peer| peer.matched);
+            held = held.max(Quorum::new(before).reached(mark));
+        }
         let own_term = self.log.term_at(held) == Some(self.term);
         if held > self.commit && (own_term || mutant!(RAFT_21_COMMIT_BY_COUNTING)) {
             self.commit_up_to(held);
@@ -234,6 +245,7 @@ impl Raft {
         for (to, peer) in &mut leader.peers {
             feed.run(*to, peer, out);
         }
+        leader.dismiss(|peer, index| peer.matched >= index && peer.commit_told >= index, out);
     }
 
     /// The host read entries for a follower.
@@ -281,7 +293,7 @@ impl Raft {
     pub fn hears_quorum(&self, now: Instant) -> bool {
         let State::Leader(leader) = &self.state else { return false };
         let (me, peers) = (self.config.id, &leader.peers);
-        let heard_at = Instant(self.quorum.reached(|node| match peers.get(&node) {
+        let heard_at = Instant(self.log.quorum().reached(|node| match peers.get(&node) {
             Some(peer) => peer.heard_at.0,
             None if node == me => now.0,
             None => 0,
@@ -315,13 +327,15 @@ impl Raft {
                 out.event(Event::ChunksDone { to: *to });
             }
         }
+        let silence = self.config.election_timeout;
+        leader.dismiss(|peer, _| peer.heard_at + silence < now, out);
         leader.beacon(self.term, self.commit, out);
     }
 
     /// Begins to hand leadership to `to` (diss. 3.10). No effect unless leading, or when `to` is
     /// not another voter.
     pub(crate) fn transfer(&mut self, now: Instant, to: NodeId, out: &mut Out<Raft>) {
-        let is_voter = self.quorum.is_voter(to);
+        let is_voter = self.membership().voters.contains(&to);
         let State::Leader(leader) = &mut self.state else { return };
         if !is_voter || to == self.config.id || leader.transfer_target() == Some(to) {
             return;

@@ -27,6 +27,8 @@
 //! 7. *Nobody disturbs a leader that works*: pre-vote, stickiness and check-quorum together (diss.
 //!    9.6, 6.2): see `election.rs`.
 //! 8. *Memory is bounded*: see below.
+//! 9. *The newest configuration in the log holds*, committed or not; voters change through a
+//!    configuration that needs both majorities (paper 6): see `change.rs` and `roster.rs`.
 //!
 //! # How the machine is used
 //!
@@ -46,7 +48,10 @@
 //!   [`Request::Installed`] this member takes no entries: a host that cannot finish must stop;
 //! - at a restart, when the state is ahead of the log or disagrees with it (the power failed
 //!   between the switch to an installed state and the durable [`Write::Snapshot`]), restart the log
-//!   after the state, with the state's last entry as its base, *before* building [`Restored`];
+//!   after the state, with the state's last entry as its base and the configuration that the state
+//!   remembers, *before* building [`Restored`];
+//! - apply a configuration ([`Membership::of_payload`]) like any entry, by remembering it with the
+//!   state: a state that is installed elsewhere brings it along;
 //! - not start a member whose disk was replaced under its old name: it has forgotten its votes.
 //!   Its acknowledgements are remembered by the leader, which takes its refusals for late ones and
 //!   sends it nothing until leadership changes.
@@ -74,11 +79,11 @@
 //!
 //! # Left out, and what that costs
 //!
-//! - **Membership changes** (joint consensus, diss. 4.3) and **learners**: a group is its initial
-//!   voters. Quorum arithmetic lives in `quorum.rs` alone, so that they change one file's rules.
-//!   Until then traps 17 and 42 to 49 have nothing to break. A vote request from a machine outside
-//!   of the configuration is answered, as diss. 4.1 asks (the receiver may be the one that does
-//!   not know yet); its own vote is never counted.
+//! - **A vote request from a machine outside of the configuration** is answered, as diss. 4.1 asks
+//!   (the receiver may be the one that does not know yet); its own vote is never counted. Keeping
+//!   removed members quiet beyond stickiness is the host's part: it knows who they are.
+//! - **Names and addresses** of members: a configuration is ids and roles (see `change.rs`). Who is
+//!   behind an id, and that no id is used twice, is the host's replicated state.
 //! - **Lease reads** (diss. 6.4.1): each linearizable read costs a round of beacons, and no clock
 //!   can break it.
 //! - **Proposal forwarding**: [`Event::NotLeader`] hands the payload back; only the host knows
@@ -94,22 +99,27 @@
 #![deny(missing_docs)]
 
 mod canonical;
+mod change;
 mod election;
 mod follower;
 mod invariants;
 mod leader;
 mod log;
+mod membership;
 mod message;
 mod node;
 mod progress;
 mod quorum;
 mod read;
+mod roster;
 mod snapshot;
 mod status;
 
 pub use canonical::Canon;
+pub use change::Hurdle;
+pub use membership::Membership;
 pub use message::{
-    Config, Entry, Event, LogId, Membership, Message, Request, Restored, Role, SnapshotMeta, Write,
+    Config, Entry, Event, LogId, Message, Request, Restored, Role, SnapshotMeta, Write,
 };
 pub use node::Raft;
 pub use status::{FlowKind, PeerStatus, Status};

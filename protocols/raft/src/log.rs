@@ -22,8 +22,10 @@
 //! been lowered to 4, and the new entry waits for its own write (the ABA case, trap 9). Completions
 //! may skip tickets but never go back, and `stable` takes the greatest (trap 8).
 
-use crate::{Canon, Entry, LogId};
-use quorate_base::{Ticket, mutant};
+use crate::quorum::Quorum;
+use crate::roster::Roster;
+use crate::{Canon, Entry, LogId, Membership, SnapshotMeta};
+use quorate_base::{NodeId, Ticket, mutant};
 use std::collections::VecDeque;
 
 /// What an entry costs in memory beside its payload, about.
@@ -48,6 +50,8 @@ pub(crate) struct Log {
     applied: u64,
     /// Cost of the entries after `applied`.
     unapplied_bytes: usize,
+    /// The configurations that the entries above hold.
+    roster: Roster,
     stable: u64,
     /// The first entry that no write carries yet.
     unwritten: u64,
@@ -59,6 +63,7 @@ impl Log {
     /// The log as found on disk; all of it is durable.
     pub(crate) fn restore(
         base: LogId,
+        roster: Roster,
         term_starts: Vec<(u64, u64)>,
         last_index: u64,
         entries: Vec<Entry>,
@@ -79,6 +84,7 @@ impl Log {
             unapplied_bytes: entries.iter().filter(|e| e.index > applied).map(cost).sum(),
             cache: entries.into(),
             applied,
+            roster,
             stable: last_index,
             unwritten: last_index + 1,
             in_flight: VecDeque::new(),
@@ -91,6 +97,16 @@ impl Log {
         log.check_deep();
         log.trim(applied, 0);
         log
+    }
+
+    /// Who takes part, according to this log.
+    pub(crate) fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// The configuration in force: how many is enough.
+    pub(crate) fn quorum(&self) -> &Quorum {
+        self.roster.quorum()
     }
 
     pub(crate) fn base(&self) -> LogId {
@@ -162,6 +178,9 @@ impl Log {
             self.runs.push_back((entry.index, entry.term));
         }
         self.last = LogId { term: entry.term, index: entry.index };
+        if let Some(membership) = Membership::of_payload(&entry.payload) {
+            self.roster.append(entry.index, membership);
+        }
         self.cached_bytes += cost(&entry);
         self.unapplied_bytes += cost(&entry);
         self.cache.push_back(entry);
@@ -186,6 +205,7 @@ impl Log {
         let term = self.runs.back().map_or(self.base.term, |(_, term)| *term);
         self.last = LogId { term, index: from - 1 };
         self.unwritten = self.unwritten.min(from);
+        self.roster.truncate(from);
         self.clamp(from - 1);
     }
 
@@ -281,20 +301,23 @@ impl Log {
         }
     }
 
-    /// Forgets everything up to `index`, which must be applied. Says what the new base is.
-    pub(crate) fn compact(&mut self, index: u64) -> LogId {
+    /// Forgets everything up to `index`, which must be applied. Says what the new base is, and who
+    /// takes part there.
+    pub(crate) fn compact(&mut self, index: u64) -> SnapshotMeta {
         assert!(index <= self.applied, "entry {index} is not applied (up to {})", self.applied);
         let term = self.term_at(index).expect("a base lies in the log");
         self.trim(index, 0);
         self.rebase(LogId { term, index });
-        self.base
+        self.roster.compact(index);
+        SnapshotMeta { last: self.base, membership: self.roster.at(index).1.clone() }
     }
 
     /// Restarts after a snapshot. Entries after it survive only when the log held its last entry.
-    pub(crate) fn reset(&mut self, last: LogId, ticket: Ticket) {
+    pub(crate) fn reset(&mut self, last: LogId, membership: Membership, ticket: Ticket) {
         assert!(last.index > self.applied, "a snapshot at {last:?} would undo {}", self.applied);
         let keeps_tail = self.holds(last);
         self.applied = last.index;
+        self.roster.reset(last.index, membership, keeps_tail);
         if keeps_tail {
             self.rebase(last);
             while self.cache.front().is_some_and(|entry| entry.index <= last.index) {
@@ -330,7 +353,12 @@ impl Log {
     }
 
     /// The part of a member's canonical bytes that is its log; see `canonical.rs`.
-    pub(crate) fn canonical(&self, durable: Ticket, out: &mut Canon) {
+    pub(crate) fn canonical(
+        &self,
+        durable: Ticket,
+        name: &impl Fn(NodeId) -> u64,
+        out: &mut Canon,
+    ) {
         out.number(self.base.index);
         out.number(self.base.term);
         out.number(self.last.index);
@@ -338,7 +366,22 @@ impl Log {
             out.number(self.term_at(index).unwrap_or(0));
         }
         out.number(self.cache.len() as u64);
-        self.cache.iter().for_each(|entry| out.blob(&entry.payload));
+        for entry in &self.cache {
+            // What a configuration says is below, in the names of whoever asks.
+            let known = Membership::is_payload(&entry.payload);
+            out.blob(if known { &[] } else { &entry.payload });
+        }
+        out.number(self.roster.all().len() as u64);
+        for (index, membership) in self.roster.all() {
+            out.number(index);
+            let Membership { voters, outgoing, learners } = membership;
+            for set in [voters, outgoing, learners] {
+                let mut names: Vec<u64> = set.iter().map(|node| name(*node)).collect();
+                names.sort_unstable();
+                out.number(names.len() as u64);
+                names.into_iter().for_each(|name| out.number(name));
+            }
+        }
         out.number(self.applied);
         out.number(self.stable);
         out.number(self.unwritten);
@@ -362,6 +405,7 @@ impl Log {
         assert!(self.cached_from() <= self.applied + 1, "entries to apply left the memory");
         assert!(self.cached_from() <= self.unwritten, "entries to write left the memory");
         assert!(self.unapplied_bytes <= self.cached_bytes, "byte counters leak");
+        self.roster.check(self.base.index, self.last.index);
     }
 
     /// What must hold after every step and costs a walk (trap 32: counters that leak).

@@ -1,8 +1,8 @@
 //! What members of a Raft group say to each other, and what they tell and ask their hosts.
 
+use crate::{Hurdle, Membership};
 use bytes::Bytes;
 use quorate_base::NodeId;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// One place in the replicated log.
@@ -12,7 +12,8 @@ pub struct Entry {
     pub index: u64,
     /// The term of the leader that appended it.
     pub term: u64,
-    /// Opaque to consensus. Empty is the no-op with which each leader opens its term (diss. 6.4).
+    /// Opaque to consensus, except for a configuration ([`Membership::of_payload`]). Empty is the
+    /// no-op with which each leader opens its term (diss. 6.4).
     pub payload: Bytes,
 }
 
@@ -24,13 +25,6 @@ pub struct LogId {
     pub term: u64,
     /// Position within the log.
     pub index: u64,
-}
-
-/// Who votes. Learners and joint configurations will join this type with their RPCs.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Membership {
-    /// The members whose votes and copies count.
-    pub voters: BTreeSet<NodeId>,
 }
 
 /// Names a snapshot: the state after applying everything up to `last`.
@@ -136,6 +130,9 @@ pub enum Request {
     Installed { last: LogId },
     /// Hand leadership to this voter (diss. 3.10).
     Transfer { to: NodeId },
+    /// Make this the configuration; its `outgoing` is not looked at. Has an effect only on a leader
+    /// that may begin a change now ([`crate::Raft::hurdle`]); otherwise [`Event::ChangeRefused`].
+    Reconfigure(Membership),
     /// The connection on which this peer spoke has ended. A hint, never a proof: a follower whose
     /// leader it was asks soon whether an election could succeed, and no longer tells others that
     /// it has one.
@@ -157,8 +154,8 @@ pub enum Write {
     /// The log restarts after this snapshot. Entries after `last` survive only when the log held
     /// `last` itself.
     Snapshot(SnapshotMeta),
-    /// Entries up to here are no longer needed.
-    Compact(LogId),
+    /// Entries up to here are no longer needed; the configuration is the one in force there.
+    Compact(SnapshotMeta),
 }
 
 /// What the local host must know.
@@ -176,6 +173,8 @@ pub enum Event {
     ReadDropped(Vec<u64>),
     /// This member cannot append now (not the leader, or handing over); certainly not applied.
     NotLeader(Bytes),
+    /// A change of configuration cannot begin now.
+    ChangeRefused { why: Hurdle },
     /// Read `from..` from the log on disk, at most `max_bytes` but at least one entry, for a
     /// follower.
     ReadLog { to: NodeId, from: u64, max_bytes: usize },
@@ -231,8 +230,12 @@ pub struct Restored {
     pub applied: u64,
     /// The entry before the first one in the log.
     pub base: LogId,
-    /// The configuration in force at `base` (the initial one when the log is whole).
+    /// The configuration in force at `base` (the initial one when the log is whole). Empty when it
+    /// is not known: a member that joined later learns it from the log or from a snapshot.
     pub membership: Membership,
+    /// The configurations in the entries after `base`, by ascending index
+    /// ([`Membership::of_payload`]).
+    pub configs: Vec<(u64, Membership)>,
     /// Where each term begins: `(first index, term)`, ascending, for all entries after `base`.
     pub term_starts: Vec<(u64, u64)>,
     /// The newest entry's index (`base.index` when the log is empty).

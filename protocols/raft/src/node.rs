@@ -3,8 +3,8 @@
 use crate::election::Ballot;
 use crate::leader::Leader;
 use crate::log::Log;
-use crate::quorum::Quorum;
 use crate::read::Forwarded;
+use crate::roster::Roster;
 use crate::snapshot::Install;
 use crate::{Config, Event, LogId, Message, Request, Restored, Role, Write};
 use bytes::Bytes;
@@ -20,7 +20,6 @@ const COMMITTED_EVENT_ENTRIES: u64 = 1_000;
 pub struct Raft {
     pub(crate) config: Config,
     pub(crate) dice: Dice,
-    pub(crate) quorum: Quorum,
 
     // Durable, through `Write`.
     pub(crate) term: u64,
@@ -93,13 +92,15 @@ impl Raft {
             applied,
             base,
             membership,
+            configs,
             term_starts,
             last_index,
             entries,
         } = restored;
         let applied = applied.max(base.index);
         assert!(applied <= last_index, "applied {applied} beyond the end {last_index} of the log");
-        let mut log = Log::restore(base, term_starts, last_index, entries, applied);
+        let roster = Roster::new(base.index, membership, configs);
+        let mut log = Log::restore(base, roster, term_starts, last_index, entries, applied);
         assert!(log.last().term <= term, "the log is ahead of the restored term {term}");
         // The hint may be newer than the entries that survived; never older than what was applied
         // (trap 33).
@@ -110,7 +111,6 @@ impl Raft {
         let mut raft = Raft {
             config,
             dice,
-            quorum: Quorum::new(membership),
             term,
             vote,
             log,
@@ -132,7 +132,7 @@ impl Raft {
             told: (Role::Follower, term, None),
             before: (term, commit, applied),
         };
-        if !raft.quorum.is_sole_voter(raft.config.id) {
+        if !raft.log.quorum().is_sole_voter(raft.config.id) {
             raft.wait_for_leader(now);
         }
         raft
@@ -193,6 +193,7 @@ impl Raft {
             Request::ChunkStored { last, cursor } => self.on_chunk_stored(last, cursor, out),
             Request::Installed { last } => self.on_installed(last, out),
             Request::Transfer { to } => self.transfer(now, to, out),
+            Request::Reconfigure(target) => self.reconfigure(now, &target, out),
             Request::Unreachable { peer } => self.on_unreachable(now, peer),
             Request::Campaign => self.campaign_politely(now, out),
         }
@@ -331,16 +332,19 @@ impl Protocol for Raft {
         self.check();
     }
 
-    fn settle(&mut self, _now: Instant, out: &mut Out<Raft>) {
+    fn settle(&mut self, now: Instant, out: &mut Out<Raft>) {
         self.advance_commit();
+        self.leave_joint(now);
         self.write_log(out);
         self.send_ack(out);
         self.settle_reads(out);
         self.replicate(out);
+        self.retire(now, out);
         self.emit_committed(out);
         if !self.dropped_reads.is_empty() {
             out.event(Event::ReadDropped(std::mem::take(&mut self.dropped_reads)));
         }
+        self.tell_status(out);
         self.check();
     }
 
@@ -348,7 +352,7 @@ impl Protocol for Raft {
         let role = match &self.state {
             State::Leader(leader) => Some(leader.wakes_at()),
             State::Follower | State::PreCandidate(_) | State::Candidate(_) => {
-                self.quorum.is_voter(self.config.id).then_some(self.election_at)
+                self.log.quorum().is_voter(self.config.id).then_some(self.election_at)
             }
         };
         let reads = self.forwarded.expires_at(self.config.election_timeout);

@@ -150,7 +150,7 @@ impl Raft {
             return;
         }
         let peers = &leader.peers;
-        let proven = self.quorum.reached(|node| match peers.get(&node) {
+        let proven = self.log.quorum().reached(|node| match peers.get(&node) {
             Some(peer) => peer.round,
             None if node == me => u64::MAX,
             None => 0,

@@ -15,7 +15,6 @@
 
 use crate::node::{Raft, State};
 use crate::progress::Flow;
-use crate::quorum::Quorum;
 use crate::{Event, LogId, Message, SnapshotMeta, Write};
 use bytes::Bytes;
 use quorate_base::{Instant, NodeId, Out, mutant};
@@ -106,7 +105,6 @@ impl Raft {
         done: bool,
         out: &mut Out<Raft>,
     ) {
-        let membership = self.quorum.membership();
         let State::Leader(leader) = &mut self.state else { return };
         let round = leader.reads.round;
         let Some(peer) = leader.peers.get_mut(&to) else { return };
@@ -118,7 +116,7 @@ impl Raft {
         if after.is_empty() {
             stream.meta = self.log.term_at(index).map(|term| SnapshotMeta {
                 last: LogId { term, index },
-                membership: membership.clone(),
+                membership: self.log.roster().at(index).1.clone(),
             });
         }
         match stream.meta.clone() {
@@ -241,9 +239,9 @@ impl Raft {
         let meta = meta.unwrap_or_else(|| panic!("{last:?} was not being installed"));
         assert!(last.index > self.commit, "installing {last:?} undoes commit {}", self.commit);
         self.write_log(out);
-        self.quorum = Quorum::new(meta.membership.clone());
+        let membership = meta.membership.clone();
         let ticket = out.write(Write::Snapshot(meta));
-        self.log.reset(last, ticket);
+        self.log.reset(last, membership, ticket);
         self.commit = last.index;
         self.emitted = last.index;
         self.agreed = last.index;

@@ -136,9 +136,20 @@ impl Raft {
         self.log.term_at(index)
     }
 
-    /// Who votes.
+    /// Who takes part: the newest configuration of its log, committed or not.
     pub fn membership(&self) -> &Membership {
-        self.quorum.membership()
+        self.log.quorum().membership()
+    }
+
+    /// The newest configuration that is known committed.
+    pub fn committed_membership(&self) -> &Membership {
+        self.log.roster().at(self.commit).1
+    }
+
+    /// The entries that brought the configuration in force and the newest one known committed: who
+    /// takes part is the same while these are.
+    pub fn config_indexes(&self) -> (u64, u64) {
+        (self.log.roster().index(), self.log.roster().at(self.commit).0)
     }
 }
 

@@ -4,15 +4,14 @@
 //! mapping between the two is here, free of threads and sockets, so that the product's host and
 //! the simulator's run the same lines: what the simulator crashed is what ships.
 //!
-//! A configuration lies in the log as a count and the voters' numbers, each seven bits a byte,
-//! least first. It is part of the log's format and changes with that, not with what peers speak.
+//! The configuration at the log's base lies there as [`Membership::encode`] writes it; later ones are
+//! entries, and the newest that was applied is remembered by the state.
 
 use crate::WITHOUT_ITS_DATA;
 use crate::{Disk, EntryId, Log, LogError, Record, Recovered};
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use quorate_base::NodeId;
 use quorate_raft::{Entry, LogId, Membership, Restored, Write};
-use std::collections::BTreeSet;
 
 /// True for what a promise may wait for. Nothing is ever gated on a commit hint or a compaction:
 /// they ride along with the next sync.
@@ -38,17 +37,21 @@ pub fn to_record(group: u64, write: Write) -> Record {
         Write::Commit(index) => Record::Commit { group, index },
         Write::Snapshot(meta) => {
             let (index, term) = (meta.last.index, meta.last.term);
-            Record::Snapshot { group, index, term, config: encode_membership(&meta.membership) }
+            Record::Snapshot { group, index, term, config: meta.membership.encode() }
         }
-        Write::Compact(last) => {
-            Record::Compact { group, index: last.index, term: last.term, config: None }
+        Write::Compact(meta) => {
+            let (index, term) = (meta.last.index, meta.last.term);
+            let config = Some(meta.membership.encode());
+            Record::Compact { group, index, term, config }
         }
     }
 }
 
 /// Brings the log of group 0 and its state together after a start.
 ///
-/// The state is durable up to `applied` (index and term). The log must reach at least as far and
+/// The state is durable up to `applied` (index and term), where `state_config` is the newest
+/// configuration that it remembers; `initial` is the one that the group began with, empty for a member
+/// that joined later. The log must reach at least as far and
 /// agree there, with one exception: a crash after a snapshot's state was switched to and before the
 /// log's record of it was durable. Then the log is told now.
 ///
@@ -58,6 +61,7 @@ pub fn restore<D: Disk>(
     log: &mut Log<D>,
     recovered: &Recovered,
     applied: (u64, u64),
+    state_config: Option<Membership>,
     initial: &Membership,
 ) -> Result<Restored, String> {
     let (applied_index, applied_term) = applied;
@@ -72,11 +76,15 @@ pub fn restore<D: Disk>(
     };
     let membership = config(&group.config, initial)?;
     let mut term_starts = Vec::new();
+    let mut configs = Vec::new();
     let mut entries = Vec::new();
     for entry in log.reader().entries(0) {
         let entry = entry.map_err(|error| error.to_string())?;
         if term_starts.last().is_none_or(|(_, term)| *term != entry.term) {
             term_starts.push((entry.index, entry.term));
+        }
+        if let Some(membership) = Membership::of_payload(&entry.payload) {
+            configs.push((entry.index, membership));
         }
         if entry.index > applied_index {
             entries.push(Entry { index: entry.index, term: entry.term, payload: entry.payload });
@@ -97,12 +105,16 @@ pub fn restore<D: Disk>(
         applied: applied_index,
         base,
         membership,
+        configs,
         term_starts,
         last_index: group.last.index,
         entries,
     };
     if term_at(&restored, applied_index) != Some(applied_term) {
         let last = LogId { term: applied_term, index: applied_index };
+        if let Some(membership) = state_config {
+            restored.membership = membership;
+        }
         adopt(log, &mut restored, last).map_err(|error| error.to_string())?;
     }
     Ok(restored)
@@ -135,7 +147,7 @@ fn adopt<D: Disk>(log: &mut Log<D>, restored: &mut Restored, last: LogId) -> Res
         group: 0,
         index: last.index,
         term: last.term,
-        config: encode_membership(&restored.membership),
+        config: restored.membership.encode(),
     });
     log.append(&records)?;
     log.sync()?;
@@ -143,6 +155,7 @@ fn adopt<D: Disk>(log: &mut Log<D>, restored: &mut Restored, last: LogId) -> Res
     restored.commit = last.index;
     restored.last_index = last.index;
     restored.term_starts.clear();
+    restored.configs.clear();
     restored.entries.clear();
     Ok(())
 }
@@ -151,73 +164,6 @@ fn config(config: &Bytes, initial: &Membership) -> Result<Membership, String> {
     if config.is_empty() {
         return Ok(initial.clone());
     }
-    decode_membership(config.clone())
+    Membership::decode(config.clone())
         .ok_or_else(|| "the log holds a configuration that cannot be read".to_owned())
-}
-
-fn encode_membership(membership: &Membership) -> Bytes {
-    let mut out = BytesMut::new();
-    put_number(&mut out, membership.voters.len() as u64);
-    membership.voters.iter().for_each(|voter| put_number(&mut out, voter.0));
-    out.freeze()
-}
-
-fn decode_membership(mut input: Bytes) -> Option<Membership> {
-    let count = get_number(&mut input)?;
-    let mut voters = BTreeSet::new();
-    for _ in 0..count {
-        voters.insert(NodeId(get_number(&mut input)?));
-    }
-    input.is_empty().then_some(Membership { voters })
-}
-
-fn put_number(out: &mut BytesMut, mut value: u64) {
-    while value >= 0x80 {
-        out.put_u8(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.put_u8(value as u8);
-}
-
-fn get_number(input: &mut Bytes) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        if input.is_empty() {
-            return None;
-        }
-        let byte = input.get_u8();
-        let bits = u64::from(byte & 0x7f);
-        if shift == 63 && bits > 1 {
-            return None;
-        }
-        value |= bits << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn configurations_round_trip_and_torn_ones_are_refused() {
-        let voters = [1, 127, 128, 1 << 40, u64::MAX].map(NodeId);
-        let membership = Membership { voters: voters.into() };
-        let bytes = encode_membership(&membership);
-        assert_eq!(decode_membership(bytes.clone()), Some(membership));
-        for end in 0..bytes.len() {
-            assert_eq!(decode_membership(bytes.slice(..end)), None, "cut at {end}");
-        }
-        let longer = [&bytes[..], &[0]].concat();
-        assert_eq!(decode_membership(longer.into()), None, "bytes after the end");
-    }
-
-    #[test]
-    fn the_encoding_is_pinned_by_the_format() {
-        let membership = Membership { voters: [NodeId(1), NodeId(300)].into() };
-        assert_eq!(&encode_membership(&membership)[..], [2, 1, 0xac, 2]);
-    }
 }

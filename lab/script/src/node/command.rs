@@ -43,9 +43,11 @@ pub(super) fn action(action: &Action) -> String {
                 remaining.iter().map(|(id, left)| format!("{id}={left}")).collect();
             format!("left {} @{term}", left.join(" "))
         }
-        Action::Delete(_) | Action::Txn(_) | Action::Compact { .. } | Action::Alarm { .. } => {
-            format!("{action:?}")
-        }
+        Action::Delete(_)
+        | Action::Txn(_)
+        | Action::Compact { .. }
+        | Action::Alarm { .. }
+        | Action::Member(_) => format!("{action:?}"),
     }
 }
 

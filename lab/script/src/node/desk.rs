@@ -11,7 +11,7 @@ use crate::player::Served;
 use bytes::Bytes;
 use quorate_base::NodeId;
 use quorate_node::{LeaseChange, Node, Request, Tagged};
-use quorate_raft::{self as raft, Entry};
+use quorate_raft::{self as raft, Entry, Membership};
 use quorate_store::{
     Action, Applier, Command, KeyRange, MemEngine, MemView, OpId, Options, Range, View,
 };
@@ -101,7 +101,7 @@ impl Desk {
     pub(super) fn apply(&mut self, entries: &[Entry]) -> Served<Node> {
         let (mut answered, mut leases, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         for entry in entries {
-            let command = (!entry.payload.is_empty())
+            let command = (!entry.payload.is_empty() && !Membership::is_payload(&entry.payload))
                 .then(|| command::parse(&entry.payload).expect("only commands are proposed"));
             let outcome =
                 self.applier.apply(entry.index, entry.term, command.as_ref()).expect(MEMORY);

@@ -46,6 +46,7 @@ fn question(ask: Ask) -> String {
     match ask {
         Ask::Renew(id) => format!("renew {id}"),
         Ask::Remaining(id) => format!("remaining {id}"),
+        Ask::CaughtUp(id) => format!("caught up {id}"),
     }
 }
 

@@ -55,6 +55,7 @@ fn answer(answer: &Answer) -> String {
         Answer::Compact | Answer::LeaseRevoke | Answer::LeaseCheckpoint => String::new(),
         Answer::LeaseGrant { id, ttl } => format!(", lease {id} for {ttl}s"),
         Answer::Alarm { alarms } => format!(", {} alarms", alarms.len()),
+        Answer::Members(members) => format!(", {} members", members.len()),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::swarm::Plan;
 use crate::world::World;
 use bytes::Bytes;
 use quorate_base::{Dice, Instant, NodeId, Protocol};
-use quorate_raft::{self as raft, Entry, LogId, Raft, SnapshotMeta};
+use quorate_raft::{self as raft, Entry, LogId, Membership, Raft, SnapshotMeta};
 
 /// A piece of state on its way to a peer.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub trait App: Sized {
 
     /// Index and term of the last entry applied.
     fn applied(&self) -> (u64, u64);
+    /// The newest configuration that was applied; `None` before any change.
+    fn config(&self) -> Option<Membership>;
     /// Applies the next entry.
     fn apply(&mut self, entry: &Entry, news: &mut Self::News);
     /// Ends a batch: what was applied is visible, all of it or nothing.

@@ -219,13 +219,14 @@ impl<M: Machine> Host for Replica<M> {
         }
         let now = world.member(node).clock.show(world.now);
         let dice = world.dice.fork(node.0);
-        let voters = Membership { voters: world.nodes().collect() };
+        let voters = Membership::of(world.nodes());
         let segment_bytes = world.plan.segment_bytes;
         let replica = world.host_mut(node);
         let struck = replica.disk.struck();
         let opened = Log::open(replica.disk.clone(), replica.options(segment_bytes));
         let opened = opened.map_err(|error| error.to_string()).and_then(|(mut log, recovered)| {
-            let restored = restore(&mut log, &recovered, replica.app.applied(), &voters)?;
+            let (applied, config) = (replica.app.applied(), replica.app.config());
+            let restored = restore(&mut log, &recovered, applied, config, &voters)?;
             Ok((log, restored, recovered.report.cut.is_some()))
         });
         match opened {

@@ -7,7 +7,8 @@ use crate::swarm::Sabotage;
 use crate::trace::What;
 use crate::world::World;
 use quorate_base::{Input, NodeId};
-use quorate_raft::{self as raft, Entry};
+use quorate_raft::{self as raft, Entry, Membership};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Looks at a member after a turn, and at all of them for what it says is committed.
@@ -43,11 +44,24 @@ fn judge_quorum<M: Machine>(world: &mut World<Replica<M>>, index: u64, term: u64
         let told = replica.holds(index, term);
         told && (!open || damaged || replica.would_hold(bytes, index, term))
     };
-    let holders = members.iter().filter(|member| holds(&member.host, member.damaged)).count();
-    if holders * 2 <= members.len() {
-        let detail = format!("entry {index} of term {term} is durable on {holders} disks");
+    let holders = members.iter().enumerate();
+    let holders = holders.filter(|(_, member)| holds(&member.host, member.damaged));
+    let holders: BTreeSet<NodeId> = holders.map(|(at, _)| NodeId(at as u64 + 1)).collect();
+    // Whoever counted did so in the configuration that it had: one that somebody still has.
+    let rafts = members.iter().filter_map(|member| Some(member.turn.as_ref()?.protocol().raft()));
+    let counted = rafts
+        .flat_map(|raft| [raft.membership(), raft.committed_membership()])
+        .any(|config| is_quorum(config, &holders));
+    if !counted {
+        let detail = format!("entry {index} of term {term} is durable on {holders:?} only");
         world.fail(Violation::new("committed-on-quorum", detail));
     }
+}
+
+/// A majority of the voters, and during a change of those before as well.
+fn is_quorum(config: &Membership, holders: &BTreeSet<NodeId>) -> bool {
+    let most = |half: &BTreeSet<NodeId>| 2 * half.intersection(holders).count() > half.len();
+    most(&config.voters) && (config.outgoing.is_empty() || most(&config.outgoing))
 }
 
 /// The state machine gets to it when it gets to it.
@@ -199,7 +213,8 @@ pub(super) fn bulk<M: Machine>(world: &mut World<Replica<M>>, node: NodeId, even
         | raft::Event::Status { .. }
         | raft::Event::ReadReady { .. }
         | raft::Event::ReadDropped(_)
-        | raft::Event::NotLeader(_) => unreachable!("sorted elsewhere"),
+        | raft::Event::NotLeader(_)
+        | raft::Event::ChangeRefused { .. } => unreachable!("sorted elsewhere"),
     };
     world.feed(node, Input::Request(M::request(answer)));
 }
