@@ -98,7 +98,8 @@ impl Journal {
             | Action::LeaseGrant { .. }
             | Action::LeaseRevoke { .. }
             | Action::LeaseCheckpoint { .. }
-            | Action::Alarm { .. } => {}
+            | Action::Alarm { .. }
+            | Action::Member(_) => {}
         }
     }
 

@@ -52,6 +52,7 @@ impl Machine for Node {
             raft: raft_config(plan, id),
             catchup_entries: plan.catchup,
             patience: PATIENCE,
+            promotes_learners: true,
         };
         let strong = Strong::new(config, restored, dice, now);
         Node::new(BTreeMap::from([(GROUP, strong)]))

@@ -9,7 +9,7 @@ use crate::trace::hash;
 use bytes::Bytes;
 use quorate_base::{Dice, NodeId};
 use quorate_node::LeaseChange;
-use quorate_raft::{Entry, LogId, SnapshotMeta};
+use quorate_raft::{Entry, LogId, Membership, SnapshotMeta};
 use quorate_store::{
     Applier, Command, Engine, Event, Installer, MemEngine, MemView, OpId, Options, Outcome, Ring,
     View,
@@ -117,7 +117,18 @@ impl App for Store {
         self.applier.applied()
     }
 
+    fn config(&self) -> Option<Membership> {
+        let config = self.applier.config().clone();
+        config.map(|config| Membership::decode(config).expect("as it was written"))
+    }
+
     fn apply(&mut self, entry: &Entry, news: &mut News) {
+        if let Some(config) = Membership::of_payload(&entry.payload) {
+            let applied = self.applier.configure(entry.index, entry.term, &config.encode());
+            applied.expect("memory does not fail");
+            let at = LogId { term: entry.term, index: entry.index };
+            return news.applied.push(Applied { at, command: None, outcome: None });
+        }
         let command = self.commands.decode(&entry.payload);
         let mut given = command.clone();
         if self.skip_dedup

@@ -91,6 +91,7 @@ impl Leases {
     pub fn ask(&mut self, now: Instant, ask: Ask) -> Option<i64> {
         let clock = self.clock.as_mut()?;
         match ask {
+            Ask::CaughtUp(_) => unreachable!("the group answers this one"),
             Ask::Remaining(id) => {
                 Some(clock.lessor.time_to_live(now, id).map_or(-1, |(_, left)| left))
             }
@@ -175,7 +176,8 @@ impl LeaseChange {
             | Action::Delete(_)
             | Action::Txn(_)
             | Action::Compact { .. }
-            | Action::Alarm { .. } => {}
+            | Action::Alarm { .. }
+            | Action::Member(_) => {}
         }
     }
 }

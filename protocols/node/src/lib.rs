@@ -17,8 +17,9 @@
 mod leases;
 mod message;
 mod node;
+mod seats;
 mod strong;
 
-pub use message::{Ask, Config, Event, GroupId, LeaseChange, Message, Request, Tagged};
+pub use message::{Ask, Config, Event, GroupId, LeaseChange, Message, Request, Seat, Tagged};
 pub use node::Node;
 pub use strong::Strong;

@@ -26,7 +26,8 @@ pub struct Tagged<T> {
     pub body: T,
 }
 
-/// A question that only the leader can answer, since only it counts down leases.
+/// A question that only the leader can answer: only it counts down leases, and only it knows how far
+/// the others are.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Ask {
     /// Start the lease's time anew. Answered with its full time to live, 0 when there is no such
@@ -34,6 +35,8 @@ pub enum Ask {
     Renew(i64),
     /// How many seconds has the lease left? Answered with -1 when there is no such lease.
     Remaining(i64),
+    /// Does this learner hold nine tenths of the log? Answered with 1 or 0.
+    CaughtUp(u64),
 }
 
 /// What members of a strong group say to each other.
@@ -71,8 +74,20 @@ pub enum Request {
     Applied { index: u64, answered: Vec<u64>, leases: Vec<LeaseChange> },
     /// The state engine holds everything up to here durably.
     Synced { index: u64 },
+    /// This is who shall take part from now on, as the applied table of members says: said at a start
+    /// and after each change, and only once there is a table.
+    Members(Vec<Seat>),
     /// For consensus itself: log reads, snapshot chunks, transfer.
     Raft(raft::Request),
+}
+
+/// A member that shall take part.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Seat {
+    /// Its id.
+    pub id: NodeId,
+    /// It shall not vote.
+    pub learner: bool,
 }
 
 /// What applying did to a lease.
@@ -120,4 +135,6 @@ pub struct Config {
     pub catchup_entries: u64,
     /// A question without an answer for so long has failed.
     pub patience: Duration,
+    /// As the leader, ask for the promotion of learners that have caught up.
+    pub promotes_learners: bool,
 }

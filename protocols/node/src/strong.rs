@@ -8,12 +8,15 @@
 //! - **Reads** of one turn share one read index; a lost round is asked again with a new token.
 //! - **Leases** are counted down by the leader alone ([`crate::leases`]); other members forward
 //!   their questions.
+//! - **Members**: the leader brings the group's configuration to what the applied table of members
+//!   says ([`crate::seats`]).
 //! - **Log compaction** follows what the state engine holds durably, less a tail for slow followers.
 //!
 //! Left out: a proposal is bounded in number and time by the host, which says [`Request::Forget`].
 
 use crate::leases::Leases;
 use crate::message::{Ask, Config, Event, LeaseChange, Message, Request};
+use crate::seats::Seats;
 use bytes::Bytes;
 use quorate_base::{Dice, Input, Instant, NodeId, Out, Protocol, Ticket};
 use quorate_raft::{self as raft, Raft, Role};
@@ -72,6 +75,7 @@ pub struct Strong {
     unsent_questions: Vec<u64>,
     held: Vec<Held>,
     leases: Leases,
+    seats: Seats,
     /// A new leader's clock starts when this index is applied: until then it does not know all
     /// leases.
     lead_from: Option<u64>,
@@ -105,6 +109,7 @@ impl Strong {
             unsent_questions: Vec::new(),
             held: Vec::new(),
             leases,
+            seats: Seats::default(),
             lead_from: None,
             told: BTreeMap::new(),
             look_again: None,
@@ -161,6 +166,7 @@ impl Strong {
                     self.raft_step(now, Input::Request(compact), out);
                 }
             }
+            Request::Members(seats) => self.seats.want(seats),
             Request::Raft(request) => self.raft_step(now, Input::Request(request), out),
         }
     }
@@ -213,7 +219,8 @@ impl Strong {
                 event @ (raft::Event::Status { .. }
                 | raft::Event::ReadReady { .. }
                 | raft::Event::ReadDropped(_)
-                | raft::Event::NotLeader(_)) => news.push(event),
+                | raft::Event::NotLeader(_)
+                | raft::Event::ChangeRefused { .. }) => news.push(event),
                 event @ (raft::Event::ReadLog { .. }
                 | raft::Event::ChunkNeeded { .. }
                 | raft::Event::ChunksDone { .. }
@@ -241,6 +248,8 @@ impl Strong {
                 // Whoever proposed it keeps it and tries again; nothing of it is in any log.
                 // What the lease clock wanted itself, it will want again.
                 raft::Event::NotLeader(_) => self.leases.refused(),
+                // Whoever wants a change looks at the hurdle first.
+                raft::Event::ChangeRefused { .. } => {}
                 raft::Event::Committed(_)
                 | raft::Event::ReadLog { .. }
                 | raft::Event::ChunkNeeded { .. }
@@ -319,7 +328,11 @@ impl Strong {
         // A leader that hears no quorum may be deposed: what it promised, its successor's clock,
         // which gives an election timeout more than it must, would not know (etcd#15247).
         let early = self.applied < held.applied || !self.raft.hears_quorum(now);
-        let seconds = if early { None } else { self.leases.ask(now, held.ask) };
+        let seconds = match held.ask {
+            _ if early => None,
+            Ask::CaughtUp(id) => Some(i64::from(self.raft.is_caught_up(NodeId(id)))),
+            Ask::Renew(_) | Ask::Remaining(_) => self.leases.ask(now, held.ask),
+        };
         match (seconds, held.from) {
             (None, _) => self.held.push(held),
             (Some(seconds), Some(from)) => {
@@ -486,6 +499,19 @@ impl Strong {
         }
     }
 
+    /// As the leader: what the table of members asks for, as far as consensus can follow now.
+    fn settle_members(&mut self, now: Instant, out: &mut Out<Self>) {
+        if let Some(target) = self.seats.next(&self.raft) {
+            let request = raft::Request::Reconfigure(target);
+            self.raft_step(now, Input::Request(request), out);
+        }
+        if self.config.promotes_learners
+            && let Some(action) = self.seats.promote(now, &self.raft, self.config.patience)
+        {
+            out.event(Event::Act(action));
+        }
+    }
+
     fn is_waiting(&self) -> bool {
         !self.proposals.is_empty()
             || !self.waiting_reads.is_empty()
@@ -522,6 +548,7 @@ impl Protocol for Strong {
             for action in self.leases.poll(now) {
                 out.event(Event::Act(action));
             }
+            self.settle_members(now, out);
         }
         let mut inner = Out::after(out.last_ticket());
         self.raft.settle(now, &mut inner);

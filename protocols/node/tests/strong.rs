@@ -35,6 +35,7 @@ fn config(id: NodeId) -> Config {
         },
         catchup_entries: 100,
         patience: Duration::from_secs(7),
+        promotes_learners: true,
     }
 }
 
@@ -43,7 +44,7 @@ impl Cluster {
         let ids: Vec<NodeId> = (1..=3).map(NodeId).collect();
         let now = Instant::from_millis(1);
         let turn = |id: NodeId| {
-            let membership = Membership { voters: ids.iter().copied().collect() };
+            let membership = Membership::of(ids.iter().copied());
             let restored = Restored { membership, ..Restored::default() };
             let strong = Strong::new(config(id), restored, Dice::new(id.0), now);
             Turn::new(Node::new([(GROUP, strong)].into()))

@@ -10,13 +10,16 @@
 
 use crate::count::Counter;
 use crate::engine::{Engine, EngineError};
-use crate::layout::{self, META, Meta};
+use crate::layout::{self, CONFIG, MEMBER, META, Meta};
 use crate::lease::Leases;
 use crate::reader::{ReadError, Reader};
 use crate::session::Sessions;
 use crate::txn::{self, Path};
 use crate::view::View;
-use crate::{Action, Alarm, AlarmKind, Answer, Command, Event, StoreError, Txn, TxnOp};
+use crate::{
+    Action, Alarm, AlarmKind, Answer, Command, Event, MemberAction, Members, StoreError, Txn, TxnOp,
+};
+use bytes::Bytes;
 use quorate_base::mutant;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -69,6 +72,8 @@ pub struct Applier<E: Engine> {
     pub(crate) value: Vec<u8>,
     sessions: Sessions,
     alarms: Arc<BTreeSet<Alarm>>,
+    members: Arc<Members>,
+    config: Option<Bytes>,
 }
 
 /// The changes of one command: they share a revision and are numbered in order.
@@ -95,6 +100,8 @@ impl<E: Engine> Applier<E> {
         let leases = Leases::open(&engine)?;
         let sessions = Sessions::open(&engine)?;
         let alarms = Arc::new(crate::alarm::load(&engine)?);
+        let members = Arc::new(Members::load(&engine)?);
+        let config = engine.get(&[CONFIG])?;
         Ok(Applier {
             engine,
             meta,
@@ -106,6 +113,8 @@ impl<E: Engine> Applier<E> {
             value: Vec::new(),
             sessions,
             alarms,
+            members,
+            config,
         })
     }
 
@@ -146,11 +155,7 @@ impl<E: Engine> Applier<E> {
         term: u64,
         command: Option<&Command>,
     ) -> Result<Option<Outcome>, EngineError> {
-        let (last_index, last_term) = self.applied();
-        assert_eq!(index, last_index + 1, "entries are applied in order, without gaps");
-        assert!(term >= last_term, "term {term} after {last_term} at index {index}");
-        self.meta.applied_index = index;
-        self.meta.applied_term = term;
+        self.advance_to(index, term);
         let Some(command) = command else { return Ok(None) };
         if !self.sessions.admit(command.id, index) {
             return Ok(None);
@@ -161,6 +166,54 @@ impl<E: Engine> Applier<E> {
             Err(ReadError::Engine(error)) => return Err(error),
         };
         Ok(Some(Outcome { revision: self.meta.revision, result }))
+    }
+
+    /// Applies an entry in which consensus keeps its configuration: the state remembers it, so that
+    /// whoever takes the state as a whole knows who takes part.
+    ///
+    /// # Panics
+    /// As [`Applier::apply`].
+    pub fn configure(&mut self, index: u64, term: u64, config: &[u8]) -> Result<(), EngineError> {
+        self.advance_to(index, term);
+        self.engine.put(&[CONFIG], config);
+        self.config = Some(Bytes::copy_from_slice(config));
+        Ok(())
+    }
+
+    /// Forgets who belonged to the cluster: for a state that begins a new one (etcd#20967: members of
+    /// the old cluster must not come back with its data).
+    pub fn forget_members(&mut self) -> Result<(), EngineError> {
+        let mut keys = Vec::new();
+        for pair in self.engine.range(&[MEMBER], Some(&[CONFIG + 1])) {
+            keys.push(pair?.0);
+        }
+        keys.iter().for_each(|key| self.engine.delete(key));
+        (self.members, self.config) = (Arc::default(), None);
+        Ok(())
+    }
+
+    fn advance_to(&mut self, index: u64, term: u64) {
+        let (last_index, last_term) = self.applied();
+        assert_eq!(index, last_index + 1, "entries are applied in order, without gaps");
+        assert!(term >= last_term, "term {term} after {last_term} at index {index}");
+        self.meta.applied_index = index;
+        self.meta.applied_term = term;
+    }
+
+    /// Who belongs to the cluster.
+    pub fn members(&self) -> &Arc<Members> {
+        &self.members
+    }
+
+    /// See [`View::config`].
+    pub fn config(&self) -> &Option<Bytes> {
+        &self.config
+    }
+
+    fn member(&mut self, action: &MemberAction) -> Result<Answer, StoreError> {
+        let rows = Arc::make_mut(&mut self.members).change(action)?;
+        rows.iter().for_each(|(key, value)| self.engine.put(key, value));
+        Ok(Answer::Members(self.members.present().cloned().collect()))
     }
 
     /// Ends a batch: writes where the state stands, publishes it all as one step, and returns it
@@ -181,7 +234,8 @@ impl<E: Engine> Applier<E> {
             self.engine.put(&[META], &self.value);
         }
         let counts = self.counter.index().clone();
-        let view = View::new(engine, self.meta, counts, self.alarms.clone());
+        let (members, config) = (self.members.clone(), self.config.clone());
+        let view = View::new(engine, self.meta, counts, self.alarms.clone(), members, config);
         Ok(Published { view, events: std::mem::take(&mut self.events) })
     }
 
@@ -232,6 +286,7 @@ impl<E: Engine> Applier<E> {
             Action::Alarm { raise, member, kind } => {
                 Ok(self.alarm(*raise, Alarm { member: *member, kind: *kind }))
             }
+            Action::Member(action) => Ok(self.member(action)?),
         }
     }
 
@@ -295,7 +350,7 @@ impl<E: Engine> Applier<E> {
             return Ok(());
         }
         let (corrupt, takes_space) = match action {
-            Action::Alarm { .. } => (false, false),
+            Action::Alarm { .. } | Action::Member(_) => (false, false),
             Action::Put(_) | Action::LeaseGrant { .. } => (true, true),
             Action::Txn(txn) => (true, has_put(txn)),
             Action::Delete(_)

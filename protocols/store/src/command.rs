@@ -59,6 +59,50 @@ pub enum Action {
     /// Raises or clears an alarm of a member.
     #[allow(missing_docs)]
     Alarm { raise: bool, member: u64, kind: AlarmKind },
+    /// Changes who belongs to the cluster.
+    Member(MemberAction),
+}
+
+/// A change of the table of members, with what it is checked against on every member alike.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct MemberAction {
+    /// The change.
+    pub change: MemberChange,
+    /// The members that the cluster began with: the table's beginning when there is none yet.
+    pub initial: Vec<Member>,
+    /// No more learners than so many.
+    pub max_learners: u64,
+}
+
+/// One change of the table of members.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs)]
+pub enum MemberChange {
+    /// One more; its id was drawn by the member that took the request.
+    Add(Member),
+    /// One less, for ever.
+    Remove { id: u64 },
+    /// Other addresses for peers.
+    Update { id: u64, peer_urls: Vec<String> },
+    /// A learner shall vote.
+    Promote { id: u64 },
+    /// A member has started and says how it is called and where clients reach it.
+    Publish { id: u64, name: String, client_urls: Vec<String> },
+}
+
+/// A member of the cluster.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Member {
+    /// Never used again after its removal.
+    pub id: u64,
+    /// Empty until it has started.
+    pub name: String,
+    /// Where peers reach it.
+    pub peer_urls: Vec<String>,
+    /// Where clients reach it; empty until it has started.
+    pub client_urls: Vec<String>,
+    /// It shall get everything and not vote.
+    pub learner: bool,
 }
 
 /// A set of keys as etcd writes it: empty `end` is the one key; `end` of `\0` is all keys from
@@ -234,14 +278,29 @@ pub struct RangeAnswer {
 #[allow(missing_docs)]
 pub enum Answer {
     Range(RangeAnswer),
-    Put { prev: Option<KeyValue> },
-    Delete { deleted: i64, prev: Vec<KeyValue> },
-    Txn { succeeded: bool, answers: Vec<Answer> },
+    Put {
+        prev: Option<KeyValue>,
+    },
+    Delete {
+        deleted: i64,
+        prev: Vec<KeyValue>,
+    },
+    Txn {
+        succeeded: bool,
+        answers: Vec<Answer>,
+    },
     Compact,
-    LeaseGrant { id: i64, ttl: i64 },
+    LeaseGrant {
+        id: i64,
+        ttl: i64,
+    },
     LeaseRevoke,
     LeaseCheckpoint,
-    Alarm { alarms: Vec<Alarm> },
+    Alarm {
+        alarms: Vec<Alarm>,
+    },
+    /// All members after a change.
+    Members(Vec<Member>),
 }
 
 /// An alarm that is on.
@@ -292,4 +351,21 @@ pub enum StoreError {
     NoSpace,
     /// The CORRUPT alarm is on.
     Corrupt,
+    /// A member with this id exists, or did.
+    #[allow(missing_docs)]
+    MemberExists { id: u64 },
+    /// There is no such member.
+    #[allow(missing_docs)]
+    MemberNotFound { id: u64 },
+    /// Another member has one of these peer addresses.
+    PeerUrlExists,
+    /// The member votes already.
+    #[allow(missing_docs)]
+    NotALearner { id: u64 },
+    /// There are as many learners as there may be.
+    #[allow(missing_docs)]
+    TooManyLearners { limit: u64 },
+    /// Without its last voter a cluster could decide nothing, not even to begin anew.
+    #[allow(missing_docs)]
+    LastMember { id: u64 },
 }

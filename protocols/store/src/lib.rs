@@ -22,8 +22,7 @@
 //!   index inside the batch.
 //! - [`validate`] is what the API checks before a command is proposed.
 //! - [`View`] answers reads; [`Ring`], [`Cursor`] and [`Interests`] serve watchers.
-//! - [`Lessor`] says when leases expire; only the leader has one. [`Retainer`] says what may be
-//!   compacted by itself.
+//! - [`Lessor`] says when leases expire; only the leader has one.
 //! - [`Installer`] fills a fresh engine from another member's chunks.
 //!
 //! # The rules that the code keeps
@@ -70,10 +69,9 @@ mod layout;
 mod lease;
 mod lessor;
 mod mem;
-mod page;
+mod member;
 mod range;
 mod reader;
-mod retention;
 mod ring;
 mod session;
 mod snapshot;
@@ -93,9 +91,8 @@ pub use interest::Interests;
 pub use lease::Lease;
 pub use lessor::{CHECKPOINT, Due, Lessor, RETRY, REVOKES_PER_SECOND, Renewal};
 pub use mem::{MemEngine, MemView};
-pub use page::Page;
+pub use member::Members;
 pub use reader::ReadError;
-pub use retention::{Retainer, Retention};
 pub use ring::{Entry, Ring};
 pub use session::{INTERVALS, ORIGINS};
 pub use snapshot::{Chunk, InstallError, Installer, Summary, Survey};

@@ -116,6 +116,18 @@ impl std::fmt::Display for StoreError {
             }
             StoreError::NoSpace => write!(f, "the NOSPACE alarm is on"),
             StoreError::Corrupt => write!(f, "the CORRUPT alarm is on"),
+            StoreError::MemberExists { id } => {
+                write!(f, "member {id:x} exists, or existed: an id is never used again")
+            }
+            StoreError::MemberNotFound { id } => write!(f, "there is no member {id:x}"),
+            StoreError::PeerUrlExists => write!(f, "another member has one of these peer URLs"),
+            StoreError::NotALearner { id } => write!(f, "member {id:x} votes already"),
+            StoreError::TooManyLearners { limit } => {
+                write!(f, "there are {limit} learners, as many as there may be")
+            }
+            StoreError::LastMember { id } => {
+                write!(f, "member {id:x} is the last that votes: nothing could be decided after it")
+            }
         }
     }
 }

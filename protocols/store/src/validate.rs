@@ -129,7 +129,8 @@ pub fn check(action: &Action, max_ops: usize) -> Result<(), ValidationError> {
         | Action::Compact { .. }
         | Action::LeaseRevoke { .. }
         | Action::LeaseCheckpoint { .. }
-        | Action::Alarm { .. } => Ok(()),
+        | Action::Alarm { .. }
+        | Action::Member(_) => Ok(()),
     }
 }
 
@@ -228,7 +229,8 @@ pub fn cost(action: &Action) -> u64 {
         | Action::Compact { .. }
         | Action::LeaseRevoke { .. }
         | Action::LeaseCheckpoint { .. }
-        | Action::Alarm { .. } => 0,
+        | Action::Alarm { .. }
+        | Action::Member(_) => 0,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::hash::Checksum;
 use crate::layout::{self, CURRENT, HISTORY, Header, Meta};
 use crate::lease::{self, Lease};
 use crate::reader::{ReadError, Reader};
-use crate::{Alarm, Answer, Range, RangeAnswer, StoreError, Txn, txn, validate};
+use crate::{Alarm, Answer, Members, Range, RangeAnswer, StoreError, Txn, txn, validate};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ struct Inner<V> {
     meta: Meta,
     counts: CountIndex,
     alarms: Arc<BTreeSet<Alarm>>,
+    members: Arc<Members>,
+    config: Option<Bytes>,
 }
 
 /// How much the state holds, in bytes of keys, values and their headers; what the engine makes of
@@ -61,8 +63,21 @@ impl<V: EngineRead> View<V> {
         meta: Meta,
         counts: CountIndex,
         alarms: Arc<BTreeSet<Alarm>>,
+        members: Arc<Members>,
+        config: Option<Bytes>,
     ) -> View<V> {
-        View { inner: Arc::new(Inner { engine, meta, counts, alarms }) }
+        View { inner: Arc::new(Inner { engine, meta, counts, alarms, members, config }) }
+    }
+
+    /// Who belongs to the cluster.
+    pub fn members(&self) -> &Arc<Members> {
+        &self.inner.members
+    }
+
+    /// The newest configuration of consensus that was applied, as it wrote it; `None` when the one
+    /// that the group began with still holds.
+    pub fn config(&self) -> &Option<Bytes> {
+        &self.inner.config
     }
 
     pub(crate) fn engine(&self) -> &V {

@@ -13,7 +13,7 @@ use crate::inbox::Inbox;
 use crate::pending::Pending;
 use arc_swap::ArcSwap;
 use quorate_node::{LeaseChange, Request};
-use quorate_raft::{self as raft, Entry, SnapshotMeta};
+use quorate_raft::{self as raft, Entry, Membership, SnapshotMeta};
 use quorate_storage::engine::{Generations, LsmEngine, OpenGeneration};
 use quorate_store::{Applier, Command, Engine, EngineError, Options, Outcome};
 use std::sync::{Arc, Condvar, Mutex};
@@ -217,6 +217,9 @@ impl ApplyThread {
         leases: &mut Vec<LeaseChange>,
         answers: &mut Vec<(u64, Outcome)>,
     ) -> Result<(), EngineError> {
+        if let Some(membership) = Membership::of_payload(&entry.payload) {
+            return self.applier.configure(entry.index, entry.term, &membership.encode());
+        }
         let command = decode(entry)?;
         let outcome = self.applier.apply(entry.index, entry.term, command.as_ref())?;
         let (Some(command), Some(outcome)) = (command, outcome) else { return Ok(()) };

@@ -198,7 +198,8 @@ impl Core {
             | raft::Event::Status { .. }
             | raft::Event::ReadReady { .. }
             | raft::Event::ReadDropped(_)
-            | raft::Event::NotLeader(_) => unreachable!("the group translates this one"),
+            | raft::Event::NotLeader(_)
+            | raft::Event::ChangeRefused { .. } => unreachable!("the group translates this one"),
         }
     }
 }

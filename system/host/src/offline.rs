@@ -130,7 +130,7 @@ pub fn restore_member(
         created_by: RELEASE.to_owned(),
         incarnation: random_incarnation().map_err(say)?,
     };
-    let membership = Membership { voters: new.members.iter().map(|member| member.id).collect() };
+    let membership = Membership::of(new.members.iter().map(|member| member.id));
     begin_log(&directory, label.incarnation, view.applied(), &membership)?;
     directory.store_meta(&label).map_err(say)?;
     let (revision, keys) = (view.revision(), view.keys());
@@ -180,6 +180,8 @@ fn fill(
         Source::Etcd(file) => file.import(engine, progress).map_err(say)?,
     };
     applier.skip_revisions(bump).map_err(say)?;
+    // The new cluster has members of its own: those of the old one must not come back with its data.
+    applier.forget_members().map_err(say)?;
     let view = applier.publish().map_err(say)?.view;
     let mut engine = applier.into_engine();
     engine.sync().map_err(say)?;
@@ -207,7 +209,7 @@ fn begin_log(
     drop(log);
     let again = LogOptions { must_exist: true, ..LogOptions::new(incarnation) };
     let (mut log, recovered) = Log::open(disk()?, again).map_err(say)?;
-    let restored = restore(&mut log, &recovered, applied, membership)?;
+    let restored = restore(&mut log, &recovered, applied, None, membership)?;
     assert_eq!(restored.base, LogId { term, index }, "the log begins where the state ends");
     assert_eq!(restored.last_index, index, "there is nothing in the log yet");
     assert_eq!(restored.membership, *membership, "the new members are in force");

@@ -131,8 +131,9 @@ fn open<D: Disk>(
     let generations = generations.map_err(|e| say(&e))?;
     let engine = generations.open_current().map_err(|e| say(&e))?;
     let mut applier = Applier::open(engine, StoreOptions::default()).map_err(|e| say(&e))?;
-    let initial = Membership { voters: options.members.iter().map(|m| m.id).collect() };
-    let restored = restore(&mut log, &recovered, applier.applied(), &initial)?;
+    let initial = Membership::of(options.members.iter().map(|member| member.id));
+    let config = applier.config().clone().and_then(Membership::decode);
+    let restored = restore(&mut log, &recovered, applier.applied(), config, &initial)?;
     tracing::info!(
         term = restored.term,
         last_index = restored.last_index,
@@ -280,6 +281,7 @@ fn node_config(options: &HostOptions, id: NodeId) -> Config {
         },
         catchup_entries: options.catchup_entries,
         patience: options.patience,
+        promotes_learners: true,
     }
 }
 

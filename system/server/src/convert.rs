@@ -226,7 +226,8 @@ fn response_op(answer: Answer, revision: i64) -> pb::ResponseOp {
         | Answer::LeaseGrant { .. }
         | Answer::LeaseRevoke
         | Answer::LeaseCheckpoint
-        | Answer::Alarm { .. } => unreachable!("a transaction holds no such operation"),
+        | Answer::Alarm { .. }
+        | Answer::Members(_) => unreachable!("a transaction holds no such operation"),
     };
     pb::ResponseOp { response: Some(response) }
 }

@@ -57,21 +57,28 @@ errors! {
         Unavailable, "etcdserver: request timed out, possibly due to previous leader failure";
     /// The CORRUPT alarm is on.
     corrupt = DataLoss, "etcdserver: corrupt cluster";
-    /// A stream of a range in an order that needs all of it first.
-    stream_of_custom_order =
-        Unimplemented, "RangeStream does not support custom sort orders";
-    /// A stream of a range with bounds on revisions.
-    stream_of_filters = Unimplemented, "RangeStream does not support revision filters";
-    /// The lease ended, and with it the place in the line for a lock.
-    session_expired = Unknown, "mutex: session is expired";
-    /// Nobody is elected.
-    nobody_elected = Unknown, "election: no leader";
-    /// The caller is not the elected one (any more).
-    not_elected = Unknown, "election: not leader";
-    /// The proof of being elected is missing.
-    leader_key_missing = Unknown, "\"leader\" field must be provided";
-    /// The caller went away.
-    canceled = Cancelled, "etcdserver: request canceled";
+    /// A member with this id exists, or did.
+    member_exists = FailedPrecondition, "etcdserver: member ID already exist";
+    /// No such member.
+    member_not_found = NotFound, "etcdserver: member not found";
+    /// Another member has one of these peer addresses.
+    peer_url_exists = FailedPrecondition, "etcdserver: Peer URLs already exists";
+    /// Peer addresses that are none.
+    bad_member_urls = InvalidArgument, "etcdserver: given member URLs are invalid";
+    /// Too few members have started for this change.
+    not_enough_started =
+        FailedPrecondition, "etcdserver: re-configuration failed due to not enough started members";
+    /// Too few members answer for this change.
+    unhealthy = Unavailable, "etcdserver: unhealthy cluster";
+    /// The member votes already.
+    not_a_learner = FailedPrecondition, "etcdserver: can only promote a learner member";
+    /// The learner has not caught up.
+    learner_not_ready =
+        FailedPrecondition, "etcdserver: can only promote a learner member which is in sync with leader";
+    /// As many learners as there may be.
+    too_many_learners = FailedPrecondition, "etcdserver: too many learner members in cluster";
+    /// A learner answers little.
+    not_for_learners = FailedPrecondition, "etcdserver: rpc not supported for learner";
     /// A call that the transfer does not allow.
     bad_leader_transferee = FailedPrecondition, "etcdserver: bad leader transferee";
 }
@@ -98,6 +105,12 @@ pub fn refused(error: &StoreError) -> Status {
         StoreError::FutureRevision { .. } => future_revision(),
         StoreError::NoSpace => no_space(),
         StoreError::Corrupt => corrupt(),
+        StoreError::MemberExists { .. } => member_exists(),
+        StoreError::MemberNotFound { .. } => member_not_found(),
+        StoreError::PeerUrlExists => peer_url_exists(),
+        StoreError::NotALearner { .. } => not_a_learner(),
+        StoreError::TooManyLearners { .. } => too_many_learners(),
+        StoreError::LastMember { .. } => not_enough_started(),
     }
 }
 

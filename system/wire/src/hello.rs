@@ -5,10 +5,12 @@
 //! on disk before it welcomes it, so a member that comes back with an empty directory is recognised
 //! by every quorum that it was ever part of, and cannot vote a second time (trap B29).
 
-use crate::binary::{Read, finish, get_bool, get_bytes, get_count, get_text, get_u64};
+use crate::binary::{Malformed, Read, finish, get_bool, get_bytes, get_text, get_u8, get_u64};
 use crate::binary::{put_bytes, put_u64};
+use crate::member::{get_members, get_texts, put_members, put_texts};
 use bytes::{BufMut, Bytes, BytesMut};
 use quorate_base::NodeId;
+use quorate_store::Member;
 
 /// What this connection is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +21,9 @@ pub enum Purpose {
     Bulk,
     /// Only to ask whether the acceptor knows this member: nothing follows.
     Probe,
+    /// Only to ask which cluster the acceptor belongs to and who its members are: whoever was added
+    /// knows no ids yet, so `cluster`, `from` and `to` are zero. Nothing follows.
+    Learn,
 }
 
 /// The first frame of a connection.
@@ -42,6 +47,10 @@ pub struct Hello {
     pub name: String,
     /// Where its clients reach it.
     pub client_urls: Vec<String>,
+    /// Where its peers reach it, when the cluster's members have changed since it began: the
+    /// acceptor may not have heard of this one yet, and must be able to answer. Releases before
+    /// that belong to clusters that have not changed.
+    pub peer_urls: Vec<String>,
 }
 
 /// The answer to a [`Hello`].
@@ -51,16 +60,10 @@ pub enum Answer {
     Welcome { incarnation: u64, known: Option<u64>, name: String, client_urls: Vec<String> },
     /// No; the text says why and what to do.
     Refused { why: String },
-}
-
-fn put_texts(out: &mut BytesMut, texts: &[String]) {
-    put_u64(out, texts.len() as u64);
-    texts.iter().for_each(|text| put_bytes(out, text.as_bytes()));
-}
-
-fn get_texts(input: &mut Bytes, what: &'static str) -> Read<Vec<String>> {
-    let count = get_count(input, what)?;
-    (0..count).map(|_| get_text(input, what)).collect()
+    /// To [`Purpose::Learn`]: the cluster and its members.
+    Cluster { cluster: u64, members: Vec<Member> },
+    /// No, and for ever: this member was removed from the cluster.
+    Removed { why: String },
 }
 
 /// Writes a hello as the body of a frame. The protocol version comes first in every release.
@@ -75,15 +78,18 @@ pub fn put_hello(out: &mut BytesMut, hello: &Hello) {
         Purpose::Messages => 0,
         Purpose::Bulk => 1,
         Purpose::Probe => 2,
+        Purpose::Learn => 3,
     });
     put_bytes(out, hello.name.as_bytes());
     put_texts(out, &hello.client_urls);
+    if !hello.peer_urls.is_empty() {
+        put_texts(out, &hello.peer_urls);
+    }
 }
 
 /// Reads a hello. Of another version only `protocol` and `release` are read, the rest stays empty:
 /// enough to refuse it by name.
 pub fn get_hello(mut input: Bytes) -> Read<Hello> {
-    use crate::binary::{Malformed, get_u8};
     if input.len() < 8 || input.split_to(8) != b"quorate!"[..] {
         return Err(Malformed { what: "hello: not a Quorate member" });
     }
@@ -99,6 +105,7 @@ pub fn get_hello(mut input: Bytes) -> Read<Hello> {
         purpose: Purpose::Probe,
         name: String::new(),
         client_urls: Vec::new(),
+        peer_urls: Vec::new(),
     };
     if protocol != crate::peer::PROTOCOL {
         return Ok(hello);
@@ -111,10 +118,14 @@ pub fn get_hello(mut input: Bytes) -> Read<Hello> {
         0 => Purpose::Messages,
         1 => Purpose::Bulk,
         2 => Purpose::Probe,
+        3 => Purpose::Learn,
         _ => return Err(Malformed { what: "purpose" }),
     };
     hello.name = get_text(&mut input, "member name")?;
     hello.client_urls = get_texts(&mut input, "client urls")?;
+    if !input.is_empty() {
+        hello.peer_urls = get_texts(&mut input, "peer urls")?;
+    }
     finish(&input, "hello: bytes after its end")?;
     Ok(hello)
 }
@@ -134,14 +145,32 @@ pub fn put_answer(out: &mut BytesMut, answer: &Answer) {
             out.put_u8(0);
             put_bytes(out, why.as_bytes());
         }
+        Answer::Cluster { cluster, members } => {
+            out.put_u8(2);
+            put_u64(out, *cluster);
+            put_members(out, members);
+        }
+        Answer::Removed { why } => {
+            out.put_u8(3);
+            put_bytes(out, why.as_bytes());
+        }
     }
 }
 
 /// Reads an answer.
 pub fn get_answer(mut input: Bytes) -> Read<Answer> {
-    if !get_bool(&mut input, "answer")? {
-        let why = get_bytes(&mut input, "reason")?;
-        return Ok(Answer::Refused { why: String::from_utf8_lossy(&why).into_owned() });
+    let kind = get_u8(&mut input, "answer")?;
+    if kind == 2 {
+        let cluster = get_u64(&mut input, "cluster id")?;
+        return Ok(Answer::Cluster { cluster, members: get_members(&mut input)? });
+    }
+    if kind != 1 {
+        let why = String::from_utf8_lossy(&get_bytes(&mut input, "reason")?).into_owned();
+        return match kind {
+            0 => Ok(Answer::Refused { why }),
+            3 => Ok(Answer::Removed { why }),
+            _ => Err(Malformed { what: "answer" }),
+        };
     }
     let incarnation = get_u64(&mut input, "incarnation")?;
     let is_known = get_bool(&mut input, "known")?;

@@ -13,6 +13,7 @@ pub mod command;
 pub mod etcd;
 pub mod etcd_file;
 pub mod hello;
+mod member;
 pub mod peer;
 #[cfg(test)]
 mod peer_tests;

@@ -95,6 +95,7 @@ fn put_message(out: &mut BytesMut, message: &Message) {
                 let (kind, id) = match ask {
                     Ask::Renew(id) => (1, *id),
                     Ask::Remaining(id) => (2, *id),
+                    Ask::CaughtUp(id) => (3, id.cast_signed()),
                 };
                 out.put_u8(kind);
                 put_i64(out, id);
@@ -143,6 +144,7 @@ fn get_ask(input: &mut Bytes) -> Read<(u64, Ask)> {
     match kind {
         1 => Ok((token, Ask::Renew(id))),
         2 => Ok((token, Ask::Remaining(id))),
+        3 => Ok((token, Ask::CaughtUp(id.cast_unsigned()))),
         _ => Err(Malformed { what: "ask" }),
     }
 }
@@ -164,7 +166,7 @@ fn put_membership(out: &mut BytesMut, membership: &Membership) {
 fn get_membership(input: &mut Bytes) -> Read<Membership> {
     let count = get_count(input, "voter count")?;
     let voters = (0..count).map(|_| Ok(NodeId(get_u64(input, "voter")?)));
-    Ok(Membership { voters: voters.collect::<Read<_>>()? })
+    Ok(Membership::of(voters.collect::<Read<Vec<_>>>()?))
 }
 
 fn put_raft(out: &mut BytesMut, message: &raft::Message) {
@@ -210,9 +212,15 @@ fn put_raft(out: &mut BytesMut, message: &raft::Message) {
             put_numbers(out, 11, &[*term, *token, *index]);
         }
         M::SnapshotChunk { term, meta, after, next, data, done } => {
-            put_numbers(out, 12, &[*term]);
+            // What a release before learners reads, wherever it says all there is to say.
+            let plain = !meta.membership.is_joint() && meta.membership.learners.is_empty();
+            put_numbers(out, if plain { 12 } else { 15 }, &[*term]);
             put_log_id(out, meta.last);
-            put_membership(out, &meta.membership);
+            if plain {
+                put_membership(out, &meta.membership);
+            } else {
+                put_bytes(out, &meta.membership.encode());
+            }
             [after, next, data].into_iter().for_each(|bytes| put_bytes(out, bytes));
             out.put_u8(u8::from(*done));
         }
@@ -284,9 +292,17 @@ fn get_raft(input: &mut Bytes) -> Read<raft::Message> {
             token: get_u64(input, "read token")?,
             index: get_u64(input, "read index")?,
         },
-        12 => M::SnapshotChunk {
+        12 | 15 => M::SnapshotChunk {
             term,
-            meta: SnapshotMeta { last: get_log_id(input)?, membership: get_membership(input)? },
+            meta: SnapshotMeta {
+                last: get_log_id(input)?,
+                membership: if tag == 12 {
+                    get_membership(input)?
+                } else {
+                    let bytes = get_bytes(input, "membership")?;
+                    Membership::decode(bytes).ok_or(Malformed { what: "membership" })?
+                },
+            },
             after: get_bytes(input, "chunk after")?,
             next: get_bytes(input, "chunk next")?,
             data: get_bytes(input, "chunk data")?,

@@ -6,11 +6,17 @@ use bytes::{Bytes, BytesMut};
 use quorate_base::{Dice, NodeId};
 use quorate_node::{Ask, GroupId, Message, Tagged};
 use quorate_raft::{Entry, LogId, Membership, Message as Raft, SnapshotMeta};
+use quorate_store::Member;
 
 fn samples() -> Vec<Message> {
     let last = LogId { term: 3, index: 900 };
     let bytes = Bytes::from_static(b"some bytes");
-    let membership = Membership { voters: [NodeId(1), NodeId(u64::MAX)].into() };
+    let membership = Membership::of([NodeId(1), NodeId(u64::MAX)]);
+    let changing = Membership {
+        outgoing: [NodeId(1), NodeId(7)].into(),
+        learners: [NodeId(7)].into(),
+        ..membership.clone()
+    };
     let entries = vec![
         Entry { index: 901, term: 3, payload: Bytes::new() },
         Entry { index: 902, term: 4, payload: bytes.clone() },
@@ -35,6 +41,14 @@ fn samples() -> Vec<Message> {
             next: bytes.clone(),
             data: bytes.clone(),
             done: true,
+        },
+        Raft::SnapshotChunk {
+            term: 4,
+            meta: SnapshotMeta { last, membership: changing },
+            after: bytes.clone(),
+            next: bytes.clone(),
+            data: bytes.clone(),
+            done: false,
         },
         Raft::SnapshotAck { term: 4, last, cursor: bytes.clone() },
         Raft::TimeoutNow { term: 4 },
@@ -100,11 +114,17 @@ fn hellos_and_answers_round_trip_and_other_versions_are_still_readable() {
         incarnation: 99,
         purpose: Purpose::Bulk,
         name: "n1".into(),
+        peer_urls: Vec::new(),
         client_urls: vec!["http://127.0.0.1:2379".into()],
     };
     let mut out = BytesMut::new();
     put_hello(&mut out, &hello);
     assert_eq!(get_hello(out.freeze()).unwrap(), hello);
+
+    let newcomer = Hello { peer_urls: vec!["http://h:2380".into()], ..hello.clone() };
+    let mut out = BytesMut::new();
+    put_hello(&mut out, &newcomer);
+    assert_eq!(get_hello(out.freeze()).unwrap(), newcomer);
 
     let newer = Hello { protocol: 9, release: "9.0.0".into(), ..hello };
     let mut out = BytesMut::new();
@@ -114,6 +134,17 @@ fn hellos_and_answers_round_trip_and_other_versions_are_still_readable() {
 
     for answer in [
         Answer::Refused { why: "another cluster".into() },
+        Answer::Removed { why: "long ago".into() },
+        Answer::Cluster {
+            cluster: 7,
+            members: vec![Member {
+                id: 9,
+                name: "n9".into(),
+                peer_urls: vec!["http://a:1".into(), "http://b:1".into()],
+                client_urls: vec![],
+                learner: true,
+            }],
+        },
         Answer::Welcome { incarnation: 5, known: Some(4), name: "n2".into(), client_urls: vec![] },
     ] {
         let mut out = BytesMut::new();

@@ -14,6 +14,7 @@
 //! | `watch-without-gap` | events are the model's changes: ordered, unique, complete | B9, B10 |
 //! | `lease-lives-its-time` | no expiry earlier than the last answer promised | B7 |
 
+use crate::oracles::members::Members;
 use crate::oracles::{Violation, expect};
 use bytes::Bytes;
 use quorate_base::NodeId;
@@ -42,6 +43,7 @@ pub struct History {
     /// Changed keys by revision.
     changes: BTreeMap<i64, Vec<Bytes>>,
     leases: BTreeMap<i64, BTreeSet<Bytes>>,
+    members: Members,
     /// Operations that were applied, and the revision after them.
     done: BTreeMap<(u64, u64), i64>,
     floors: BTreeMap<u64, u64>,
@@ -57,6 +59,7 @@ impl Default for History {
             versions: BTreeMap::new(),
             changes: BTreeMap::new(),
             leases: BTreeMap::new(),
+            members: Members::default(),
             done: BTreeMap::new(),
             floors: BTreeMap::new(),
             expected: Vec::new(),
@@ -163,6 +166,7 @@ impl History {
                 true
             }
             Action::LeaseCheckpoint { .. } | Action::Alarm { .. } => true,
+            Action::Member(action) => self.members.change(action),
         }
     }
 

@@ -19,6 +19,7 @@
 
 pub mod consensus;
 pub mod history;
+pub mod members;
 
 use consensus::Consensus;
 use quorate_base::NodeId;

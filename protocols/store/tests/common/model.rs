@@ -121,6 +121,7 @@ impl Model {
                 };
                 Ok(Answer::Alarm { alarms: known.then_some(alarm).into_iter().collect() })
             }
+            Action::Member(_) => unreachable!("members have tests of their own"),
         }
     }
 

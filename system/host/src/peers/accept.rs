@@ -73,8 +73,9 @@ impl Acceptor {
                 warn!(from = %hello.from, release = %hello.release, "refused a peer: {why}");
                 Ok(())
             }
+            Answer::Cluster { .. } | Answer::Removed { .. } => Ok(()),
             Answer::Welcome { .. } => match hello.purpose {
-                Purpose::Probe => Ok(()),
+                Purpose::Probe | Purpose::Learn => Ok(()),
                 Purpose::Bulk => self.hear(hello.from, stream, buffer).await,
                 Purpose::Messages => {
                     *self.speaking.borrow_mut().entry(hello.from).or_default() += 1;
@@ -99,6 +100,9 @@ impl Acceptor {
                 hello.protocol,
                 hello.release
             ));
+        }
+        if hello.purpose == Purpose::Learn {
+            return refused(format!("{} tells nobody about its cluster yet", me.name));
         }
         if hello.cluster != me.cluster {
             return refused(format!(

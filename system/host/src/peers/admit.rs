@@ -39,7 +39,8 @@ pub async fn admit(identity: &Identity, peers: &BTreeMap<NodeId, Peer>) -> Resul
                 Some(Answer::Refused { why }) if rounds.is_multiple_of(50) => {
                     info!(peer = %peer.name, "refused: {why}");
                 }
-                Some(Answer::Refused { .. }) | None => {}
+                Some(Answer::Refused { .. } | Answer::Removed { .. } | Answer::Cluster { .. })
+                | None => {}
             }
         }
         if answered.len() < needed {

@@ -110,7 +110,8 @@ impl Link {
 
     fn check(&self, answer: Answer, known: &Known) -> Result<(), String> {
         let (incarnation, name, client_urls) = match answer {
-            Answer::Refused { why } => return Err(why),
+            Answer::Refused { why } | Answer::Removed { why } => return Err(why),
+            Answer::Cluster { .. } => return Err("an answer to another question".to_owned()),
             Answer::Welcome { incarnation, name, client_urls, .. } => {
                 (incarnation, name, client_urls)
             }

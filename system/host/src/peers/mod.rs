@@ -57,6 +57,7 @@ impl Identity {
             purpose,
             name: self.name.clone(),
             client_urls: self.client_urls.clone(),
+            peer_urls: Vec::new(),
         }
     }
 }
