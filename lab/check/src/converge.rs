@@ -3,11 +3,11 @@
 //! Replicas of one log report a hash of their state at applied indices. Equal indices must come with equal hashes, whoever
 //! reports them and whenever (a replica that diverged in apply is seen at its next report), and within one life of a replica the index
 //! goes up. Replicas without a log report as `applied` whatever stands for "what I have heard": a version vector, or
-//! nothing at all, with `settled` after they had time to talk.
+//! nothing at all (nil, or no `applied`), with `settled` after they had time to talk.
 //!
 //! | `f` | `process` | `value` |
 //! |---|---|---|
-//! | `state` | the replica | `applied` (an index, or any value), `hash` |
+//! | `state` | the replica | `applied` (an index, any value, or nil), `hash` |
 //! | `restart` | the replica | anything: from here its index may be lower |
 //! | `settled` | 0 | anything: the last reports of all replicas must be the same in everything |
 
@@ -39,13 +39,17 @@ pub fn convergence(history: &History, _options: &Options) -> Result<Report, Hist
         match &*event.f {
             "state" => {
                 reports += 1;
-                let (applied, hash) = (field(event, "applied")?, field(event, "hash")?);
+                let applied = event.value.get("applied").unwrap_or(&Value::Nil);
+                let hash = field(event, "hash")?;
                 let said = Said { applied, hash, place };
                 if let Some(before) = last.insert(event.process, Some(said)).flatten() {
                     broken.extend(backwards(history, before, said));
                 }
-                let other = first.entry(applied).or_insert(said);
-                broken.extend(differs(history, *other, said));
+                // Who does not say what was applied says nothing of equal states.
+                if !applied.is_nil() {
+                    let other = first.entry(applied).or_insert(said);
+                    broken.extend(differs(history, *other, said));
+                }
             }
             "restart" => drop(last.insert(event.process, None)),
             "settled" => {

@@ -49,9 +49,10 @@ pub enum Value {
     /// An EDN keyword without its colon, or a symbol. Compare names with
     /// [`Value::as_name`].
     Keyword(Box<str>),
-    /// A vector, list or set, in the order written.
+    /// A vector or list, in the order written, or a set in order.
     List(Vec<Value>),
-    /// A map, in the order written. A key occurs once (the readers refuse repetitions).
+    /// A map. A key occurs once (the readers refuse repetitions), and in what an event carries the entries are in
+    /// order (the readers [see to that](Value::put_in_order)), so that maps are equal if their entries are.
     Map(Vec<(Value, Value)>),
 }
 
@@ -83,6 +84,29 @@ impl Value {
     pub fn get(&self, name: &str) -> Option<&Value> {
         let Value::Map(entries) = self else { return None };
         entries.iter().find(|(key, _)| key.as_name() == Some(name)).map(|(_, value)| value)
+    }
+
+    /// Sorts the entries of all maps in it by key. A client writes a map and reads it back with its entries in
+    /// another order: it is the same value.
+    pub fn put_in_order(&mut self) {
+        match self {
+            Value::List(items) => items.iter_mut().for_each(Value::put_in_order),
+            Value::Map(entries) => {
+                for (key, value) in entries.iter_mut() {
+                    key.put_in_order();
+                    value.put_in_order();
+                }
+                if !entries.is_sorted() {
+                    entries.sort();
+                }
+            }
+            Value::Nil
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Number(_)
+            | Value::Str(_)
+            | Value::Keyword(_) => {}
+        }
     }
 
     /// Whether it is nil.

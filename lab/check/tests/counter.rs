@@ -116,3 +116,26 @@ fn replicas_with_equal_indices_have_equal_states() {
     let ahead = same + &state(1, 10, "cc") + &word(0, "settled");
     assert_eq!(broken(&ahead).as_deref(), Some("convergence"));
 }
+
+#[test]
+fn replicas_that_do_not_say_what_they_applied_need_only_settle_alike() {
+    let said = |replica: u32, value: &str| {
+        format!("{{\"process\":{replica},\"type\":\"ok\",\"f\":\"state\",\"value\":{value}}}\n")
+    };
+    let silent = |replica: u32, hash: &str| said(replica, &format!("{{\"hash\":\"{hash}\"}}"));
+    let nil = |replica: u32, hash: &str| {
+        said(replica, &format!("{{\"applied\":null,\"hash\":\"{hash}\"}}"))
+    };
+    let apart = [silent(1, "aa"), nil(1, "bb"), silent(2, "cc"), nil(2, "bb")].concat();
+    assert_eq!(broken(&(apart.clone() + &word(0, "settled"))), None);
+    let stays = apart + &nil(2, "dd") + &word(0, "settled");
+    assert_eq!(broken(&stays).as_deref(), Some("convergence"));
+}
+
+#[test]
+fn version_vectors_are_equal_in_any_order() {
+    let one = state(1, 5, "aa").replace('5', "{\"a\":1,\"b\":2}");
+    let other = |hash: &str| state(2, 5, hash).replace('5', "{\"b\":2,\"a\":1}");
+    assert_eq!(broken(&(one.clone() + &other("aa") + &word(0, "settled"))), None);
+    assert_eq!(broken(&(one + &other("bb"))).as_deref(), Some("equal states"));
+}

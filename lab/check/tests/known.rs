@@ -100,3 +100,55 @@ fn limits_are_kept() {
         assert_eq!(report.verdict, Verdict::Unknown(time), "{name}");
     }
 }
+
+/// Few nodes and many sessions: the clocks take sixteen megabytes before the limit is looked at by the number of nodes.
+#[test]
+fn a_memory_limit_is_kept_where_clocks_are_long() {
+    let mut events = Vec::new();
+    let sessions = 2_000i64;
+    for process in 0..sessions {
+        events.push(Event::new(process, Kind::Invoke, "write", Value::Int(process)));
+    }
+    for process in 0..sessions {
+        events.push(Event::new(process, Kind::Ok, "write", Value::Int(process)));
+    }
+    for process in 0..sessions {
+        events.push(Event::new(process, Kind::Invoke, "read", Value::Nil));
+        events.push(Event::new(process, Kind::Ok, "read", Value::Int((process + 1) % sessions)));
+    }
+    let limit = 6 << 20;
+    let options = Options { memory: Some(limit), ..Options::default() };
+    let report = (find("causal").expect("it is there").check)(&History { events }, &options);
+    let report = report.expect("a history of registers");
+    assert_eq!(report.verdict, Verdict::Unknown(Reason::Memory { limit }));
+}
+
+/// Readers of the initial value and blind writes, as many of each: one helper node stands between them, and finding
+/// out who is both must not take all pairs.
+#[test]
+fn many_readers_and_many_writers_of_a_key_are_no_matter() {
+    let mut events = Vec::new();
+    let count = 200_000i64;
+    let micro = |f: &str, value: Value| {
+        Value::List(vec![Value::List(vec![Value::Keyword(f.into()), Value::Int(1), value])])
+    };
+    let add = |events: &mut Vec<Event>, kind, process, f: &str, value| {
+        events.push(Event::new(process, kind, "txn", micro(f, value)));
+    };
+    for process in 1..=count {
+        add(&mut events, Kind::Invoke, process, "r", Value::Nil);
+    }
+    for number in 1..=count {
+        for kind in [Kind::Invoke, Kind::Ok] {
+            add(&mut events, kind, 0, "w", Value::Int(number));
+        }
+    }
+    for process in 1..=count {
+        add(&mut events, Kind::Ok, process, "r", Value::Nil);
+    }
+    let started = std::time::Instant::now();
+    let judge = find("rw-register").expect("it is there");
+    let report = (judge.check)(&History { events }, &Options::default()).expect("registers");
+    assert_eq!(report.verdict, Verdict::Yes);
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}

@@ -125,6 +125,14 @@ fn errors_have_line_and_column() {
     assert_eq!((error.position.line, error.position.column), (2, 2), "{error}");
 }
 
+/// With the wrong `--format` nothing would be read, and nothing is always in order.
+#[test]
+fn a_text_without_events_is_no_log() {
+    let error = read("{\"process\":0}\n", Some(Format::Log)).expect_err("it is JSON");
+    assert!(error.message.contains("no line has jepsen.util"), "{error}");
+    assert_eq!(read(" \n", Some(Format::Log)).expect("it is empty"), History::default());
+}
+
 #[test]
 fn events_that_do_not_pair_are_errors() {
     let error = |text: &str| ok(text).operations().expect_err("it should not pair").to_string();

@@ -105,10 +105,12 @@ pub fn hunt(hunt: &Hunt, gauge: &Gauge) -> Option<Found> {
             if hunt.lasts.is_some_and(|lasts| gauge.elapsed() >= lasts) {
                 return;
             }
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= hunt.seeds.end {
+            // Stays at the end: counted on, the number would begin again at 0 some day, or at once near its end.
+            let Ok(seed) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |seed| {
+                (seed < hunt.seeds.end).then(|| seed + 1)
+            }) else {
                 return;
-            }
+            };
             if let Some(fresh) = try_seed(hunt, seed, gauge) {
                 over.store(true, Ordering::Relaxed);
                 let mut found = found.lock().expect("nobody panics while comparing");

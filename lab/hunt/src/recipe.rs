@@ -379,6 +379,19 @@ pub fn sabotage(name: &str) -> Result<Sabotage, BadRecipe> {
     found.map(|(_, sabotage)| *sabotage).ok_or_else(|| BadRecipe::Sabotage(name.into()))
 }
 
+impl Kind {
+    /// Whether a bug on purpose does anything in such a world: some are bugs of what only the server has.
+    pub fn knows(self, sabotage: Sabotage) -> bool {
+        match sabotage {
+            Sabotage::SkipDedup | Sabotage::SkipReadIndex => self == Kind::Server,
+            Sabotage::None
+            | Sabotage::ReleaseEarly
+            | Sabotage::IgnoreSyncs
+            | Sabotage::SkipAdmission => true,
+        }
+    }
+}
+
 impl FromStr for Kind {
     type Err = BadRecipe;
 

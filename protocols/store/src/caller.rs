@@ -29,12 +29,12 @@ pub enum User {
     Member,
 }
 
-/// A claim to hold a lock: the key that stands for the hold, and the revision that created it.
+/// A claim to hold a lock: its name, and the token of the hold.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Fence {
-    /// The key that the holder put under the lock's name.
-    pub key: Bytes,
-    /// The create revision of that key: it grows with every hold of the lock.
+    /// The lock's name: the keys of its holder and of those who wait lie under `NAME/`.
+    pub lock: Bytes,
+    /// The create revision of the holder's key: it grows from holder to holder.
     pub token: i64,
 }
 

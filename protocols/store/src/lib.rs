@@ -22,7 +22,8 @@
 //!   index inside the batch.
 //! - [`validate`] is what the API checks before a command is proposed.
 //! - [`View`] answers reads; [`Ring`], [`Cursor`] and [`Interests`] serve watchers.
-//! - [`Lessor`] says when leases expire; only the leader has one.
+//! - [`Lessor`] says when leases expire; only the leader has one. [`Retainer`] says what may be
+//!   compacted by itself.
 //! - [`Installer`] fills a fresh engine from another member's chunks.
 //!
 //! # The rules that the code keeps
@@ -70,8 +71,10 @@ mod lease;
 mod lessor;
 mod mem;
 mod member;
+mod page;
 mod range;
 mod reader;
+mod retention;
 mod ring;
 mod session;
 mod snapshot;
@@ -92,7 +95,9 @@ pub use lease::Lease;
 pub use lessor::{CHECKPOINT, Due, Lessor, RETRY, REVOKES_PER_SECOND, Renewal};
 pub use mem::{MemEngine, MemView};
 pub use member::Members;
+pub use page::Page;
 pub use reader::ReadError;
+pub use retention::{Retainer, Retention};
 pub use ring::{Entry, Ring};
 pub use session::{INTERVALS, ORIGINS};
 pub use snapshot::{Chunk, InstallError, Installer, Summary, Survey};

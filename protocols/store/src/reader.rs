@@ -59,7 +59,7 @@ pub(crate) fn bounds(range: &KeyRange) -> (&[u8], Option<&[u8]>) {
     (&range.key, if range.is_unbounded() { None } else { Some(&range.end) })
 }
 
-fn key_value(version: &Version) -> KeyValue {
+pub(crate) fn key_value(version: &Version) -> KeyValue {
     let header = version.header;
     KeyValue {
         key: version.key.clone(),
@@ -84,11 +84,11 @@ impl<'a, R: EngineRead> Reader<'a, R> {
         Ok(())
     }
 
-    fn is_old(&self, revision: i64) -> bool {
+    pub fn is_old(&self, revision: i64) -> bool {
         revision > 0 && revision < self.revision
     }
 
-    fn one(&self, key: &[u8], revision: i64) -> Result<Option<Version>, EngineError> {
+    pub fn one(&self, key: &[u8], revision: i64) -> Result<Option<Version>, EngineError> {
         if self.is_old(revision) {
             history::one_as_of(self.engine, key, revision)
         } else {

@@ -7,6 +7,9 @@
 #[cfg(quorate_mutants)]
 compile_error!("mutants never ship: `quorate` is built without --cfg quorate_mutants");
 
+#[macro_use]
+mod out;
+
 mod check;
 mod columns;
 mod ctl;

@@ -101,6 +101,27 @@ fn json_and_pages_carry_the_evidence() {
     assert!(page.contains("Not linearizable") && page.contains("</html>"));
 }
 
+/// The reader of a pipe may close it: the verdict is the exit code all the same.
+#[test]
+fn nobody_has_to_read_what_is_printed() {
+    for (value, code) in [("1", 0), ("2", 1)] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_quorate"))
+            .args(["check", "--model", "register", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        drop(child.stdout.take());
+        let mut stdin = child.stdin.take().expect("it is a pipe");
+        stdin.write_all(read_of(value).as_bytes()).expect("it reads its input");
+        drop(stdin);
+        let ended = child.wait_with_output().expect("it ends");
+        assert_eq!(ended.status.code(), Some(code), "{ended:?}");
+        assert!(ended.stderr.is_empty(), "{ended:?}");
+    }
+}
+
 #[test]
 fn models_and_examples_are_shown() {
     let list = check(&["--list-models"], "");

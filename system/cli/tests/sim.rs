@@ -82,7 +82,7 @@ fn a_scenario_is_played_and_drawn() {
 
 #[test]
 fn bad_input_is_answered_with_its_value_and_what_would_be_good() {
-    let cases: [(&[&str], &[&str]); 13] = [
+    let cases: [(&[&str], &[&str]); 14] = [
         (&["run", "perpetual-motion"], &["perpetual-motion", "split-vote"]),
         (&["run", "flp", "--html", "x.html"], &["flp", "theorem"]),
         (&["hunt", "--seeds", "9..9"], &["9..9", "no seed"]),
@@ -91,6 +91,7 @@ fn bad_input_is_answered_with_its_value_and_what_would_be_good() {
         (&["hunt", "--world", "etcd"], &["etcd", "raft and server"]),
         (&["hunt", "--for", "soon"], &["soon", "30s"]),
         (&["hunt", "--threads", "0"], &["'0'", "1..=1024"]),
+        (&["hunt", "--sabotage", "skip-dedup"], &["skip-dedup", "--world server"]),
         (&["replay", "99999999999999999999"], &["99999999999999999999", "18446744073709551615"]),
         (&["replay", "1 luck=3"], &["luck", "loss"]),
         (&["replay", SHORT, "--node", "7"], &["no node 7", "1 to 3"]),

@@ -41,6 +41,11 @@ impl EncodedEvent {
         })
     }
 
+    /// The change itself.
+    pub fn event(&self) -> &Event {
+        &self.event
+    }
+
     /// The encoding, with the pair before the change or without.
     pub fn bytes(&self, prev: bool) -> Bytes {
         let before = self.event.prev.as_ref().filter(|_| prev);

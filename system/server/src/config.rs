@@ -2,6 +2,7 @@
 //! line's work; here every value has its type and its unit.
 
 use quorate_host::{MemberInfo, member_id};
+use quorate_store::Retention;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub struct Config {
     pub watch_progress_notify_interval: Duration,
     /// Versions pruned in one step of a compaction.
     pub compaction_batch_limit: usize,
+    /// What of the past is kept by itself; `None` compacts only on request.
+    pub auto_compaction: Option<Retention>,
     /// HTTP/2 pings to clients.
     pub grpc_keepalive_interval: Duration,
     /// How long a client may take to answer one.

@@ -57,6 +57,21 @@ errors! {
         Unavailable, "etcdserver: request timed out, possibly due to previous leader failure";
     /// The CORRUPT alarm is on.
     corrupt = DataLoss, "etcdserver: corrupt cluster";
+    /// A stream of a range in an order that needs all of it first.
+    stream_of_custom_order =
+        Unimplemented, "RangeStream does not support custom sort orders";
+    /// A stream of a range with bounds on revisions.
+    stream_of_filters = Unimplemented, "RangeStream does not support revision filters";
+    /// The lease ended, and with it the place in the line for a lock.
+    session_expired = Unknown, "mutex: session is expired";
+    /// Nobody is elected.
+    nobody_elected = Unknown, "election: no leader";
+    /// The caller is not the elected one (any more).
+    not_elected = Unknown, "election: not leader";
+    /// The proof of being elected is missing.
+    leader_key_missing = Unknown, "\"leader\" field must be provided";
+    /// The caller went away.
+    canceled = Cancelled, "etcdserver: request canceled";
     /// A member with this id exists, or did.
     member_exists = FailedPrecondition, "etcdserver: member ID already exist";
     /// No such member.

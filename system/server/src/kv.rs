@@ -1,7 +1,7 @@
 //! `etcdserverpb.KV`.
 
 use crate::service::Service;
-use crate::{convert, errors, leader_watch};
+use crate::{convert, errors, leader_watch, range_stream};
 use bytes::BytesMut;
 use quorate_host::View;
 use quorate_store::{Action, Answer, Outcome, Range, RangeAnswer, ReadError, Txn, validate};
@@ -10,7 +10,7 @@ use quorate_wire::etcd::etcdserverpb::kv_server::Kv;
 use quorate_wire::range_raw::{RawKv, RawRangeResponse};
 use quorate_wire::raw::append_range_kv;
 use std::sync::Arc;
-use tokio_stream::Empty;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// The service.
@@ -95,13 +95,19 @@ impl Kv for KvService {
         Ok(Response::new(convert::range_response(answer, self.0.header(revision))))
     }
 
-    type RangeStreamStream = Empty<Result<pb::RangeStreamResponse, Status>>;
+    type RangeStreamStream = ReceiverStream<Result<pb::RangeStreamResponse, Status>>;
 
     async fn range_stream(
         &self,
-        _request: Request<pb::RangeRequest>,
+        request: Request<pb::RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
-        Err(errors::not_yet("KV.RangeStream"))
+        leader_watch::check(&self.0, request.metadata())?;
+        let request = request.into_inner();
+        let serializable = request.serializable;
+        let range = convert::range(request)?;
+        range_stream::check(&range)?;
+        let view = self.view_for(serializable).await?;
+        Ok(Response::new(range_stream::open(self.0.clone(), range, view)))
     }
 
     async fn put(

@@ -5,7 +5,7 @@ use crate::kv::{settled, unreadable};
 use crate::leader_watch::{self, while_led};
 use crate::service::Service;
 use quorate_host::Ask;
-use quorate_store::{Action, Answer, StoreError};
+use quorate_store::{Action, Answer, Caller, StoreError};
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::etcdserverpb::lease_server::Lease;
 use std::pin::Pin;
@@ -34,22 +34,9 @@ impl Lease for LeaseService {
         if ttl > MAX_TTL {
             return Err(errors::lease_ttl_too_large());
         }
-        let ttl = ttl.max(self.0.limits.min_lease_ttl);
-        loop {
-            let chosen = if id == 0 { self.0.host.random_lease_id() } else { id };
-            let outcome =
-                self.0.write(caller.clone(), Action::LeaseGrant { id: chosen, ttl }).await?;
-            if id == 0 && outcome.result == Err(StoreError::LeaseExists) {
-                continue;
-            }
-            let (answer, revision) = settled(outcome)?;
-            let Answer::LeaseGrant { id, ttl } = answer else {
-                return Err(Status::internal(format!("a grant answered {answer:?}")));
-            };
-            let header = self.0.header(revision);
-            let error = String::new();
-            return Ok(Response::new(pb::LeaseGrantResponse { header, id, ttl, error }));
-        }
+        let Granted { id, ttl, revision } = grant(&self.0, &caller, id, ttl).await?;
+        let (header, error) = (self.0.header(revision), String::new());
+        Ok(Response::new(pb::LeaseGrantResponse { header, id, ttl, error }))
     }
 
     async fn lease_revoke(
@@ -127,6 +114,37 @@ impl Lease for LeaseService {
         let leases = known.into_iter().map(|id| pb::LeaseStatus { id }).collect();
         let header = self.0.header(self.0.view().revision());
         Ok(Response::new(pb::LeaseLeasesResponse { header, leases }))
+    }
+}
+
+/// A lease that was granted.
+pub struct Granted {
+    /// Its id.
+    pub id: i64,
+    /// Seconds that it really has.
+    pub ttl: i64,
+    /// The revision after the grant, which raises none.
+    pub revision: i64,
+}
+
+/// Grants a lease. With id 0 this member picks one, and another if that one is taken.
+pub async fn grant(
+    service: &Service,
+    caller: &Caller,
+    id: i64,
+    ttl: i64,
+) -> Result<Granted, Status> {
+    let ttl = ttl.max(service.limits.min_lease_ttl);
+    loop {
+        let chosen = if id == 0 { service.host.random_lease_id() } else { id };
+        let outcome = service.write(caller.clone(), Action::LeaseGrant { id: chosen, ttl }).await?;
+        if id == 0 && outcome.result == Err(StoreError::LeaseExists) {
+            continue;
+        }
+        return match settled(outcome)? {
+            (Answer::LeaseGrant { id, ttl }, revision) => Ok(Granted { id, ttl, revision }),
+            (other, _) => Err(Status::internal(format!("a grant answered {other:?}"))),
+        };
     }
 }
 

@@ -13,18 +13,24 @@ mod caller;
 mod cluster;
 mod config;
 mod convert;
+mod election;
 mod errors;
 mod fallback;
+mod follow;
 mod kv;
 mod leader_watch;
 mod lease;
+mod line;
+mod lock;
 mod maintenance;
+mod range_stream;
 mod run;
 mod service;
 mod watch;
 
 pub use config::{Config, MemberConfig};
 pub use maintenance::ETCD_VERSION;
+pub use quorate_store::Retention;
 pub use run::run;
 
 use thiserror::Error;

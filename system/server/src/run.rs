@@ -1,14 +1,20 @@
 //! A member as a process: its sockets, its services, its end.
 
 use crate::cluster::ClusterService;
+use crate::election::ElectionService;
 use crate::kv::KvService;
 use crate::lease::LeaseService;
+use crate::lock::LockService;
 use crate::maintenance::MaintenanceService;
 use crate::service::{Limits, Service};
 use crate::watch::WatchService;
 use crate::{Config, ServeError};
+use quorate_base::{Instant, NodeId};
 use quorate_host::{Host, HostOptions};
+use quorate_store::{Action, Caller, Retainer, Retention};
 use quorate_wire::etcd::etcdserverpb as pb;
+use quorate_wire::etcd::v3electionpb::election_server::ElectionServer;
+use quorate_wire::etcd::v3lockpb::lock_server::LockServer;
 use quorate_wire::etcd::{DESCRIPTOR_SET, GRPC_OVERHEAD_BYTES};
 use quorate_wire::range_raw::RawKvServer;
 use quorate_wire::watch_raw::RawWatchServer;
@@ -82,7 +88,7 @@ pub fn run(
         tokio::select! {
             () = &mut stop => Ok(()),
             why = host.failed() => Err(ServeError::Fatal(why)),
-            () = look_after(&service) => Ok(()),
+            () = look_after(&service, config.auto_compaction) => Ok(()),
         }
     });
     if ending.is_ok() {
@@ -214,6 +220,8 @@ fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
     let cluster = pb::cluster_server::ClusterServer::new(ClusterService(service.clone()));
     let maintenance = MaintenanceService(service.clone());
     let maintenance = pb::maintenance_server::MaintenanceServer::new(maintenance);
+    let lock = LockServer::new(LockService(service.clone()));
+    let election = ElectionServer::new(ElectionService(service.clone()));
     let (_, health) = tonic_health::server::health_reporter();
     let reflect = || {
         tonic_reflection::server::Builder::configure()
@@ -227,6 +235,8 @@ fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
         .add_service(lease.max_decoding_message_size(limit))
         .add_service(cluster.max_decoding_message_size(limit))
         .add_service(maintenance.max_decoding_message_size(limit))
+        .add_service(lock.max_decoding_message_size(limit))
+        .add_service(election.max_decoding_message_size(limit))
         .add_service(health)
         .add_service(reflection)
         .add_service(reflection_alpha);
@@ -273,7 +283,7 @@ async fn accept(
 
 /// The housekeeping of a serving member; never returns. Raising an alarm is a write that may wait
 /// for a quorum, and it is the other half that ends such a wait: neither waits for the other.
-async fn look_after(service: &Arc<Service>) {
+async fn look_after(service: &Arc<Service>, retention: Option<Retention>) {
     let expire = async {
         let mut ticks = tokio::time::interval(EXPIRE_EVERY);
         loop {
@@ -288,7 +298,39 @@ async fn look_after(service: &Arc<Service>) {
             check_space(&service.host, service).await;
         }
     };
-    tokio::join!(expire, space);
+    tokio::join!(expire, space, compact(service, retention));
+}
+
+/// Compacts by itself, on the leader: what is forgotten is decided once and goes through the log.
+async fn compact(service: &Service, retention: Option<Retention>) {
+    let Some(retention) = retention else { return };
+    let mut retainer = Retainer::new(retention);
+    let mut ticks = tokio::time::interval(retainer.pace());
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let origin = std::time::Instant::now();
+    loop {
+        ticks.tick().await;
+        let now = Instant(origin.elapsed().as_nanos() as u64);
+        let (revision, compacted) = {
+            let view = service.view();
+            (view.revision(), view.compacted())
+        };
+        let due = retainer.observe(now, revision, compacted);
+        let me = Some(NodeId(service.host.member_id()));
+        let Some(target) = due.filter(|_| service.host.status().leader == me) else { continue };
+        let compaction = Action::Compact { revision: target };
+        match service
+            .host
+            .propose(Caller::default(), compaction, service.limits.max_request_bytes)
+            .await
+        {
+            Ok(outcome) if outcome.result.is_ok() => {
+                tracing::info!(revision = target, "compacted by itself");
+            }
+            // Somebody else compacted, or there is no quorum now: the next interval comes.
+            Ok(_) | Err(_) => {}
+        }
+    }
 }
 
 async fn check_space(host: &Host, service: &Service) {

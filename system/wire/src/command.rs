@@ -79,7 +79,7 @@ fn put_caller(out: &mut BytesMut, caller: &Caller) {
     put_u64(out, caller.auth_revision);
     put_u64(out, caller.fences.len() as u64);
     for fence in &caller.fences {
-        put_bytes(out, &fence.key);
+        put_bytes(out, &fence.lock);
         put_i64(out, fence.token);
     }
 }
@@ -95,8 +95,8 @@ fn get_caller(input: &mut Bytes) -> Read<Caller> {
     let count = get_count(input, "fence count")?;
     let fences = (0..count)
         .map(|_| {
-            let key = get_bytes(input, "fence key")?;
-            Ok(Fence { key, token: get_i64(input, "fence token")? })
+            let lock = get_bytes(input, "fenced lock")?;
+            Ok(Fence { lock, token: get_i64(input, "fence token")? })
         })
         .collect::<Read<Vec<_>>>()?;
     Ok(Caller { user, auth_revision, fences })
@@ -485,7 +485,7 @@ mod tests {
                 user: User::Named(some_bytes(dice)),
                 auth_revision: dice.next_u64(),
                 fences: (0..dice.below(3))
-                    .map(|_| Fence { key: some_bytes(dice), token: dice.next_u64() as i64 })
+                    .map(|_| Fence { lock: some_bytes(dice), token: dice.next_u64() as i64 })
                     .collect(),
             },
         };

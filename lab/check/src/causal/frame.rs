@@ -14,6 +14,9 @@ use crate::limits::Meter;
 use crate::registers::{INITIAL, Registers};
 use crate::verdict::Reason;
 
+/// How many numbers of clocks are written between two looks at the limits, at most: four megabytes of them.
+const NUMBERS_PER_CHECK: usize = 1 << 20;
+
 /// Which pairs of operations of one session keep their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -138,9 +141,12 @@ impl Clocks {
         let width = frame.chains.len();
         let mut clocks =
             Clocks { width, rows: vec![0; width], row: vec![0; registers.txns.len()], order };
+        // A row may be as long as there are nodes: it is the numbers that were written since the last look that count.
+        let mut looked = 0;
         for at in 0..clocks.order.len() {
-            if at % 4096 == 0 {
-                meter.check((clocks.rows.len() + clocks.row.len() * 4) * 4)?;
+            if at % 4096 == 0 || clocks.rows.len() - looked > NUMBERS_PER_CHECK {
+                looked = clocks.rows.len();
+                meter.check((looked + clocks.row.len() * 4) * 4)?;
             }
             let node = clocks.order[at];
             clocks.row[node as usize] = frame.before(node).map_or(0, |b| clocks.row[b as usize]);

@@ -13,8 +13,11 @@
 //! - [`Lock`] is mutual exclusion: a lock is acquired only while nobody holds it, released by its holder, tokens grow,
 //!   and the resource takes writes exactly of the present holder.
 //! - [`FencedLock`] is what a lock with leases can promise (Kleppmann 2016): a holder may lose it at any time without
-//!   knowing. Tokens still grow, and once the resource has learnt of a loss or of a newer holder, it takes no write of
-//!   the older one.
+//!   knowing. Tokens still grow, and the resource takes no write of an older holder once there is a newer one, nor after
+//!   it has refused one of the same token. (A resource that knows tokens only from the writes that it was sent may take an
+//!   older holder's write until the newer one has written: that is less than what is judged here.)
+
+use std::collections::BTreeSet;
 
 use super::keyed::{Keyed, keyed};
 use super::spec::{Object, Part, Spec};
@@ -34,7 +37,7 @@ pub enum Op {
 }
 
 /// Who holds a lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     /// The process that holds it.
     pub holder: Option<i64>,
@@ -42,27 +45,51 @@ pub struct State {
     pub token: i64,
     /// Whether the token is known.
     pub is_exact: bool,
+    /// While it is not known: tokens of which the resource has refused a write, so that it is none of these.
+    pub refused: BTreeSet<i64>,
 }
 
 impl State {
-    const FREE: State = State { holder: None, token: i64::MIN, is_exact: true };
+    const FREE: State =
+        State { holder: None, token: i64::MIN, is_exact: true, refused: BTreeSet::new() };
 
-    fn acquired(self, process: i64, token: Option<i64>) -> Option<State> {
+    fn acquired(&self, process: i64, token: Option<i64>) -> Option<State> {
         let least = self.token.saturating_add(1);
         let token_or_least = token.unwrap_or(least);
-        let state =
-            State { holder: Some(process), token: token_or_least, is_exact: token.is_some() };
+        let state = State {
+            holder: Some(process),
+            token: token_or_least,
+            is_exact: token.is_some(),
+            refused: BTreeSet::new(),
+        };
         (token_or_least >= least).then_some(state)
     }
 
-    /// The state in which the present holder has this token, if that can be.
-    fn held_with(self, token: i64) -> Option<State> {
-        self.holder?;
-        let can_be = if self.is_exact { token == self.token } else { token >= self.token };
-        can_be.then_some(State { token, is_exact: true, ..self })
+    /// The state when nobody holds it any more.
+    fn free(&self) -> State {
+        State { holder: None, refused: BTreeSet::new(), ..*self }
     }
 
-    fn show(self) -> String {
+    /// Whether the present holder may have this token.
+    fn may_have(&self, token: i64) -> bool {
+        let can_be = if self.is_exact { token == self.token } else { token >= self.token };
+        self.holder.is_some() && can_be && !self.refused.contains(&token)
+    }
+
+    /// The state in which the present holder has this token, if that can be.
+    fn held_with(&self, token: i64) -> Option<State> {
+        let state = State { token, is_exact: true, refused: BTreeSet::new(), ..*self };
+        self.may_have(token).then_some(state)
+    }
+
+    /// The state after a write with a token that may be the holder's, but is not known to be, was refused.
+    fn doubted(&self, token: i64) -> State {
+        let mut state = self.clone();
+        state.refused.insert(token);
+        state
+    }
+
+    fn show(&self) -> String {
         match self.holder {
             None => "free".to_owned(),
             Some(holder) if self.is_exact && self.token != i64::MIN => {
@@ -100,22 +127,31 @@ impl Spec for Lock {
             Op::Acquire { process, token } => {
                 state.holder.is_none().then(|| state.acquired(process, token)).flatten()
             }
-            Op::Release { process } => {
-                (state.holder == Some(process)).then_some(State { holder: None, ..*state })
-            }
+            Op::Release { process } => (state.holder == Some(process)).then(|| state.free()),
             Op::Write { token, accepted: true } => state.held_with(token),
+            Op::Write { token, accepted: false } if !state.may_have(token) => Some(state.clone()),
+            Op::Write { accepted: false, .. } if state.is_exact => None,
             Op::Write { token, accepted: false } => {
-                let is_holders = state.is_exact && state.held_with(token).is_some();
-                (!is_holders).then_some(*state)
+                // The holder has another one, for certain, and so the least that it can be may be more.
+                let mut state = state.doubted(token);
+                while state.refused.remove(&state.token) {
+                    state.token = state.token.saturating_add(1);
+                }
+                Some(state)
             }
         }
     }
 
     fn is_pure(&self, op: &Op) -> bool {
         match op {
-            Op::Write { accepted, .. } => !accepted || !self.has_unknown_token,
+            // Where a token is unknown, a write tells what it is, or is not.
+            Op::Write { .. } => !self.has_unknown_token,
             Op::Acquire { .. } | Op::Release { .. } => false,
         }
+    }
+
+    fn heap_bytes(&self, state: &State) -> usize {
+        state.refused.len() * size_of::<i64>() * 2
     }
 
     fn show(&self, state: &State) -> String {
@@ -135,17 +171,14 @@ impl Spec for FencedLock {
         match *op {
             // The holder before, if any, has lost it.
             Op::Acquire { process, token } => state.acquired(process, token),
-            Op::Release { process } if state.holder == Some(process) => {
-                Some(State { holder: None, ..*state })
-            }
-            Op::Release { .. } => Some(*state),
+            Op::Release { process } if state.holder == Some(process) => Some(state.free()),
+            Op::Release { .. } => Some(state.clone()),
             Op::Write { token, accepted: true } => state.held_with(token),
             // Either the token is old, or its holder has lost the lock.
-            Op::Write { token, accepted: false } if state.held_with(token).is_none() => {
-                Some(*state)
-            }
-            Op::Write { token: _, accepted: false } if !state.is_exact => Some(*state),
-            Op::Write { token: _, accepted: false } => Some(State { holder: None, ..*state }),
+            Op::Write { token, accepted: false } if !state.may_have(token) => Some(state.clone()),
+            // The one or the other: whichever it is, no write with this token is taken before the next holder's.
+            Op::Write { token, accepted: false } if !state.is_exact => Some(state.doubted(token)),
+            Op::Write { token: _, accepted: false } => Some(state.free()),
         }
     }
 
@@ -154,6 +187,10 @@ impl Spec for FencedLock {
             Op::Write { accepted, .. } => *accepted && !self.has_unknown_token,
             Op::Acquire { .. } | Op::Release { .. } => false,
         }
+    }
+
+    fn heap_bytes(&self, state: &State) -> usize {
+        state.refused.len() * size_of::<i64>() * 2
     }
 
     fn show(&self, state: &State) -> String {

@@ -1,6 +1,6 @@
 //! EDN, as far as Jepsen and its friends write it, into [`Value`].
 //!
-//! Vectors, lists and sets become lists. Tags are dropped (`#jepsen.history.Op{…}` is its map, `#inst "…"` its string);
+//! Vectors, lists and sets become lists, those of sets in order. Tags are dropped (`#jepsen.history.Op{…}` is its map, `#inst "…"` its string);
 //! metadata is read and dropped; namespaces stay part of the name (`:jepsen/op`). Characters become one-letter strings.
 
 use super::cursor::Cursor;
@@ -59,7 +59,7 @@ fn is_symbol(byte: u8) -> bool {
 fn dispatch(cursor: &mut Cursor) -> Result<Value, HistoryError> {
     let rest = cursor.rest();
     if rest.starts_with("#{") {
-        return list(cursor, 2, b'}');
+        return set(cursor);
     }
     cursor.advance(1);
     let is_special_number = cursor.eat("#");
@@ -90,6 +90,16 @@ fn list(cursor: &mut Cursor, open: usize, close: u8) -> Result<Value, HistoryErr
         }
         items.push(value(cursor)?);
     }
+}
+
+/// A set has no order: it is a list in order.
+fn set(cursor: &mut Cursor) -> Result<Value, HistoryError> {
+    let mut value = list(cursor, 2, b'}')?;
+    value.put_in_order();
+    if let Value::List(items) = &mut value {
+        items.sort();
+    }
+    Ok(value)
 }
 
 fn map(cursor: &mut Cursor) -> Result<Value, HistoryError> {

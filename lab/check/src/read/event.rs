@@ -126,6 +126,8 @@ fn event(position: Position, map: Value, names: &mut Names) -> Result<Event, His
             Some(_) | None => {}
         }
     }
+    event.key.put_in_order();
+    event.value.put_in_order();
     event.process = process.ok_or_else(|| error("the event has no process".to_owned()))?;
     event.kind = kind.ok_or_else(|| error("the event has no type".to_owned()))?;
     event.f = f.ok_or_else(|| error("the event has no function f".to_owned()))?;

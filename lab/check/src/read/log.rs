@@ -14,6 +14,7 @@ pub const MARK: &str = "jepsen.util";
 pub fn events(cursor: &mut Cursor) -> Result<Vec<Event>, HistoryError> {
     let mut events = Vec::new();
     let mut names = event::Names::default();
+    let is_blank = cursor.rest().trim_ascii().is_empty();
     while cursor.peek().is_some() {
         let line = cursor.rest().split('\n').next().unwrap_or_default();
         let line_length = line.len();
@@ -27,6 +28,10 @@ pub fn events(cursor: &mut Cursor) -> Result<Vec<Event>, HistoryError> {
             cursor.advance(line_length);
         }
         cursor.eat("\n");
+    }
+    // Said to be a log and without any event, a text is most likely something else, and must not be found in order.
+    if events.is_empty() && !is_blank {
+        return Err(cursor.error(format!("no line has {MARK}: this is not such a log")));
     }
     Ok(events)
 }
@@ -67,6 +72,7 @@ fn line_event(
         // What follows the value is a message in any words.
         error = Value::Str(cursor.rest()[..left(cursor, end)].into());
     }
+    value.put_in_order();
     let f = names.share(name);
     Ok(Event { f, value, error, position, ..Event::new(process, kind, "", Value::Nil) })
 }

@@ -5,7 +5,9 @@
 //! writers, which do the same for anti-dependencies. Only transactions that took part are given edges: committed ones, and
 //! those of unknown outcome whose writes were seen.
 
-use crate::access::{NONE, Txns};
+use std::collections::HashSet;
+
+use crate::access::{NONE, Quick, Txns};
 use crate::graph::{Edge, Graph, Step};
 use crate::history::Outcome;
 
@@ -122,9 +124,9 @@ impl Deps {
             }
             return;
         }
-        let also_writes = |reader: u32| writers.iter().any(|(writer, _)| *writer == reader);
+        let writing: HashSet<u32, Quick> = writers.iter().map(|(writer, _)| *writer).collect();
         let (mixed, pure): (Vec<u32>, Vec<u32>) =
-            readers.iter().partition(|reader| also_writes(**reader));
+            readers.iter().partition(|reader| writing.contains(reader));
         for reader in mixed {
             for (writer, slot) in writers {
                 self.add(reader, *writer, dep, *slot);

@@ -179,7 +179,7 @@ fn asked(line: &Event) -> Result<Asked, HistoryError> {
     let value = &line.value;
     let range_end = match value.get("range_end") {
         None | Some(Value::Nil) => None,
-        Some(_) => Some(name(line, value, "range_end")?),
+        Some(_) => Some(name(line, value, "range_end")?).filter(|end| !end.is_empty()),
     };
     let start = match integer(line, "start")? {
         0 => integer(line, "rev")? + 1,

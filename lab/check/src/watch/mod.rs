@@ -14,7 +14,7 @@
 //! |---|---|
 //! | `log` | a revision and its events. Revisions go up; the log begins with an empty store |
 //! | `compact` | `rev`: nothing is known of revisions below (a previous value may be missing) |
-//! | `watch` | what is asked: `key`, `range_end` (absent: the key alone; a zero byte: all from `key` on), `start` (0: after `rev`, the revision at creation), `prev_kv`, `filters` (`noput`, `nodelete`) |
+//! | `watch` | what is asked: `key`, `range_end` (absent or empty: the key alone; a zero byte: all from `key` on), `start` (0: after `rev`, the revision at creation), `prev_kv`, `filters` (`noput`, `nodelete`) |
 //! | `events` | a response: `events` with `type`, `key`, `value`, `mod`, and `create` and `prev` (`value`, `mod`) where asked for; `fragment: true` if more of it follows |
 //! | `progress` | a bookmark: everything up to `rev` was told |
 //! | `cancel` | the server ended the watch |
@@ -38,22 +38,38 @@ mod format;
 mod judge;
 
 use crate::history::History;
-use crate::limits::Options;
+use crate::limits::{Meter, Options};
 use crate::verdict::{HistoryError, Refusal, Report, Verdict};
 use judge::{Broken, Judge};
+
+/// What a breach takes: its words, most of all.
+const BREACH_BYTES: usize = 200;
 
 /// Judges what watchers were told against the log.
 ///
 /// # Errors
 ///
 /// At the line that is not of the format above, or is out of place.
-pub fn watch(history: &History, _options: &Options) -> Result<Report, HistoryError> {
+pub fn watch(history: &History, options: &Options) -> Result<Report, HistoryError> {
+    let meter = Meter::start(options);
     let (log, watchers) = format::read(history)?;
     let mut broken: Vec<Broken> = Vec::new();
+    let mut within = Ok(());
     for watcher in &watchers {
+        // A watcher holds a number and a mark for each change.
+        let bytes = log.events.len() * 16 + broken.len() * BREACH_BYTES;
+        within = meter.check(bytes);
+        if within.is_err() {
+            break;
+        }
         Judge::new(&log, watcher, &mut broken).run();
     }
-    let mut report = Report::new(refusal(history, &broken).map_or(Verdict::Yes, Verdict::No));
+    let verdict = match (refusal(history, &broken), within) {
+        (Some(refusal), _) => Verdict::No(refusal),
+        (None, Err(reason)) => Verdict::Unknown(reason),
+        (None, Ok(())) => Verdict::Yes,
+    };
+    let mut report = Report::new(verdict);
     report.figures.push(("changes", log.events.len() as u64));
     report.figures.push(("watchers", watchers.len() as u64));
     let lines: usize = watchers.iter().map(|watcher| watcher.lines.len()).sum();

@@ -18,6 +18,8 @@ const REASONS: &[(&str, usize)] = &[
     ("counter-no-applied-twice.jsonl", 1),
     ("lock-no-two-holders.jsonl", 2),
     ("fenced-lock-no-write-of-old-holder.jsonl", 2),
+    ("lock-no-refused-then-taken.jsonl", 3),
+    ("fenced-lock-no-refused-then-taken.jsonl", 3),
     ("fenced-lock-no-token-goes-back.jsonl", 2),
     ("etcd-no-stale-read.jsonl", 2),
     ("etcd-no-revision-twice.jsonl", 2),

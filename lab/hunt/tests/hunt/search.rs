@@ -40,6 +40,17 @@ fn nothing_is_found_where_nothing_is() {
     assert_eq!(gauge.read().seeds, 0);
 }
 
+/// The number after the last one is no seed: counted on, it would be 0, and the hunt would begin again.
+#[test]
+fn a_hunt_ends_behind_the_last_seeds() {
+    let gauge = Gauge::default();
+    let (kind, nodes, sabotage) = (Kind::Raft, 3, Sabotage::None);
+    let seeds = u64::MAX - 1..u64::MAX;
+    let lasts = Some(Duration::from_secs(20));
+    hunt(&Hunt { kind, nodes, seeds, lasts, threads: 2, sabotage }, &gauge);
+    assert_eq!(gauge.read().seeds, 1);
+}
+
 #[test]
 fn what_was_shrunk_breaks_the_same_promise_with_less() {
     let found = look(Sabotage::IgnoreSyncs, 2).0.expect("caught");

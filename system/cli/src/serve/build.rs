@@ -1,13 +1,17 @@
 //! From settings to a member's configuration: what must agree with what, and what this version cannot do.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use quorate_server::{Config, MemberConfig};
+use quorate_server::{Config, MemberConfig, Retention};
 
 use super::FlagError;
 use super::settings::{Origin, Setting, Settings};
 use super::table::{Effect, Kind};
 use super::value;
+
+/// Longest period of automatic compaction: ten years.
+const LONGEST_HOURS: u64 = 87_600;
 
 /// Longest election timeout, in milliseconds; etcd's bound.
 const MAX_ELECTION_MS: u64 = 50_000;
@@ -44,11 +48,43 @@ pub fn config(settings: &Settings) -> Result<Config, FlagError> {
         watch_buffer_bytes: settings.size("watch-buffer-bytes"),
         watch_progress_notify_interval: settings.time("watch-progress-notify-interval"),
         compaction_batch_limit: settings.size("compaction-batch-limit"),
+        auto_compaction: retention(settings)?,
         grpc_keepalive_interval: settings.time("grpc-keepalive-interval"),
         grpc_keepalive_timeout: settings.time("grpc-keepalive-timeout"),
         client_threads: client_threads(settings),
         unsafe_no_fsync: settings.is("unsafe-no-fsync"),
     })
+}
+
+/// What is kept of the past, in etcd's words: hours, a duration, or a number of revisions.
+fn retention(settings: &Settings) -> Result<Option<Retention>, FlagError> {
+    let text = settings.text("auto-compaction-retention");
+    let mode = settings.text("auto-compaction-mode");
+    let number = text.parse::<u64>().ok();
+    let refuse = |expected: &str| {
+        let text = format!(
+            "--auto-compaction-retention {text:?} with --auto-compaction-mode={mode}: expected {expected}"
+        );
+        Err(FlagError(text))
+    };
+    match (mode, number) {
+        (_, Some(0)) => Ok(None),
+        ("revision", Some(kept)) => match i64::try_from(kept) {
+            Ok(kept) => Ok(Some(Retention::Revisions(kept))),
+            Err(_) => refuse("a smaller number of revisions"),
+        },
+        ("revision", None) => refuse("a number of revisions, such as 1000"),
+        (_, Some(hours @ 1..=LONGEST_HOURS)) => {
+            Ok(Some(Retention::Period(Duration::from_secs(hours * 3_600))))
+        }
+        (_, Some(_)) => refuse("at most 87600 hours"),
+        (_, None) => match value::duration(text) {
+            Some(period) if period.is_zero() => Ok(None),
+            Some(period) if period >= Duration::from_secs(1) => Ok(Some(Retention::Period(period))),
+            Some(_) => refuse("at least 1s"),
+            None => refuse("hours, such as 8, or a duration, such as 30m"),
+        },
+    }
 }
 
 /// Refuses what would leave a door open or found another cluster than the one asked for.
@@ -221,6 +257,22 @@ mod tests {
         assert_eq!(config.election_timeout.as_millis(), 1000);
         assert_eq!(config.max_concurrent_streams, u32::MAX);
         assert!((1..=8).contains(&config.client_threads), "{}", config.client_threads);
+    }
+
+    #[test]
+    fn retention_is_read_as_etcd_reads_it() {
+        let kept = |flags: &str| build(flags).expect(flags).auto_compaction;
+        let period = |seconds| Some(Retention::Period(Duration::from_secs(seconds)));
+        assert_eq!(kept("--auto-compaction-retention 8"), period(8 * 3_600));
+        assert_eq!(kept("--auto-compaction-retention 1h30m"), period(5_400));
+        assert_eq!(kept("--auto-compaction-retention 0"), None);
+        assert_eq!(kept("--auto-compaction-retention 0s"), None);
+        let mode = "--auto-compaction-mode revision --auto-compaction-retention";
+        assert_eq!(kept(&format!("{mode} 1000")), Some(Retention::Revisions(1_000)));
+        refuses(&format!("{mode} 10m"), &["\"10m\"", "a number of revisions"]);
+        refuses("--auto-compaction-retention 10ms", &["at least 1s"]);
+        refuses("--auto-compaction-retention 99999999", &["87600 hours"]);
+        refuses("--auto-compaction-retention -5", &["hours, such as 8"]);
     }
 
     #[test]

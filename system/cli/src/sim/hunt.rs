@@ -68,6 +68,13 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 
 pub fn main(arguments: &HuntArguments) -> Result<u8, String> {
     let World { world: kind, nodes, sabotage } = &arguments.world;
+    let bug = recipe::sabotage(sabotage).map_err(|error| error.to_string())?;
+    if !kind.knows(bug) {
+        return Err(format!(
+            "the {} world has nothing that {sabotage} could break, so that nothing would be found: use --world server",
+            kind.name()
+        ));
+    }
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     let lasts = match (&arguments.seeds, arguments.lasts) {
         (None, None) => Some(LASTS),
@@ -79,7 +86,7 @@ pub fn main(arguments: &HuntArguments) -> Result<u8, String> {
         seeds: arguments.seeds.clone().unwrap_or(0..u64::MAX),
         lasts,
         threads: arguments.threads.map_or(cores, |threads| threads as usize),
-        sabotage: recipe::sabotage(sabotage).map_err(|error| error.to_string())?,
+        sabotage: bug,
     };
     let gauge = Arc::new(Gauge::default());
     stop_on_interrupt(gauge.clone());

@@ -50,6 +50,29 @@ async fn c32_a_physical_compaction_survives_a_crash_right_after_its_answer() {
 }
 
 #[tokio::test]
+async fn the_past_is_compacted_by_itself_but_not_what_is_younger_than_was_asked_for() {
+    let cluster = Cluster::single(&["--auto-compaction-retention=1s"]).await;
+    let client = cluster.client().await;
+    let first = client.write("k", "old").await;
+    let until = std::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let begun = std::time::Instant::now();
+        client.write("k", "new").await;
+        let at = |revision| client.range(RangeRequest { revision, ..get("k") });
+        let newest = client.revision().await;
+        let previous = at(newest - 1).await;
+        // The version before this one is some milliseconds old.
+        assert!(previous.is_ok() || begun.elapsed() > Duration::from_secs(1), "{previous:?}");
+        if let Err(status) = at(first).await {
+            refused::<()>(Err(status), Code::OutOfRange, COMPACTED);
+            break;
+        }
+        assert!(std::time::Instant::now() < until, "nothing is compacted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
 async fn c33_compaction_keeps_what_a_read_at_or_after_it_can_see() {
     let cluster = Cluster::single(&[]).await;
     let client = cluster.client().await;

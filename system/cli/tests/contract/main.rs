@@ -19,13 +19,16 @@
 
 mod cluster;
 mod compaction;
+mod election;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests of faults, which need other parts of it")]
 mod harness;
 mod kv;
 mod leases;
 mod limits;
+mod lock;
 mod maintenance;
+mod range_stream;
 mod ranges;
 mod txn;
 mod txn_checks;

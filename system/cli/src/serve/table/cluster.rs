@@ -40,17 +40,17 @@ pub const FLAGS: &[Flag] = &[
     idle("pre-vote", "true", Bool, "it is always on"),
     idle("strict-reconfig-check", "true", Bool, "members cannot be changed yet"),
     idle("max-learners", "1", Count(1, 7), "learners are not supported yet"),
-    idle(
+    works(
         "auto-compaction-retention",
         "0",
         Text,
-        "there is no automatic compaction yet; compact with `quorate compaction`",
+        "What is kept of the past: hours or a duration (periodic), or a number (revision); 0 is all of it.",
     ),
-    idle(
+    works(
         "auto-compaction-mode",
         "periodic",
         Choice(&["periodic", "revision"]),
-        "there is no automatic compaction yet",
+        "Whether --auto-compaction-retention is a time or a number of revisions.",
     ),
     idle("v2-deprecation", "write-only", Text, "there is no v2 store"),
     idle("corrupt-check-time", "0s", Duration, "members do not compare hashes by themselves yet"),

@@ -1,0 +1,218 @@
+//! `v3electionpb.Election` (contract item 63): see [`crate::line`] for how a line works.
+//!
+//! The elected is the first in line; what it says of itself is the value of its key. Its proof is
+//! the key with its create revision, and proclaiming and resigning are transactions on that: one
+//! that was elected before changes nothing. A campaign whose key has gone while it waited is told
+//! so ("election: not leader"), where etcd would congratulate it.
+
+use crate::follow::{Follow, News};
+use crate::kv::unreadable;
+use crate::line::{self, Place, Session};
+use crate::service::Service;
+use crate::{convert, errors, leader_watch};
+use bytes::Bytes;
+use quorate_store::{Caller, KeyRange, KeyValue, Txn, TxnOp};
+use quorate_wire::etcd::v3electionpb::election_server::Election;
+use quorate_wire::etcd::v3electionpb::{
+    CampaignRequest, CampaignResponse, LeaderKey, LeaderRequest, LeaderResponse, ProclaimRequest,
+    ProclaimResponse, ResignRequest, ResignResponse,
+};
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status};
+
+/// The service.
+pub struct ElectionService(pub Arc<Service>);
+
+#[tonic::async_trait]
+impl Election for ElectionService {
+    async fn campaign(
+        &self,
+        request: Request<CampaignRequest>,
+    ) -> Result<Response<CampaignResponse>, Status> {
+        leader_watch::check(&self.0, request.metadata())?;
+        let caller = self.0.caller(&request)?;
+        let (service, request) = (self.0.clone(), request.into_inner());
+        line::to_the_end(|gone| campaign(service, caller, request, gone)).await.map(Response::new)
+    }
+
+    async fn proclaim(
+        &self,
+        request: Request<ProclaimRequest>,
+    ) -> Result<Response<ProclaimResponse>, Status> {
+        leader_watch::check(&self.0, request.metadata())?;
+        let caller = self.0.caller(&request)?;
+        let ProclaimRequest { leader, value } = request.into_inner();
+        let leader = leader.ok_or_else(errors::leader_key_missing)?;
+        let session = Session::of(&self.0, &caller, leader.lease).await?;
+        let revision = proclaim(&self.0, &proven(leader, session, caller), value).await?;
+        Ok(Response::new(ProclaimResponse { header: self.0.header(revision) }))
+    }
+
+    async fn leader(
+        &self,
+        request: Request<LeaderRequest>,
+    ) -> Result<Response<LeaderResponse>, Status> {
+        leader_watch::check(&self.0, request.metadata())?;
+        let line = line::line(&request.into_inner().name);
+        let view = self.0.linearizable().await?;
+        let elected = view.range(&line::first(&line)).map_err(unreadable)?.kvs.into_iter().next();
+        let elected = elected.ok_or_else(errors::nobody_elected)?;
+        Ok(Response::new(told(&self.0, elected, view.revision())))
+    }
+
+    type ObserveStream = Pin<Box<dyn Stream<Item = Result<LeaderResponse, Status>> + Send>>;
+
+    async fn observe(
+        &self,
+        request: Request<LeaderRequest>,
+    ) -> Result<Response<Self::ObserveStream>, Status> {
+        let led = leader_watch::while_led(&self.0, request.metadata())?;
+        let line = line::line(&request.into_inner().name);
+        let (answers, receiver) = mpsc::channel(1);
+        let service = self.0.clone();
+        tokio::spawn(async move {
+            let ended = tokio::select! {
+                ended = observe(&service, &line, &answers) => ended,
+                () = answers.closed() => return,
+            };
+            if let Err(error) = ended {
+                // An observer that has gone away needs no reason.
+                let _ = answers.send(Err(error)).await;
+            }
+        });
+        Ok(Response::new(leader_watch::guard(ReceiverStream::new(receiver), led)))
+    }
+
+    async fn resign(
+        &self,
+        request: Request<ResignRequest>,
+    ) -> Result<Response<ResignResponse>, Status> {
+        leader_watch::check(&self.0, request.metadata())?;
+        let caller = self.0.caller(&request)?;
+        let leader = request.into_inner().leader.ok_or_else(errors::leader_key_missing)?;
+        let session = Session { lease: leader.lease, ours: false };
+        let place = proven(leader, session, caller);
+        let revision = line::leave(&self.0, &place).await?.revision;
+        Ok(Response::new(ResignResponse { header: self.0.header(revision) }))
+    }
+}
+
+fn told(service: &Service, elected: KeyValue, revision: i64) -> LeaderResponse {
+    let kv = Some(convert::key_value(elected));
+    LeaderResponse { header: service.header(revision), kv }
+}
+
+/// The place that the caller says it has.
+fn proven(leader: LeaderKey, session: Session, caller: Caller) -> Place {
+    let line = line::line(&leader.name);
+    Place { line, key: leader.key, created: leader.rev, session, caller }
+}
+
+/// Changes the value of the place's key, if it is still the same one.
+async fn proclaim(service: &Service, place: &Place, value: Bytes) -> Result<i64, Status> {
+    let compares = vec![line::created_at(&place.key, place.created)];
+    let success = vec![line::put(&place.key, value, place.session.lease)];
+    let txn = Txn { compares, success, failure: Vec::new() };
+    let ran = line::run(service, &place.caller, txn).await?;
+    if ran.succeeded { Ok(ran.revision) } else { Err(errors::not_elected()) }
+}
+
+async fn campaign(
+    service: Arc<Service>,
+    caller: Caller,
+    request: CampaignRequest,
+    mut gone: line::Gone,
+) -> Result<CampaignResponse, Status> {
+    let CampaignRequest { name, lease, value } = request;
+    let session = Session::of(&service, &caller, lease).await?;
+    let key = line::key_of(&name, session.lease);
+    let ran = line::run(
+        &service,
+        &caller,
+        Txn {
+            compares: vec![line::created_at(&key, 0)],
+            success: vec![line::put(&key, value.clone(), session.lease)],
+            failure: vec![TxnOp::Range(line::one(&key))],
+        },
+    )
+    .await?;
+    // This lease may stand there already, perhaps with another value.
+    let known = ran.ranges.into_iter().flatten().next();
+    let created = known.as_ref().map_or(ran.revision, |pair| pair.create_revision);
+    let place = Place { line: line::line(&name), key: key.clone(), created, session, caller };
+    if known.is_some_and(|pair| pair.value != value)
+        && let Err(error) = proclaim(&service, &place, value).await
+    {
+        let _ = line::leave(&service, &place).await;
+        return Err(error);
+    }
+    line::wait(&service, &place, &mut gone, errors::not_elected).await?;
+    let leader = LeaderKey { name, key, rev: created, lease: session.lease };
+    Ok(CampaignResponse { header: service.header(ran.revision), leader: Some(leader) })
+}
+
+/// Tells who is elected, what it proclaims, and who comes after it, until the observer goes.
+async fn observe(
+    service: &Arc<Service>,
+    line: &KeyRange,
+    answers: &mpsc::Sender<Result<LeaderResponse, Status>>,
+) -> Result<(), Status> {
+    loop {
+        let view = service.linearizable().await?;
+        let elected = view.range(&line::first(line)).map_err(unreadable)?.kvs.into_iter().next();
+        let (elected, revision) = match elected {
+            Some(elected) => (elected, view.revision()),
+            None => match next_candidate(service, line, view.revision()).await? {
+                Some(candidate) => candidate,
+                None => continue,
+            },
+        };
+        let mut follow = Follow::after(service, KeyRange::single(elected.key.clone()), revision);
+        if answers.send(Ok(told(service, elected, revision))).await.is_err() {
+            return Ok(());
+        }
+        if !tell_proclamations(service, &mut follow, answers).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// The first put into an empty line, with its revision; `None` if it cannot be told any more.
+async fn next_candidate(
+    service: &Arc<Service>,
+    line: &KeyRange,
+    revision: i64,
+) -> Result<Option<(KeyValue, i64)>, Status> {
+    let mut follow = Follow::after(service, line.clone(), revision);
+    loop {
+        let News::Events { events, .. } = follow.next().await? else { return Ok(None) };
+        let puts = events.iter().map(|delivery| delivery.encoded.event());
+        if let Some(put) = puts.into_iter().find(|event| !event.delete) {
+            return Ok(Some((put.kv.clone(), put.kv.mod_revision)));
+        }
+    }
+}
+
+/// Until the elected's key is deleted. False when the observer has gone.
+async fn tell_proclamations(
+    service: &Service,
+    follow: &mut Follow,
+    answers: &mpsc::Sender<Result<LeaderResponse, Status>>,
+) -> Result<bool, Status> {
+    loop {
+        let News::Events { events, revision } = follow.next().await? else { return Ok(true) };
+        for delivery in &events {
+            let event = delivery.encoded.event();
+            if event.delete {
+                return Ok(true);
+            }
+            let answer = Ok(told(service, event.kv.clone(), revision));
+            if answers.send(answer).await.is_err() {
+                return Ok(false);
+            }
+        }
+    }
+}
