@@ -67,6 +67,9 @@ impl Default for Options {
     }
 }
 
+/// Steps between two looks at the clock: some milliseconds of the simplest ones.
+const STEPS_PER_CHECK: u64 = 1 << 22;
+
 /// A running judge's account of its limits.
 #[derive(Clone, Copy, Debug)]
 pub struct Meter {
@@ -79,6 +82,20 @@ impl Meter {
     /// Starts the clock.
     pub fn start(options: &Options) -> Meter {
         Meter { started: Instant::now(), time: options.time, memory: options.memory }
+    }
+
+    /// Counts steps of work that holds nothing worth counting, and looks at the clock once in a while.
+    ///
+    /// # Errors
+    ///
+    /// The time limit.
+    pub fn step(&self, taken: &mut u64, steps: usize) -> Result<(), Reason> {
+        *taken += steps as u64;
+        if *taken < STEPS_PER_CHECK {
+            return Ok(());
+        }
+        *taken = 0;
+        self.check(0)
     }
 
     /// Whether the search may go on, holding this many bytes.

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use crate::access::{MicroKind, NONE, Quick, Txns};
 use crate::history::Outcome;
+use crate::limits::Meter;
 use crate::verdict::Reason;
 
 /// The writer of the value that every register holds at first.
@@ -81,8 +82,8 @@ impl<'a> Registers<'a> {
     ///
     /// # Errors
     ///
-    /// Two transactions that did not abort write the same value to a key.
-    pub(crate) fn resolve(txns: &'a Txns) -> Result<Registers<'a>, Reason> {
+    /// Two transactions that did not abort write the same value to a key. The limits.
+    pub(crate) fn resolve(txns: &'a Txns, meter: &Meter) -> Result<Registers<'a>, Reason> {
         let count = txns.len();
         let present: Vec<bool> = txns.txns.iter().map(|txn| txn.outcome == Outcome::Ok).collect();
         let mut registers = Registers {
@@ -94,20 +95,24 @@ impl<'a> Registers<'a> {
             read_starts: Vec::with_capacity(count + 1),
             write_starts: Vec::with_capacity(count + 1),
         };
-        let origins = registers.collect_writes()?;
+        let origins = registers.collect_writes(meter)?;
+        let mut steps = 0;
         registers.find_present(&origins);
         for txn in 0..count as u32 {
             registers.read_starts.push(registers.reads.len() as u32);
             if registers.present[txn as usize] {
-                registers.collect_reads(txn, &origins);
+                registers.collect_reads(txn, &origins, (meter, &mut steps))?;
             }
         }
         registers.read_starts.push(registers.reads.len() as u32);
         Ok(registers)
     }
 
-    fn collect_writes(&mut self) -> Result<HashMap<(u32, u32), Origin, Quick>, Reason> {
-        let txns = self.txns;
+    fn collect_writes(
+        &mut self,
+        meter: &Meter,
+    ) -> Result<HashMap<(u32, u32), Origin, Quick>, Reason> {
+        let (txns, mut steps) = (self.txns, 0);
         let mut origins: HashMap<(u32, u32), Origin, Quick> =
             HashMap::with_capacity_and_hasher(txns.micro_count() / 2, Quick::default());
         for txn in 0..txns.len() as u32 {
@@ -115,6 +120,8 @@ impl<'a> Registers<'a> {
             let micros = txns.micros(txn);
             for (place, micro) in micros.iter().enumerate() {
                 let MicroKind::Write(value) = micro.kind else { continue };
+                // The accesses of a transaction are looked through for each of them: most have few.
+                meter.step(&mut steps, micros.len())?;
                 let replaced = micros[place + 1..].iter().any(|later| {
                     later.key == micro.key && matches!(later.kind, MicroKind::Write(_))
                 });
@@ -159,10 +166,16 @@ impl<'a> Registers<'a> {
         }
     }
 
-    fn collect_reads(&mut self, txn: u32, origins: &HashMap<(u32, u32), Origin, Quick>) {
+    fn collect_reads(
+        &mut self,
+        txn: u32,
+        origins: &HashMap<(u32, u32), Origin, Quick>,
+        (meter, steps): (&Meter, &mut u64),
+    ) -> Result<(), Reason> {
         let micros = self.txns.micros(txn);
         for (place, micro) in micros.iter().enumerate() {
             let (key, MicroKind::Value(value)) = (micro.key, micro.kind) else { continue };
+            meter.step(steps, place)?;
             let mut flaw = |flaw| self.flawed.push(Flawed { txn, key, value, flaw });
             let earlier = micros[..place].iter().rev().filter(|earlier| earlier.key == key);
             let known = earlier.clone().find_map(|earlier| match earlier.kind {
@@ -196,6 +209,7 @@ impl<'a> Registers<'a> {
                 },
             }
         }
+        Ok(())
     }
 
     /// The external reads of a transaction.

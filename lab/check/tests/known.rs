@@ -152,3 +152,25 @@ fn many_readers_and_many_writers_of_a_key_are_no_matter() {
     assert_eq!(report.verdict, Verdict::Yes);
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
+
+/// What one transaction did is looked through for each of its accesses: with a hundred thousand of them that takes a
+/// while, in which the clock is looked at.
+#[test]
+fn a_time_limit_is_kept_inside_of_one_transaction() {
+    let count = 200_000;
+    let options = Options { time: Some(Duration::from_millis(100)), ..Options::default() };
+    let read = Value::List(Vec::new());
+    for (model, f, value) in [("list-append", "r", read), ("rw-register", "r", Value::Nil)] {
+        let micros = |value: Value| {
+            let micro = Value::List(vec![Value::Keyword(f.into()), Value::Int(1), value]);
+            Value::List(vec![micro; count])
+        };
+        let invoke = Event::new(0, Kind::Invoke, "txn", micros(Value::Nil));
+        let ok = Event::new(0, Kind::Ok, "txn", micros(value));
+        let started = std::time::Instant::now();
+        let history = History { events: vec![invoke, ok] };
+        let report = (find(model).expect(model).check)(&history, &options).expect(model);
+        assert!(matches!(report.verdict, Verdict::Unknown(Reason::Time { .. })), "{report:?}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    }
+}

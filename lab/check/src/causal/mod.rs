@@ -146,7 +146,7 @@ fn decide(
     promise: Promise,
     meter: &Meter,
 ) -> Result<Verdict, Reason> {
-    let registers = Registers::resolve(txns)?;
+    let registers = Registers::resolve(txns, meter)?;
     let name = promise.name();
     if let Some(flawed) = registers.flawed.first() {
         return Ok(Verdict::No(words::flaw(name, history, &registers, flawed)));

@@ -43,7 +43,7 @@ pub fn sequential(history: &History, options: &Options) -> Result<Report, Histor
 const PROMISE: &str = "sequential consistency";
 
 fn decide(history: &History, txns: &Txns, meter: &Meter) -> Result<Verdict, Reason> {
-    let Ok(registers) = Registers::resolve(txns) else {
+    let Ok(registers) = Registers::resolve(txns, meter) else {
         let verdict = searched(history, txns, None, usize::MAX, meter)?;
         return Ok(verdict.expect("it does not give up"));
     };

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use crate::access::{Micro, MicroKind, NONE, Quick, Txns};
 use crate::history::Outcome;
+use crate::limits::Meter;
 use crate::txn::deps::{Dep, Deps};
 use crate::txn::findings::{Evidence, Findings};
 use crate::txn::level::Anomaly;
@@ -40,11 +41,11 @@ struct Read {
 ///
 /// # Errors
 ///
-/// An element is appended to a key twice: versions cannot be told apart.
-pub(crate) fn analyse(txns: &Txns, findings: &mut Findings) -> Result<Deps, Reason> {
-    let mut analysis = Analysis::index(txns)?;
+/// An element is appended to a key twice: versions cannot be told apart. The limits.
+pub(crate) fn analyse(txns: &Txns, findings: &mut Findings, meter: &Meter) -> Result<Deps, Reason> {
+    let mut analysis = Analysis::index(txns, meter)?;
     let mut deps = Deps::new(txns);
-    internal(txns, findings);
+    internal(txns, findings, meter)?;
     for key in 0..txns.keys.len() as u32 {
         analysis.key(key, &mut deps, findings);
     }
@@ -73,7 +74,8 @@ struct Analysis<'a> {
 }
 
 impl<'a> Analysis<'a> {
-    fn index(txns: &'a Txns) -> Result<Analysis<'a>, Reason> {
+    fn index(txns: &'a Txns, meter: &Meter) -> Result<Analysis<'a>, Reason> {
+        let mut steps = 0;
         let mut appends: Vec<Append> = Vec::with_capacity(txns.micro_count() / 2);
         let mut places =
             HashMap::with_capacity_and_hasher(txns.micro_count() / 2, Quick::default());
@@ -81,6 +83,8 @@ impl<'a> Analysis<'a> {
         for txn in 0..txns.len() as u32 {
             let micros = txns.micros(txn);
             for (place, &Micro { key, kind }) in micros.iter().enumerate() {
+                // The accesses of a transaction are looked through for each of them: most have few.
+                meter.step(&mut steps, micros.len())?;
                 let appended = |micros: &[Micro]| {
                     let mut others = micros.iter();
                     others
@@ -331,7 +335,8 @@ fn by_key(keys: usize, reads: &[(u32, Read)]) -> (Vec<Read>, Vec<u32>) {
 }
 
 /// A transaction must see its own appends at the end of what it reads, and nothing but them may change between its reads.
-fn internal(txns: &Txns, findings: &mut Findings) {
+fn internal(txns: &Txns, findings: &mut Findings, meter: &Meter) -> Result<(), Reason> {
+    let mut steps = 0;
     let mut expected: Vec<u32> = Vec::new();
     for txn in 0..txns.len() as u32 {
         if !txns.is_ok(txn) {
@@ -340,6 +345,7 @@ fn internal(txns: &Txns, findings: &mut Findings) {
         let micros = txns.micros(txn);
         for (place, micro) in micros.iter().enumerate() {
             let MicroKind::List(first, last) = micro.kind else { continue };
+            meter.step(&mut steps, place)?;
             let list = txns.list((first, last));
             expected.clear();
             let mut whole = false;
@@ -376,4 +382,5 @@ fn internal(txns: &Txns, findings: &mut Findings) {
             }
         }
     }
+    Ok(())
 }

@@ -57,7 +57,7 @@ fn decide_lists(
     meter: &Meter,
 ) -> Result<Verdict, Reason> {
     let mut findings = Findings::default();
-    let mut deps = append::analyse(txns, &mut findings)?;
+    let mut deps = append::analyse(txns, &mut findings, meter)?;
     deps.add_orders(txns);
     cycles::search(&deps, &mut findings, meter)?;
     verdict(history, txns, &findings, options)
@@ -81,7 +81,7 @@ fn decide_registers(
     options: &Options,
     meter: &Meter,
 ) -> Result<Verdict, Reason> {
-    let registers = Registers::resolve(txns)?;
+    let registers = Registers::resolve(txns, meter)?;
     let mut findings = Findings::default();
     let mut deps = register::analyse(&registers, &mut findings);
     deps.add_orders(txns);
