@@ -38,16 +38,27 @@ pub fn stories_of(protocol: &str) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The stories of Raft, by the number of the trap that their name begins with.
+/// What the names of the stories of a mutant of Raft begin with: `t21` for trap 21 of Raft, `b21` for
+/// class B21 of bugs.
+pub fn trap(mutant: &Mutant) -> String {
+    match mutant.trap.starts_with('B') {
+        true => mutant.trap.to_lowercase(),
+        false => format!("t{:02}", mutant.id % 100),
+    }
+}
+
+/// The stories of Raft that guard something, by what they guard.
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub fn stories() -> io::Result<BTreeMap<u32, Vec<PathBuf>>> {
-    let mut stories: BTreeMap<u32, Vec<PathBuf>> = BTreeMap::new();
+pub fn stories() -> io::Result<BTreeMap<String, Vec<PathBuf>>> {
+    let mut stories: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for path in stories_of("raft")? {
-        let trap = name(&path).strip_prefix('t').and_then(|rest| rest.get(..2)?.parse().ok());
-        if let Some(trap) = trap {
-            stories.entry(trap).or_default().push(path);
+        let name = name(&path);
+        let (trap, _) = name.split_once('_').unwrap_or_default();
+        let number = trap.strip_prefix(['t', 'b']).is_some_and(|rest| rest.parse::<u32>().is_ok());
+        if number {
+            stories.entry(trap.to_owned()).or_default().push(path);
         }
     }
     Ok(stories)
@@ -60,7 +71,7 @@ pub fn stories() -> io::Result<BTreeMap<u32, Vec<PathBuf>>> {
 /// When a file cannot be read.
 pub fn guard(mutant: &Mutant) -> io::Result<Option<(String, String)>> {
     let paths = match mutant.id {
-        0..200 => stories()?.remove(&(mutant.id % 100)).unwrap_or_default(),
+        0..200 => stories()?.remove(&trap(mutant)).unwrap_or_default(),
         200..300 => Vec::new(),
         _ => [stories_of("store")?, stories_of("node")?].concat(),
     };

@@ -166,6 +166,8 @@ table! {
         "A member helps to replace a leader that it hears.";
     RAFT_118_LEARNER_COUNTS = 118, "18", "committed-on-quorum, leader-completeness, state-machine-safety, committed-immutable, election-safety",
         "The votes and copies of learners are counted.";
+    RAFT_121_HUNG_LEADER_STAYS = 121, "B21", "a leader with a hung disk leaves",
+        "A leader whose own sync never ends goes on leading.";
     RAFT_144_SNAPSHOT_KEEPS_CONFIG = 144, "44", "the configuration follows the log",
         "An installed snapshot leaves the configuration as it was.";
 

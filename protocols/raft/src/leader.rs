@@ -1,5 +1,6 @@
 //! A leader: appends, replicates, counts copies, keeps its office only while a quorum answers.
 
+use crate::gray::Slow;
 use crate::log::Log;
 use crate::node::{Raft, State};
 use crate::progress::{Flow, Progress};
@@ -20,6 +21,8 @@ pub(crate) struct Leader {
     pub(crate) leaving: BTreeMap<NodeId, u64>,
     pub(crate) reads: Reads,
     transfer: Option<Transfer>,
+    /// What this member's own disk is busy with; see `gray.rs`.
+    pub(crate) slow: Option<Slow>,
     /// When to send the next beacons.
     beat_at: Instant,
     /// A copy became durable somewhere since the commit index was last computed.
@@ -79,6 +82,7 @@ impl Raft {
             leaving: BTreeMap::new(),
             reads: Reads::default(),
             transfer: None,
+            slow: None,
             beat_at: now + self.config.heartbeat_interval,
             commit_may_move: true,
         });
@@ -330,6 +334,7 @@ impl Raft {
         let silence = self.config.election_timeout;
         leader.dismiss(|peer, _| peer.heard_at + silence < now, out);
         leader.beacon(self.term, self.commit, out);
+        self.leave_a_hung_disk(now, out);
     }
 
     /// Begins to hand leadership to `to` (diss. 3.10). No effect unless leading, or when `to` is

@@ -102,6 +102,7 @@ mod canonical;
 mod change;
 mod election;
 mod follower;
+mod gray;
 mod invariants;
 mod leader;
 mod log;

@@ -233,6 +233,11 @@ impl Log {
         self.in_flight.push_back((ticket, index));
     }
 
+    /// The oldest append that is not durable yet.
+    pub(crate) fn oldest_write(&self) -> Option<Ticket> {
+        self.in_flight.front().map(|(ticket, _)| *ticket)
+    }
+
     /// Every write up to `ticket` is durable. Says whether `stable` advanced.
     pub(crate) fn durable(&mut self, ticket: Ticket) -> bool {
         let before = self.stable;
