@@ -46,7 +46,7 @@ impl Raft {
         if !hung || mutant!(RAFT_121_HUNG_LEADER_STAYS) {
             return;
         }
-        if let Some(to) = leader.ahead_of(stable, |id| self.quorum.is_voter(id)) {
+        if let Some(to) = leader.ahead_of(stable, |id| self.log.quorum().is_voter(id)) {
             self.transfer(now, to, out);
         }
     }
