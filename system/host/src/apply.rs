@@ -11,6 +11,7 @@ use crate::feed::Feed;
 use crate::gate::Gate;
 use crate::inbox::Inbox;
 use crate::pending::Pending;
+use crate::stats::{SLOW_APPLY, Stats};
 use arc_swap::ArcSwap;
 use quorate_node::{LeaseChange, Request};
 use quorate_raft::{self as raft, Entry, Membership, SnapshotMeta};
@@ -106,6 +107,8 @@ pub struct Outlets {
     pub swept: watch::Sender<i64>,
     /// The core.
     pub inbox: Arc<Inbox>,
+    /// Where it counts.
+    pub stats: Arc<Stats>,
     /// Where it ends.
     pub fatal: Fatal,
 }
@@ -187,6 +190,7 @@ impl ApplyThread {
     }
 
     fn apply(&mut self, batch: Vec<Entry>) -> Result<(), EngineError> {
+        let begun = Instant::now();
         let last = batch.last().expect("a batch has entries").index;
         let mut leases = Vec::new();
         let mut answers = Vec::with_capacity(batch.len());
@@ -208,6 +212,11 @@ impl ApplyThread {
             self.outlets.pending.answer(seq, Ok(outcome));
         }
         self.changed_at = Instant::now();
+        let took = begun.elapsed();
+        self.outlets.stats.apply.observe(took);
+        if took > SLOW_APPLY {
+            self.outlets.stats.slow_applies.count();
+        }
         Ok(())
     }
 
@@ -224,6 +233,7 @@ impl ApplyThread {
         let outcome = self.applier.apply(entry.index, entry.term, command.as_ref())?;
         let (Some(command), Some(outcome)) = (command, outcome) else { return Ok(()) };
         if outcome.result.is_ok() {
+            self.outlets.stats.applied(&command.action);
             LeaseChange::note(&command.action, entry.term, leases);
         }
         if command.id.origin == self.outlets.pending.origin() && command.id.seq != 0 {
@@ -304,6 +314,9 @@ impl ApplyThread {
     fn tell_synced(&mut self) {
         let applied = self.applier.applied().0;
         let engine = self.applier.engine_mut();
+        for took in engine.take_flush_times() {
+            self.outlets.stats.state_flush.observe(took);
+        }
         let synced = engine.synced();
         if synced > self.told_synced {
             self.told_synced = synced;

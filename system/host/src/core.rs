@@ -7,6 +7,7 @@
 
 use crate::Failure;
 use crate::apply::ApplyQueue;
+use crate::beacons::Beacons;
 use crate::bulk::{BulkQueue, Job};
 use crate::clock::Clock;
 use crate::gate::{self, Gate};
@@ -14,6 +15,7 @@ use crate::inbox::{Gathered, Inbox, ReadWaiter};
 use crate::logger::LogQueue;
 use crate::peers::Link;
 use crate::questions::Questions;
+use crate::stats::Stats;
 use crate::status::StatusBoard;
 use quorate_base::{Batch, Input, NodeId, Turn};
 use quorate_node::{Event, GroupId, Message, Node, Request, Tagged};
@@ -34,6 +36,8 @@ pub struct Core {
     gate: Arc<Gate>,
     questions: Arc<Questions>,
     board: Arc<StatusBoard>,
+    stats: Arc<Stats>,
+    beacons: Beacons,
     /// Streams for messages and for bulk, by peer.
     links: BTreeMap<NodeId, (Rc<Link>, Rc<Link>)>,
     /// Local readers by the token of the read index that they share.
@@ -59,12 +63,14 @@ pub struct Shared {
     pub questions: Arc<Questions>,
     /// What others may know of the core.
     pub board: Arc<StatusBoard>,
+    /// Where it counts.
+    pub stats: Arc<Stats>,
 }
 
 impl Core {
     /// A core around a node that has just been restored.
     pub fn new(node: Node, shared: Shared, links: BTreeMap<NodeId, (Rc<Link>, Rc<Link>)>) -> Core {
-        let Shared { clock, inbox, log, apply, bulk, gate, questions, board } = shared;
+        let Shared { clock, inbox, log, apply, bulk, gate, questions, board, stats } = shared;
         Core {
             turn: Turn::new(node),
             clock,
@@ -75,6 +81,8 @@ impl Core {
             gate,
             questions,
             board,
+            beacons: Beacons::new(stats.clone()),
+            stats,
             links,
             readers: BTreeMap::new(),
             next_token: 1,
@@ -115,6 +123,7 @@ impl Core {
 
     fn turn_once(&mut self, gathered: Gathered, timeout: bool) {
         let Gathered { mut inputs, reads, .. } = gathered;
+        self.beacons.heard(&inputs);
         if !reads.is_empty() {
             let token = self.next_token;
             self.next_token += 1;
@@ -136,6 +145,7 @@ impl Core {
         let Batch { writes, sends, events } = batch;
         for (to, message) in sends {
             if let Some((messages, bulk)) = self.links.get(&to) {
+                self.beacons.leaves(to, &message, messages.is_connected());
                 if is_bulk(&message) { bulk.queue(&message) } else { messages.queue(&message) }
             }
         }
@@ -162,6 +172,7 @@ impl Core {
             Event::ReadFailed { tokens } => {
                 let failure = self.board.why_no_answer();
                 for token in tokens {
+                    self.stats.failed_read_indexes.count();
                     gate::fail(self.readers.remove(&token).unwrap_or_default(), &failure);
                 }
             }

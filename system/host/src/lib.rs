@@ -24,6 +24,7 @@
 
 mod apply;
 pub mod backup;
+mod beacons;
 mod bulk;
 mod clock;
 mod core;
@@ -40,6 +41,7 @@ mod peers;
 mod pending;
 mod questions;
 mod start;
+pub mod stats;
 mod status;
 mod unsynced;
 
@@ -90,6 +92,7 @@ struct Inner {
     board: Arc<StatusBoard>,
     gate: Arc<gate::Gate>,
     feed: Arc<Feed>,
+    stats: Arc<stats::Stats>,
     swept: watch::Receiver<i64>,
     fatal: Fatal,
     dice: Mutex<Dice>,
@@ -140,6 +143,16 @@ impl Host {
     /// Recent events, and the wake-ups that tell of new ones.
     pub fn feed(&self) -> &Arc<Feed> {
         &self.inner.feed
+    }
+
+    /// What this member has counted so far.
+    pub fn stats(&self) -> &stats::Stats {
+        &self.inner.stats
+    }
+
+    /// Commands of this member's clients that wait for their answers.
+    pub fn pending_proposals(&self) -> usize {
+        self.inner.pending.count()
     }
 
     /// Committed entries that are not applied yet.
@@ -258,6 +271,7 @@ impl Host {
     pub fn expire(&self) {
         let failure = self.inner.board.why_no_answer();
         let overdue = self.inner.pending.expire(Instant::now(), self.inner.patience, &failure);
+        self.inner.stats.failed_proposals.add(overdue.len() as u64);
         for seq in overdue {
             self.inner.inbox.request(Request::Forget { seq });
         }

@@ -5,12 +5,13 @@
 
 use crate::fatal::Fatal;
 use crate::inbox::Inbox;
+use crate::stats::Stats;
 use quorate_base::{Input, Ticket};
 use quorate_node::Tagged;
 use quorate_raft as raft;
 use quorate_storage::{Disk, Log, LogError, Record, needs_sync, to_record};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// What the core wants on disk, in ticket order.
@@ -118,7 +119,13 @@ fn size(write: &raft::Write) -> usize {
 }
 
 /// Runs the log thread until the queue ends. Any error of the log is the end of the process.
-pub fn run<D: Disk>(mut log: Log<D>, queue: Arc<LogQueue>, inbox: Arc<Inbox>, fatal: Fatal) {
+pub fn run<D: Disk>(
+    mut log: Log<D>,
+    queue: Arc<LogQueue>,
+    inbox: Arc<Inbox>,
+    fatal: Fatal,
+    stats: &Stats,
+) {
     let mut rested = false;
     let mut written = 0;
     while let Some((writes, _)) = queue.take() {
@@ -129,7 +136,8 @@ pub fn run<D: Disk>(mut log: Log<D>, queue: Arc<LogQueue>, inbox: Arc<Inbox>, fa
         } else {
             rested = false;
             let bytes: usize = writes.iter().map(|(_, write)| size(&write.body)).sum();
-            let mut outcome = persist(&mut log, writes, &inbox);
+            let mut outcome = persist(&mut log, writes, &inbox, stats);
+            stats.log_bytes.add(bytes as u64);
             queue.done(bytes);
             written += bytes;
             if outcome.is_ok() && written >= MAINTAIN_EVERY {
@@ -158,14 +166,23 @@ fn look_after<D: Disk>(log: &mut Log<D>, rested: &mut bool) -> Result<(), LogErr
     Ok(())
 }
 
-fn persist<D: Disk>(log: &mut Log<D>, writes: Writes, inbox: &Inbox) -> Result<(), LogError> {
+fn persist<D: Disk>(
+    log: &mut Log<D>,
+    writes: Writes,
+    inbox: &Inbox,
+    stats: &Stats,
+) -> Result<(), LogError> {
     let last = writes.last().expect("there are writes").0;
     let sync = writes.iter().any(|(_, write)| needs_sync(&write.body));
     let records: Vec<Record> =
         writes.into_iter().map(|(_, write)| to_record(write.group.0, write.body)).collect();
+    let begun = Instant::now();
     log.append(&records)?;
+    stats.log_write.observe(begun.elapsed());
     if sync {
+        let begun = Instant::now();
         log.sync()?;
+        stats.log_sync.observe(begun.elapsed());
         inbox.push(Input::Durable(last));
     }
     Ok(())

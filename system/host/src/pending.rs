@@ -57,6 +57,11 @@ impl Pending {
         Ok((OpId { origin: self.origin, seq, floor: table.floor }, receiver))
     }
 
+    /// How many commands wait for their answers.
+    pub fn count(&self) -> usize {
+        self.table.lock().expect("no holder of this lock panics").count
+    }
+
     /// Delivers the answer of a command; false when nobody waits for it.
     pub fn answer(&self, seq: u64, outcome: Result<Outcome, Failure>) -> bool {
         let sender = self.remove(seq);

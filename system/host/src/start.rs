@@ -13,6 +13,7 @@ use crate::options::find_member;
 use crate::peers::{self, Acceptor, Identity, Known, Link, Peer};
 use crate::pending::Pending;
 use crate::questions::Questions;
+use crate::stats::Stats;
 use crate::status::StatusBoard;
 use crate::{Host, HostOptions, Inner, MemberInfo, RELEASE, Stopping, View, cluster_id};
 use arc_swap::ArcSwap;
@@ -174,6 +175,7 @@ fn run<D: Disk>(
     let board = Arc::new(StatusBoard::new(&restored));
     let pending = Arc::new(Pending::new(origin, MAX_PENDING));
     let feed = Arc::new(Feed::new(view.revision()));
+    let stats = Arc::new(Stats::default());
     let (swept_sender, swept) = watch::channel(view.swept());
     gate.open(view.applied().0);
     let view = Arc::new(ArcSwap::from_pointee(view));
@@ -189,6 +191,7 @@ fn run<D: Disk>(
         gate: gate.clone(),
         questions: questions.clone(),
         board: board.clone(),
+        stats: stats.clone(),
     };
     let core = CorePlan {
         config: node_config(&options, identity.id),
@@ -209,6 +212,7 @@ fn run<D: Disk>(
         feed: feed.clone(),
         swept: swept_sender,
         inbox: inbox.clone(),
+        stats: stats.clone(),
         fatal: fatal.clone(),
     };
     let apply = ApplyThread::new(applier, generations.clone(), options.sweep_budget, outlets);
@@ -223,10 +227,11 @@ fn run<D: Disk>(
     threads.push(("apply", spawn("apply", apply, &apply_queue, ApplyThread::run)?));
     threads.push(("bulk", spawn("bulk", bulk, &bulk_queue, BulkThread::run)?));
     let (queue, log_inbox, log_fatal) = (log_queue.clone(), inbox.clone(), fatal.clone());
+    let log_stats = stats.clone();
     let run_log = move || {
         // The directory's lock lives as long as its log.
         let _directory = directory;
-        logger::run(log, queue, log_inbox, log_fatal);
+        logger::run(log, queue, log_inbox, log_fatal, &log_stats);
     };
     let thread = std::thread::Builder::new().name("log".into()).spawn(run_log);
     threads.push(("log", thread.map_err(|error| error.to_string())?));
@@ -243,6 +248,7 @@ fn run<D: Disk>(
         board,
         gate,
         feed,
+        stats,
         swept,
         fatal,
         dice: Mutex::new(dice),
@@ -328,6 +334,7 @@ async fn run_core(plan: CorePlan, admitted: oneshot::Sender<Result<(), String>>)
         peers: peers.clone(),
         known: known.clone(),
         inbox: shared.inbox.clone(),
+        stats: shared.stats.clone(),
         open: Cell::new(known.joined()),
         speaking: RefCell::default(),
     });
@@ -356,7 +363,7 @@ async fn run_core(plan: CorePlan, admitted: oneshot::Sender<Result<(), String>>)
     let mut links = BTreeMap::new();
     for (id, peer) in &peers {
         let connect = |purpose| {
-            let link = Link::new(peer.clone(), purpose);
+            let link = Link::new(peer.clone(), purpose, shared.stats.peer(*id));
             tokio::task::spawn_local(link.clone().run(identity.clone(), known.clone()));
             link
         };

@@ -66,8 +66,35 @@ pub struct Config {
     pub grpc_keepalive_timeout: Duration,
     /// Threads that serve clients.
     pub client_threads: usize,
+    /// What stands at the sockets.
+    pub edge: Edge,
     /// Do not sync the log. Acknowledged writes can be lost; for tests of that very thing.
     pub unsafe_no_fsync: bool,
+}
+
+/// How a member meets its clients at the sockets, beyond where they are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Edge {
+    /// Where everything but gRPC is served; empty is on `listen_client_urls`, beside gRPC.
+    pub listen_client_http_urls: Vec<String>,
+    /// Where metrics and health are served besides.
+    pub listen_metrics_urls: Vec<String>,
+    /// Whether calls are measured by method, which makes the page of metrics long.
+    pub extensive_metrics: bool,
+    /// Serve the JSON gateway.
+    pub gateway: bool,
+    /// Origins whose pages may call; `*` is any.
+    pub cors: Vec<String>,
+    /// Names under which the member may be called without TLS; `*` is any.
+    pub host_whitelist: Vec<String>,
+    /// Most client connections.
+    pub max_connections: usize,
+    /// Most client connections whose handshakes are not finished.
+    pub max_half_open: usize,
+    /// How long the handshakes may take.
+    pub handshake_timeout: Duration,
+    /// Most bytes of large answers in memory at once.
+    pub max_answer_bytes: u64,
 }
 
 impl Config {

@@ -1,7 +1,8 @@
 //! `etcdserverpb.KV`.
 
+use crate::budget::Permit;
 use crate::service::Service;
-use crate::{convert, errors, leader_watch, range_stream};
+use crate::{budget, convert, errors, large, leader_watch, range_stream};
 use bytes::BytesMut;
 use quorate_host::View;
 use quorate_store::{Action, Answer, Outcome, Range, RangeAnswer, ReadError, Txn, validate};
@@ -39,10 +40,15 @@ impl KvService {
         if serializable { Ok(self.0.view()) } else { self.0.linearizable().await }
     }
 
-    async fn read(&self, range: &Range, serializable: bool) -> Result<(RangeAnswer, i64), Status> {
+    async fn read(
+        &self,
+        range: &Range,
+        serializable: bool,
+    ) -> Result<(RangeAnswer, i64, Option<Permit>), Status> {
         let view = self.view_for(serializable).await?;
-        let answer = view.range(range).map_err(unreadable)?;
-        Ok((answer, view.revision()))
+        self.0.ranges.count();
+        let (answer, permit) = large::range(&self.0, &view, range).await?;
+        Ok((answer, view.revision(), permit))
     }
 
     async fn read_txn(&self, txn: &Txn, stale: bool) -> Result<pb::TxnResponse, Status> {
@@ -66,7 +72,7 @@ impl RawKv for KvService {
         leader_watch::check(&self.0, request.metadata())?;
         let request = request.into_inner();
         let serializable = request.serializable;
-        let (answer, revision) = self.read(&convert::range(request)?, serializable).await?;
+        let (answer, revision, permit) = self.read(&convert::range(request)?, serializable).await?;
         let size = |pair: &quorate_store::KeyValue| pair.key.len() + pair.value.len() + 48;
         let mut pairs = BytesMut::with_capacity(answer.kvs.iter().map(size).sum());
         for pair in &answer.kvs {
@@ -78,7 +84,8 @@ impl RawKv for KvService {
             more: answer.more,
             count: answer.count,
         };
-        Ok(Response::new(RawRangeResponse { head, kvs: vec![pairs.freeze()] }))
+        let answer = RawRangeResponse { head, kvs: vec![pairs.freeze()] };
+        Ok(budget::until_sent(Response::new(answer), permit))
     }
 }
 
@@ -91,8 +98,9 @@ impl Kv for KvService {
         leader_watch::check(&self.0, request.metadata())?;
         let request = request.into_inner();
         let serializable = request.serializable;
-        let (answer, revision) = self.read(&convert::range(request)?, serializable).await?;
-        Ok(Response::new(convert::range_response(answer, self.0.header(revision))))
+        let (answer, revision, permit) = self.read(&convert::range(request)?, serializable).await?;
+        let answer = convert::range_response(answer, self.0.header(revision));
+        Ok(budget::until_sent(Response::new(answer), permit))
     }
 
     type RangeStreamStream = ReceiverStream<Result<pb::RangeStreamResponse, Status>>;
@@ -133,13 +141,18 @@ impl Kv for KvService {
         leader_watch::check(&self.0, request.metadata())?;
         let caller = self.0.caller(&request)?;
         let delete = convert::delete(request.into_inner())?;
+        let permit = match delete.prev_kv {
+            true => large::room_for_deleted(&self.0, &self.0.view(), &delete.range).await?,
+            false => None,
+        };
         match settled(self.0.write(caller, Action::Delete(delete)).await?)? {
             (Answer::Delete { deleted, prev }, revision) => {
-                Ok(Response::new(pb::DeleteRangeResponse {
+                let answer = pb::DeleteRangeResponse {
                     header: self.0.header(revision),
                     deleted,
                     prev_kvs: prev.into_iter().map(convert::key_value).collect(),
-                }))
+                };
+                Ok(budget::until_sent(Response::new(answer), permit))
             }
             (other, _) => Err(mismatch(&other)),
         }
@@ -155,14 +168,16 @@ impl Kv for KvService {
         let stale = convert::all_serializable(&request);
         let txn = convert::txn(request, self.0.limits.max_txn_ops)?;
         validate::check_txn(&txn, self.0.limits.max_txn_ops).map_err(|e| errors::invalid(&e))?;
+        let permit = large::room_for_txn(&self.0, &self.0.view(), &txn).await?;
         if validate::is_read_only(&txn) {
-            return Ok(Response::new(self.read_txn(&txn, stale).await?));
+            let response = Response::new(self.read_txn(&txn, stale).await?);
+            return Ok(budget::until_sent(response, permit));
         }
         match settled(self.0.write(caller, Action::Txn(txn)).await?)? {
             (Answer::Txn { succeeded, answers }, revision) => {
                 let header = self.0.header(revision);
                 let response = convert::txn_response(succeeded, answers, revision, header);
-                Ok(Response::new(response))
+                Ok(budget::until_sent(Response::new(response), permit))
             }
             (other, _) => Err(mismatch(&other)),
         }

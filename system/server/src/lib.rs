@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod budget;
 mod caller;
 mod cluster;
 mod config;
@@ -17,18 +18,25 @@ mod election;
 mod errors;
 mod fallback;
 mod follow;
+mod front;
+mod gateway;
+mod health;
+mod identity;
 mod kv;
+mod large;
 mod leader_watch;
 mod lease;
 mod line;
 mod lock;
 mod maintenance;
+mod metrics;
 mod range_stream;
 mod run;
 mod service;
 mod watch;
 
-pub use config::{Config, MemberConfig};
+pub use config::{Config, Edge, MemberConfig};
+pub use identity::PeerIdentity;
 pub use maintenance::ETCD_VERSION;
 pub use quorate_store::Retention;
 pub use run::run;

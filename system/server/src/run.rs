@@ -2,10 +2,14 @@
 
 use crate::cluster::ClusterService;
 use crate::election::ElectionService;
+use crate::front::accept::Thread;
+use crate::front::listen::{Listener, Serves, cannot_listen};
+use crate::front::{Front, FrontOptions};
 use crate::kv::KvService;
 use crate::lease::LeaseService;
 use crate::lock::LockService;
 use crate::maintenance::MaintenanceService;
+use crate::metrics::Metrics;
 use crate::service::{Limits, Service};
 use crate::watch::WatchService;
 use crate::{Config, ServeError};
@@ -24,13 +28,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
-use tonic::transport::Server;
-
-/// Open calls have so long to end after a stop was asked for.
-const DRAIN: Duration = Duration::from_secs(3);
 
 /// How often requests that have waited too long are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_millis(200);
@@ -48,10 +46,6 @@ const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 /// etcd's default quota.
 const DEFAULT_QUOTA: u64 = 2 << 30;
 
-/// HTTP/2 windows: large enough for a megabyte of answer without waiting for the client.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
-
 /// Runs a member until `stop` resolves, then drains and returns. Blocks the calling thread.
 ///
 /// # Errors
@@ -62,7 +56,7 @@ pub fn run(
 ) -> Result<(), ServeError> {
     end_on_panic();
     let peers = listen(&config.listen_peer_urls, "--listen-peer-urls")?;
-    let clients = listen(&config.listen_client_urls, "--listen-client-urls")?;
+    let clients = listen_for_clients(&config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ServeError::Start(error.to_string()))?;
     let mut stop = std::pin::pin!(stop);
@@ -123,7 +117,7 @@ fn end_on_panic() {
     }));
 }
 
-/// Binds every address of a list of URLs.
+/// Binds every address of a list of URLs on which peers arrive.
 fn listen(urls: &[String], flag: &str) -> Result<Vec<TcpListener>, ServeError> {
     let bind = |url: &String| {
         let address = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
@@ -137,13 +131,20 @@ fn listen(urls: &[String], flag: &str) -> Result<Vec<TcpListener>, ServeError> {
     urls.iter().map(bind).collect()
 }
 
-fn cannot_listen(url: &str, flag: &str, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "{url} is already taken by another process: stop it, or choose another port with {flag}"
-        ),
-        _ => format!("cannot listen on {url} ({flag}): {error}"),
-    }
+/// Binds every socket on which clients arrive.
+fn listen_for_clients(config: &Config) -> Result<Vec<Listener>, ServeError> {
+    let edge = &config.edge;
+    let apart = !edge.listen_client_http_urls.is_empty();
+    let main = if apart { Serves::Grpc } else { Serves::Everything };
+    let lists = [
+        (&config.listen_client_urls, "--listen-client-urls", main),
+        (&edge.listen_client_http_urls, "--listen-client-http-urls", Serves::Http),
+        (&edge.listen_metrics_urls, "--listen-metrics-urls", Serves::Metrics),
+    ];
+    let all = lists.into_iter().flat_map(|(urls, flag, serves)| {
+        urls.iter().map(move |url| Listener::bind(url, flag, serves))
+    });
+    all.collect()
 }
 
 fn host_options(config: &Config, peer_listeners: Vec<TcpListener>) -> HostOptions {
@@ -180,6 +181,8 @@ fn limits(config: &Config) -> Limits {
         progress_interval: config.watch_progress_notify_interval.max(MIN_PROGRESS_INTERVAL),
         leaderless_patience: 3 * config.election_timeout,
         min_lease_ttl: half_more.as_secs_f64().ceil() as i64,
+        max_answer_bytes: config.edge.max_answer_bytes,
+        answer_patience: Duration::from_secs(5),
     }
 }
 
@@ -187,21 +190,29 @@ fn limits(config: &Config) -> Limits {
 fn serve(
     config: &Config,
     service: &Arc<Service>,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     stopped: &watch::Receiver<bool>,
 ) -> Result<Vec<JoinHandle<()>>, ServeError> {
     let start = |error: &dyn std::fmt::Display| ServeError::Start(error.to_string());
     let routes = routes(config, service).map_err(ServeError::Start)?;
+    let count = config.client_threads.max(1);
+    let metrics = Metrics::new(count, config.edge.extensive_metrics);
+    let front = Front::new(service.clone(), metrics.clone(), front_options(config));
     let mut threads = Vec::new();
-    for number in 0..config.client_threads.max(1) {
-        let clones = listeners.iter().map(TcpListener::try_clone);
+    for number in 0..count {
+        let clones = listeners.iter().map(Listener::try_clone);
         let listeners = clones.collect::<io::Result<Vec<_>>>().map_err(|e| start(&e))?;
-        let (routes, stopped, config) = (routes.clone(), stopped.clone(), config.clone());
+        let thread = Thread {
+            front: front.clone(),
+            routes: routes.clone(),
+            calls: metrics.shard(number),
+            listeners,
+            stopped: stopped.clone(),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| start(&e))?;
         let run = move || {
-            let serving = runtime.block_on(accept(&config, routes, listeners, stopped));
-            if let Err(error) = serving {
+            if let Err(error) = runtime.block_on(thread.run()) {
                 tracing::error!("a client thread ended: {error}");
             }
             runtime.shutdown_timeout(Duration::from_millis(100));
@@ -210,6 +221,23 @@ fn serve(
         threads.push(thread.map_err(|e| start(&e))?);
     }
     Ok(threads)
+}
+
+fn front_options(config: &Config) -> FrontOptions {
+    let edge = &config.edge;
+    FrontOptions {
+        max_concurrent_streams: config.max_concurrent_streams,
+        // As in etcd, 0 never pings.
+        keepalive_interval: Some(config.grpc_keepalive_interval).filter(|every| !every.is_zero()),
+        keepalive_timeout: config.grpc_keepalive_timeout,
+        max_connections: edge.max_connections,
+        max_half_open: edge.max_half_open,
+        handshake_timeout: edge.handshake_timeout,
+        max_message_bytes: config.max_request_bytes + GRPC_OVERHEAD_BYTES,
+        gateway: edge.gateway,
+        cors: edge.cors.clone(),
+        hosts: edge.host_whitelist.clone(),
+    }
 }
 
 fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
@@ -242,43 +270,6 @@ fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
         .add_service(reflection_alpha);
     let router = routes.into_axum_router().fallback(crate::fallback::unknown_call);
     Ok(Routes::from(router))
-}
-
-async fn accept(
-    config: &Config,
-    routes: Routes,
-    listeners: Vec<TcpListener>,
-    stopped: watch::Receiver<bool>,
-) -> Result<(), String> {
-    let mut servers = tokio::task::JoinSet::new();
-    for listener in listeners {
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(|e| e.to_string())?;
-        // As in etcd, 0 never pings.
-        let pings = Some(config.grpc_keepalive_interval).filter(|interval| !interval.is_zero());
-        let mut server = Server::builder()
-            .http2_keepalive_interval(pings)
-            .http2_keepalive_timeout(Some(config.grpc_keepalive_timeout))
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_concurrent_streams(config.max_concurrent_streams);
-        // Answers of several segments must not wait for the client's delayed acknowledgement, and
-        // tonic leaves the sockets that it is given as they are.
-        let incoming = TcpListenerStream::new(listener).map(|accepted| {
-            let stream = accepted?;
-            stream.set_nodelay(true)?;
-            Ok::<_, io::Error>(stream)
-        });
-        let mut stopped = stopped.clone();
-        let until = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
-        let router = server.add_routes(routes.clone());
-        servers.spawn(router.serve_with_incoming_shutdown(incoming, until));
-    }
-    let mut stopped = stopped;
-    // Watch streams never end by themselves: after the drain they are cut.
-    drop(stopped.wait_for(|stopped| *stopped).await);
-    let all = async { while servers.join_next().await.is_some() {} };
-    drop(tokio::time::timeout(DRAIN, all).await);
-    Ok(())
 }
 
 /// The housekeeping of a serving member; never returns. Raising an alarm is a write that may wait

@@ -1,6 +1,8 @@
 //! What every etcd service of this member shares: the host, the limits, the header.
 
+use crate::budget::Budget;
 use crate::errors;
+use quorate_host::stats::Counter;
 use quorate_host::{Host, View};
 use quorate_store::{Action, Alarm, AlarmKind, Caller, Outcome};
 use quorate_wire::etcd::etcdserverpb as pb;
@@ -32,6 +34,10 @@ pub struct Limits {
     pub leaderless_patience: std::time::Duration,
     /// A lease lives at least so long, in seconds.
     pub min_lease_ttl: i64,
+    /// Bytes of large answers in memory at once.
+    pub max_answer_bytes: u64,
+    /// How long a large answer waits for room.
+    pub answer_patience: std::time::Duration,
 }
 
 /// The services' common ground. Cheap to clone through its `Arc`.
@@ -42,12 +48,18 @@ pub struct Service {
     pub limits: Limits,
     /// Watchers open on this member.
     pub watchers: AtomicUsize,
+    /// Room for large answers.
+    pub budget: Budget,
+    /// Ranges answered.
+    pub ranges: Counter,
 }
 
 impl Service {
     /// The services of one member.
     pub fn new(host: Host, limits: Limits) -> Arc<Service> {
-        Arc::new(Service { host, limits, watchers: AtomicUsize::new(0) })
+        let budget = Budget::new(limits.max_answer_bytes, limits.answer_patience);
+        let (watchers, ranges) = (AtomicUsize::new(0), Counter::default());
+        Arc::new(Service { host, limits, watchers, budget, ranges })
     }
 
     /// The newest state of this member.

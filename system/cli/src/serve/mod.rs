@@ -9,6 +9,7 @@
 
 mod arguments;
 mod build;
+mod edge;
 mod file;
 mod logging;
 mod print;

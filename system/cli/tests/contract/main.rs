@@ -20,14 +20,17 @@
 mod cluster;
 mod compaction;
 mod election;
+mod gateway;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests of faults, which need other parts of it")]
 mod harness;
+mod health;
 mod kv;
 mod leases;
 mod limits;
 mod lock;
 mod maintenance;
+mod metrics;
 mod range_stream;
 mod ranges;
 mod txn;

@@ -294,9 +294,17 @@ impl Cluster {
 /// A client of the server that most tests share: one member with default settings, started by the
 /// first test that asks. Tests keep apart by their keys, which start with their number.
 pub async fn shared() -> Client {
+    shared_cluster().await.client().await
+}
+
+/// Where that server listens for clients.
+pub async fn shared_endpoint() -> &'static str {
+    shared_cluster().await.endpoint(0)
+}
+
+async fn shared_cluster() -> &'static Cluster {
     static SHARED: OnceCell<Cluster> = OnceCell::const_new();
-    let cluster = SHARED.get_or_init(|| Cluster::start(1, &["--election-timeout", "1000"])).await;
-    cluster.client().await
+    SHARED.get_or_init(|| Cluster::start(1, &["--election-timeout", "1000"])).await
 }
 
 fn arguments(

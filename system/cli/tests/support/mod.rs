@@ -4,6 +4,7 @@
 pub mod client;
 pub mod cluster;
 pub mod expect;
+pub mod http;
 pub mod process;
 pub mod requests;
 pub mod watching;
@@ -15,7 +16,7 @@ pub mod api {
 }
 
 pub use client::Client;
-pub use cluster::{Cluster, Kind, shared};
+pub use cluster::{Cluster, Kind, shared, shared_endpoint};
 pub use expect::*;
 pub use requests::*;
 pub use tonic::Code;

@@ -2,6 +2,7 @@
 
 use super::{GREETING_TIMEOUT, Identity, Known, KnownPeer, Peer, malformed, read_frame, tune};
 use crate::inbox::Inbox;
+use crate::stats::Stats;
 use bytes::BytesMut;
 use quorate_base::{Input, NodeId};
 use quorate_node::Request;
@@ -30,6 +31,8 @@ pub struct Acceptor {
     pub known: Arc<Known>,
     /// Where their messages go.
     pub inbox: Arc<Inbox>,
+    /// Where what they say is counted.
+    pub stats: Arc<Stats>,
     /// False while this member itself is not sure that it may take part.
     pub open: Cell<bool>,
     /// How many connections each peer speaks on; more than one while it reconnects.
@@ -165,6 +168,7 @@ impl Acceptor {
         mut buffer: BytesMut,
     ) -> io::Result<()> {
         let mut heard = Vec::new();
+        let stats = self.stats.peer(from);
         loop {
             while let Some(body) = get_frame(&mut buffer).map_err(malformed)? {
                 let message = get_tagged(body).map_err(malformed)?;
@@ -174,9 +178,11 @@ impl Acceptor {
                 self.inbox.extend(heard.drain(..));
             }
             buffer.reserve(READ_BUFFER / 4);
-            if stream.read_buf(&mut buffer).await? == 0 {
+            let count = stream.read_buf(&mut buffer).await?;
+            if count == 0 {
                 return Ok(());
             }
+            stats.received_bytes.add(count as u64);
         }
     }
 }

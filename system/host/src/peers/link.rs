@@ -1,6 +1,7 @@
 //! The way to one peer: frames gather in a buffer during a turn and leave with one system call.
 
 use super::{GREETING_TIMEOUT, Identity, Known, KnownPeer, Peer, malformed, read_frame, tune};
+use crate::stats::PeerStats;
 use bytes::{Buf, BytesMut};
 use quorate_node::{Message, Tagged};
 use quorate_wire::hello::{Answer, Purpose, get_answer, put_hello};
@@ -31,11 +32,12 @@ pub struct Link {
     /// Set when the socket took less than there was.
     blocked: Notify,
     broken: Cell<bool>,
+    stats: Arc<PeerStats>,
 }
 
 impl Link {
     /// A link that is not connected yet; [`run`](Link::run) connects it.
-    pub fn new(peer: Peer, purpose: Purpose) -> Rc<Link> {
+    pub fn new(peer: Peer, purpose: Purpose, stats: Arc<PeerStats>) -> Rc<Link> {
         Rc::new(Link {
             peer,
             purpose,
@@ -43,6 +45,7 @@ impl Link {
             buffer: RefCell::new(BytesMut::new()),
             blocked: Notify::new(),
             broken: Cell::new(false),
+            stats,
         })
     }
 
@@ -51,6 +54,8 @@ impl Link {
         let mut buffer = self.buffer.borrow_mut();
         if self.stream.borrow().is_some() && buffer.len() < MAX_BUFFERED {
             put_frame(&mut buffer, message);
+        } else {
+            self.stats.lost.count();
         }
     }
 
@@ -61,7 +66,10 @@ impl Link {
         let Some(stream) = stream.as_ref() else { return };
         while buffer.has_remaining() {
             match stream.try_write(&buffer) {
-                Ok(count) => buffer.advance(count),
+                Ok(count) => {
+                    self.stats.sent_bytes.add(count as u64);
+                    buffer.advance(count);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked.notify_one();
                     return;

@@ -19,7 +19,8 @@ use tonic::{Status, Streaming};
 /// See the module's essay.
 pub struct Watchers {
     service: Arc<Service>,
-    requests: Streaming<pb::WatchRequest>,
+    /// `None` once the client has said its last word; it may still listen, as in etcd.
+    requests: Option<Streaming<pb::WatchRequest>>,
     revisions: WatchStream<i64>,
     progress: IntervalStream,
     watchers: BTreeMap<i64, Watcher>,
@@ -45,7 +46,7 @@ impl Watchers {
         let mut ticks = tokio::time::interval_at(first, period);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         Watchers {
-            requests,
+            requests: Some(requests),
             revisions: WatchStream::from_changes(service.host.feed().revisions()),
             progress: IntervalStream::new(ticks),
             watchers: BTreeMap::new(),
@@ -251,14 +252,16 @@ impl Stream for Watchers {
             if let Some(answer) = this.ready.pop_front() {
                 return Poll::Ready(Some(Ok(answer)));
             }
-            match Pin::new(&mut this.requests).poll_next(context) {
-                Poll::Ready(Some(Ok(request))) => {
-                    this.on_request(request);
-                    continue;
+            if let Some(requests) = &mut this.requests {
+                match Pin::new(requests).poll_next(context) {
+                    Poll::Ready(Some(Ok(request))) => {
+                        this.on_request(request);
+                        continue;
+                    }
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                    Poll::Ready(None) => this.requests = None,
+                    Poll::Pending => {}
                 }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => {}
             }
             while Pin::new(&mut this.revisions).poll_next(context).is_ready() {
                 this.dirty = true;

@@ -131,6 +131,11 @@ impl LsmEngine {
         !self.dirty && self.synced() == self.mark
     }
 
+    /// How long the flushes took since the last question.
+    pub fn take_flush_times(&self) -> Vec<Duration> {
+        self.shared.take_flush_times()
+    }
+
     /// What the engine has been through.
     pub fn stats(&self) -> Stats {
         let tables = &self.state.tables;

@@ -73,6 +73,8 @@ pub(crate) struct Shared {
     failed: AtomicBool,
     failure: Mutex<Option<EngineError>>,
     stop: AtomicBool,
+    /// How long the flushes took that nobody has asked about yet.
+    flush_times: Mutex<Vec<Duration>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -103,6 +105,7 @@ impl Shared {
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
             stop: AtomicBool::new(false),
+            flush_times: Mutex::default(),
         }
     }
 
@@ -244,7 +247,13 @@ impl Shared {
         }
     }
 
+    /// How long the flushes took since the last question.
+    pub fn take_flush_times(&self) -> Vec<Duration> {
+        std::mem::take(&mut lock(&self.flush_times))
+    }
+
     fn flush(&self, memtable: &Memtable, mark: u64) -> lsm_tree::Result<()> {
+        let begun = Instant::now();
         let flushed = memtable.with_newest(|newest| {
             let entries = newest.map(|(key, value, seq)| {
                 let kind = if value.is_some() { ValueType::Value } else { ValueType::Tombstone };
@@ -257,6 +266,7 @@ impl Shared {
             // The tree keeps no older version of itself: readers hold the tables they need.
             self.tree.register_tables(&tables, None, None, &[], SeqNo::MAX)?;
         }
+        lock(&self.flush_times).push(begun.elapsed());
         self.install(Some(memtable.id));
         self.synced.fetch_max(mark, Ordering::AcqRel);
         lock(&self.queue).merge_wanted = true;

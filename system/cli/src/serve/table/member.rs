@@ -12,11 +12,11 @@ pub const FLAGS: &[Flag] = &[
     idle("wal-dir", "", Path, "the log lies in the data directory; put that on the fast disk"),
     works("listen-client-urls", "http://localhost:2379", Listen, "Where clients connect."),
     works("listen-peer-urls", "http://localhost:2380", Listen, "Where the other members connect."),
-    idle(
+    works(
         "listen-client-http-urls",
         "",
         Listen,
-        "HTTP/1 is not served yet; gRPC answers on --listen-client-urls",
+        "Where the JSON gateway and the pages are served; default: beside gRPC on --listen-client-urls.",
     ),
     works("heartbeat-interval", "100", Milliseconds, "Time between a leader's beacons, in ms."),
     works(
@@ -92,7 +92,7 @@ pub const FLAGS: &[Flag] = &[
     ),
     idle("socket-reuse-port", "false", Bool, "a port belongs to one process"),
     idle("socket-reuse-address", "false", Bool, "it is always on"),
-    idle("enable-grpc-gateway", "true", Bool, "the JSON gateway is not served yet"),
+    works("enable-grpc-gateway", "true", Bool, "Serve the JSON gateway under /v3/."),
     idle("raft-read-timeout", "5s", Duration, "peer links watch their peers by beacons"),
     idle("raft-write-timeout", "5s", Duration, "peer links watch their peers by beacons"),
     works(

@@ -1,6 +1,6 @@
 //! Flags that etcd does not have.
 
-use super::Kind::{Bool, Choice, Count, Path, Routes};
+use super::Kind::{Bool, Choice, Count, Duration, Path, Routes};
 use super::{Flag, works};
 
 pub const FLAGS: &[Flag] = &[
@@ -22,6 +22,30 @@ pub const FLAGS: &[Flag] = &[
         "0",
         Count(0, 1024),
         "Threads that serve clients; 0 is half of the processors, at least 1 and at most 8.",
+    ),
+    works(
+        "max-connections",
+        "20000",
+        Count(1, 1 << 20),
+        "Most client connections; further ones are closed at once.",
+    ),
+    works(
+        "max-half-open-connections",
+        "1024",
+        Count(1, 1 << 20),
+        "Most client connections whose handshakes are not finished; the oldest makes place for the newest.",
+    ),
+    works(
+        "handshake-timeout",
+        "10s",
+        Duration,
+        "Time that a client has for its handshakes, and for the head of an HTTP/1 request.",
+    ),
+    works(
+        "max-answer-bytes",
+        "268435456",
+        Count(1 << 20, 1 << 40),
+        "Bytes of answers above 256 KiB that may be in memory at once; further ones wait.",
     ),
     works("max-watchers", "1000000", Count(1, 1 << 32), "Most watchers of this member."),
     works(

@@ -2,7 +2,7 @@
 //! its operator asked for a lock would be worse than one that does not come up.
 
 use super::Kind::{Bool, Choice, Count, Path, Text};
-use super::{Flag, security};
+use super::{Flag, security, works};
 
 pub const FLAGS: &[Flag] = &[
     security("cert-file", "", Path),
@@ -29,8 +29,18 @@ pub const FLAGS: &[Flag] = &[
     security("cipher-suites", "", Text),
     security("tls-min-version", "TLS1.2", Choice(&["TLS1.2", "TLS1.3"])),
     security("tls-max-version", "", Choice(&["", "TLS1.2", "TLS1.3"])),
-    security("cors", "*", Text),
-    security("host-whitelist", "*", Text),
+    works(
+        "cors",
+        "*",
+        Text,
+        "Origins whose web pages may call, with commas between them; * is any.",
+    ),
+    works(
+        "host-whitelist",
+        "*",
+        Text,
+        "Names under which this member may be called over HTTP without TLS; * is any.",
+    ),
     security("auth-token", "simple", Text),
     security("bcrypt-cost", "10", Count(4, 31)),
     security("auth-token-ttl", "300", Count(1, u32::MAX as u64)),

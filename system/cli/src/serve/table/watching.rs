@@ -1,9 +1,8 @@
 //! Flags about what a member says of itself: logs, metrics, traces.
 
-use super::Kind::{Bool, Choice, Count, Duration, Text, Urls};
+use super::Kind::{Bool, Choice, Count, Duration, Listen, Text};
 use super::{Flag, idle, works};
 
-const NO_METRICS: &str = "metrics are not served yet";
 const NO_TRACES: &str = "traces are not exported yet";
 const NO_ROTATION: &str = "logs are not rotated; leave that to logrotate with copytruncate";
 
@@ -34,8 +33,18 @@ pub const FLAGS: &[Flag] = &[
         Text,
         NO_ROTATION,
     ),
-    idle("metrics", "basic", Choice(&["basic", "extensive"]), NO_METRICS),
-    idle("listen-metrics-urls", "", Urls, NO_METRICS),
+    works(
+        "metrics",
+        "basic",
+        Choice(&["basic", "extensive"]),
+        "\"extensive\" also measures how long the calls of each method take.",
+    ),
+    works(
+        "listen-metrics-urls",
+        "",
+        Listen,
+        "Where /metrics, /health, /livez and /readyz are served besides the client URLs.",
+    ),
     idle("enable-pprof", "false", Bool, "there is no profile over HTTP; use perf"),
     idle("warning-apply-duration", "100ms", Duration, "slow applies are not reported yet"),
     idle("warning-unary-request-duration", "300ms", Duration, "slow requests are not reported yet"),

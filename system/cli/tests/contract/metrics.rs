@@ -1,0 +1,127 @@
+//! `/metrics`: etcd's names, with numbers that mean what they mean there.
+
+use std::time::Duration;
+
+use crate::harness::http::look;
+use crate::harness::*;
+
+/// The longest that a test waits for something to come about.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The samples of a page, `name{labels}` and number, in its order.
+async fn samples(url: &str) -> Vec<(String, f64)> {
+    let answer = look(url, "/metrics").await;
+    assert_eq!(answer.status, 200);
+    let kind = answer.header("content-type").unwrap();
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    let lines = answer.body.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines
+        .map(|line| {
+            let (name, value) = line.rsplit_once(' ').expect("a sample");
+            (name.to_owned(), value.parse().unwrap_or_else(|_| panic!("{line}")))
+        })
+        .collect()
+}
+
+/// The one sample that this is a name of, labels included.
+fn value(samples: &[(String, f64)], name: &str) -> f64 {
+    let found: Vec<_> = samples.iter().filter(|(known, _)| known == name).collect();
+    assert_eq!(found.len(), 1, "{name}");
+    found[0].1
+}
+
+/// What the alert rules and the dashboard of etcd's own mixin look at.
+const WATCHED: &[&str] = &[
+    "etcd_server_has_leader",
+    "etcd_server_is_leader",
+    "etcd_server_leader_changes_seen_total",
+    "etcd_server_proposals_committed_total",
+    "etcd_server_proposals_applied_total",
+    "etcd_server_proposals_pending",
+    "etcd_server_proposals_failed_total",
+    "etcd_server_slow_apply_total",
+    "etcd_server_read_indexes_failed_total",
+    "etcd_server_quota_backend_bytes",
+    "etcd_disk_wal_fsync_duration_seconds_count",
+    "etcd_disk_backend_commit_duration_seconds_count",
+    "etcd_mvcc_db_total_size_in_bytes",
+    "etcd_mvcc_db_total_size_in_use_in_bytes",
+    "etcd_network_client_grpc_received_bytes_total",
+    "etcd_network_client_grpc_sent_bytes_total",
+    "etcd_server_health_success",
+    "etcd_server_health_failures",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+    "process_max_fds",
+    "process_cpu_seconds_total",
+    "process_start_time_seconds",
+];
+
+#[tokio::test]
+async fn what_alerts_look_at_is_there() {
+    let cluster = Cluster::single(&[]).await;
+    let client = cluster.client().await;
+    for i in 0..5 {
+        client.put(put(format!("k{i}"), "v")).await.unwrap();
+    }
+    client.range(prefix("k")).await.unwrap();
+    let seen = samples(cluster.endpoint(0)).await;
+    for name in WATCHED {
+        value(&seen, name);
+    }
+    assert_eq!(value(&seen, "etcd_server_has_leader"), 1.0);
+    assert_eq!(value(&seen, "etcd_server_is_leader"), 1.0);
+    assert!(value(&seen, "etcd_server_proposals_applied_total") >= 5.0);
+    assert!(value(&seen, "etcd_disk_wal_fsync_duration_seconds_count") >= 1.0);
+    assert_eq!(value(&seen, "etcd_server_quota_backend_bytes"), 2_147_483_648.0);
+    assert_eq!(value(&seen, "etcd_mvcc_put_total"), 5.0);
+    assert!(
+        seen.iter().any(|(name, _)| name.starts_with("etcd_server_version{server_version=\"3.7"))
+    );
+    assert!(seen.iter().any(|(name, _)| name.starts_with("etcd_server_id{server_id=")));
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_method_and_code() {
+    let cluster = Cluster::single(&["--metrics", "extensive"]).await;
+    let client = cluster.client().await;
+    let before = samples(cluster.endpoint(0)).await;
+    client.put(put("k", vec![b'x'; 1_000])).await.unwrap();
+    client.put(put("", "v")).await.unwrap_err();
+    client.read("k").await.unwrap();
+    let after = samples(cluster.endpoint(0)).await;
+    let grown = |name: &str| value(&after, name) - value(&before, name);
+    let put = r#"grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary""#;
+    assert_eq!(grown(&format!("grpc_server_started_total{{{put}}}")), 2.0);
+    assert_eq!(grown(&format!(r#"grpc_server_handled_total{{grpc_code="OK",{put}}}"#)), 1.0);
+    let refused = format!(r#"grpc_server_handled_total{{grpc_code="InvalidArgument",{put}}}"#);
+    assert_eq!(grown(&refused), 1.0);
+    assert_eq!(grown(&format!("grpc_server_msg_received_total{{{put}}}")), 2.0);
+    assert_eq!(grown(&format!("grpc_server_msg_sent_total{{{put}}}")), 1.0);
+    assert_eq!(grown(&format!("grpc_server_handling_seconds_count{{{put}}}")), 2.0);
+    let bytes = grown("etcd_network_client_grpc_received_bytes_total");
+    assert!((1_000.0..3_000.0).contains(&bytes), "{bytes}");
+    assert!(grown("etcd_network_client_grpc_sent_bytes_total") > 1_000.0, "the pair was read");
+    let count = r#"etcd_server_request_duration_seconds_count{success="true",type="Put"}"#;
+    assert_eq!(value(&after, count), 1.0);
+    let watch = r#"grpc_method="Watch",grpc_service="etcdserverpb.Watch",grpc_type="bidi_stream""#;
+    value(&after, &format!("grpc_server_started_total{{{watch}}}"));
+}
+
+#[tokio::test]
+async fn a_leader_measures_the_way_to_its_peers() {
+    let cluster = Cluster::three(&[]).await;
+    let leader = cluster.leader().await;
+    let url = cluster.endpoint(leader).to_owned();
+    eventually("both peers have answered", LIMIT, async || {
+        let seen = samples(&url).await;
+        let name = "etcd_network_peer_round_trip_time_seconds_count{To=";
+        seen.iter().filter(|(known, count)| known.starts_with(name) && *count > 0.0).count() == 2
+    })
+    .await;
+    let follower = samples(cluster.endpoint((leader + 1) % 3)).await;
+    assert_eq!(value(&follower, "etcd_server_is_leader"), 0.0);
+    assert_eq!(value(&follower, "etcd_server_has_leader"), 1.0);
+    let peers = follower.iter().filter(|(name, _)| name.starts_with("etcd_network_known_peers{"));
+    assert!(peers.count() >= 2);
+}

@@ -1,0 +1,191 @@
+//! One thread's connections: accepted, bounded, served, drained.
+
+use super::Front;
+use super::dispatch::Connection;
+use super::half_open::Place;
+use super::listen::{Accepting, Listener, Serves};
+use super::stream::{Begun, Stream, Version};
+use crate::metrics::calls::CallMetrics;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::watch;
+use tonic::service::Routes;
+use tonic::transport::server::TcpConnectInfo;
+
+/// Open calls have so long to end after a stop was asked for.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// A pause after a failed accept: out of descriptors, most likely, and somebody has to leave first.
+const AFTER_FAILURE: Duration = Duration::from_millis(50);
+
+/// HTTP/2 windows: large enough for a megabyte of answer without waiting for the client.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// What one thread needs to serve.
+pub struct Thread {
+    /// What it shares with the others.
+    pub front: Arc<Front>,
+    /// The gRPC services.
+    pub routes: Routes,
+    /// Where it counts calls.
+    pub calls: Arc<CallMetrics>,
+    /// Where it accepts.
+    pub listeners: Vec<Listener>,
+    /// Becomes true when it is time to end.
+    pub stopped: watch::Receiver<bool>,
+}
+
+/// What the connections of one thread share.
+struct Server {
+    front: Arc<Front>,
+    routes: Routes,
+    calls: Arc<CallMetrics>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Thread {
+    /// Serves until it is told to stop, and then until the open calls have ended or [`DRAIN`] is
+    /// over.
+    ///
+    /// # Errors
+    /// The sockets could not be used.
+    pub async fn run(self) -> Result<(), String> {
+        let Thread { front, routes, calls, listeners, mut stopped } = self;
+        let server = Arc::new(Server {
+            http1: http1(&front),
+            http2: http2(&front),
+            stopped: stopped.clone(),
+            front,
+            routes,
+            calls,
+        });
+        let (alive, mut all_ended) = tokio::sync::mpsc::channel::<()>(1);
+        let mut accepting = tokio::task::JoinSet::new();
+        for listener in listeners {
+            let (serves, is_secure) = (listener.serves, listener.is_secure);
+            let socket = listener.into_tokio().map_err(|error| error.to_string())?;
+            accepting.spawn(server.clone().accept(socket, serves, is_secure, alive.clone()));
+        }
+        drop(stopped.wait_for(|stopped| *stopped).await);
+        // The sockets close first, so that new clients are refused and do not wait in vain.
+        accepting.shutdown().await;
+        drop(alive);
+        // Watch streams never end by themselves: after the drain they are cut.
+        drop(tokio::time::timeout(DRAIN, all_ended.recv()).await);
+        Ok(())
+    }
+}
+
+fn http1(front: &Front) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(front.options.handshake_timeout);
+    builder
+}
+
+fn http2(front: &Front) -> http2::Builder<TokioExecutor> {
+    let options = &front.options;
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(options.max_concurrent_streams)
+        .keep_alive_interval(options.keepalive_interval)
+        .keep_alive_timeout(options.keepalive_timeout);
+    builder
+}
+
+/// Counts a connection for as long as it lives.
+struct Open(Arc<Front>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Server {
+    async fn accept(
+        self: Arc<Self>,
+        socket: Accepting,
+        serves: Serves,
+        is_secure: bool,
+        alive: tokio::sync::mpsc::Sender<()>,
+    ) {
+        loop {
+            let stream = match socket.accept().await {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::warn!("cannot accept a client: {error}");
+                    tokio::time::sleep(AFTER_FAILURE).await;
+                    continue;
+                }
+            };
+            let open = Open(self.front.clone());
+            let limit = self.front.options.max_connections;
+            if self.front.open.fetch_add(1, Ordering::Relaxed) >= limit {
+                tracing::debug!("refused a client: {limit} connections are open, the limit");
+                continue;
+            }
+            let place = self.front.half_open.enter();
+            let number = place.number();
+            let (server, alive) = (self.clone(), alive.clone());
+            let task = tokio::spawn(async move {
+                server.serve(stream, serves, is_secure, place).await;
+                drop((open, alive));
+            });
+            self.front.half_open.tell(number, task.abort_handle());
+        }
+    }
+
+    /// One connection from its first byte to its last.
+    async fn serve(&self, stream: Stream, serves: Serves, is_secure: bool, place: Place) {
+        let patience = self.front.options.handshake_timeout;
+        let (local_addr, remote_addr) = stream.addresses();
+        let greeting = tokio::time::timeout(patience, Begun::read(stream));
+        let Ok(Ok((stream, version))) = greeting.await else { return };
+        let mut connection = Connection {
+            front: self.front.clone(),
+            routes: self.routes.clone(),
+            calls: self.calls.clone(),
+            serves,
+            is_secure,
+            addresses: TcpConnectInfo { local_addr, remote_addr },
+            half_open: None,
+        };
+        let mut stopped = self.stopped.clone();
+        let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
+        let mut stop = pin!(stop);
+        // How a connection ends says something about the client, and nothing to this member.
+        match version {
+            Version::One => {
+                // Half open until the head of its first request is there.
+                connection.half_open = Some(Arc::new(std::sync::Mutex::new(Some(place))));
+                let served = self.http1.serve_connection(TokioIo::new(stream), connection);
+                let mut served = pin!(served);
+                tokio::select! {
+                    _ = served.as_mut() => return,
+                    () = stop.as_mut() => served.as_mut().graceful_shutdown(),
+                }
+                drop(served.await);
+            }
+            Version::Two => {
+                drop(place);
+                let served = self.http2.serve_connection(TokioIo::new(stream), connection);
+                let mut served = pin!(served);
+                tokio::select! {
+                    _ = served.as_mut() => return,
+                    () = stop.as_mut() => served.as_mut().graceful_shutdown(),
+                }
+                drop(served.await);
+            }
+        }
+    }
+}

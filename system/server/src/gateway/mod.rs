@@ -1,0 +1,165 @@
+//! The JSON gateway: every call of the API as a POST under `/v3/`.
+//!
+//! One handler serves all of them. It knows the messages by their descriptors, so JSON becomes the
+//! bytes of a request and the bytes of an answer become JSON by proto3's own rules (bytes in
+//! base64, 64-bit integers as strings, fields under their original or their camel-case name,
+//! defaults left out), and it makes the call through the router that gRPC clients reach. Nothing
+//! here knows what a call does, and nothing that a service checks is checked differently here.
+//!
+//! The caller's token travels in `Authorization`; `Grpc-Metadata-…` headers become metadata. The
+//! identity of the connection's certificate does not travel.
+
+mod error;
+mod input;
+mod output;
+mod paths;
+
+use crate::front::Sent;
+use bytes::{BufMut, Bytes, BytesMut};
+use error::refusal;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, Version};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use input::Documents;
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor};
+use quorate_wire::etcd::DESCRIPTOR_SET;
+use std::collections::HashMap;
+use tonic::{Code, Status};
+
+/// Headers with this prefix become metadata.
+const METADATA_PREFIX: &str = "grpc-metadata-";
+
+/// A call that is made for somebody.
+pub type CallBody = http_body_util::combinators::UnsyncBoxBody<Bytes, Status>;
+
+/// The gateway of a member.
+pub struct Gateway {
+    methods: HashMap<&'static str, MethodDescriptor>,
+    /// Bytes of one message, as protobuf.
+    max_message_bytes: usize,
+}
+
+impl Gateway {
+    /// A gateway to every call of the API.
+    pub fn new(max_message_bytes: usize) -> Gateway {
+        let pool = DescriptorPool::decode(DESCRIPTOR_SET).expect("committed, and read by a test");
+        let methods = paths::PATHS.iter().map(|(path, service, method)| {
+            let service = pool.get_service_by_name(service).expect("the table names real services");
+            let method = service.methods().find(|known| known.name() == *method);
+            (*path, method.expect("the table names real methods"))
+        });
+        Gateway { methods: methods.collect(), max_message_bytes }
+    }
+
+    /// The most bytes that the JSON of one message may have: base64 needs four for three.
+    fn max_json_bytes(&self) -> usize {
+        self.max_message_bytes / 3 * 4 + (64 << 10)
+    }
+
+    /// Answers one request; `path` is what follows `/v3/`, `call` makes the call.
+    pub async fn answer<F>(
+        &self,
+        path: &str,
+        request: Request<Incoming>,
+        call: impl FnOnce(Request<CallBody>) -> F,
+    ) -> Response<Sent>
+    where
+        F: Future<Output = Response<Sent>>,
+    {
+        let Some(method) = self.methods.get(path) else {
+            return refusal(&Status::not_found("Not Found"));
+        };
+        if request.method() != Method::POST {
+            return refusal(&Status::unimplemented("Method Not Allowed"));
+        }
+        let (head, body) = request.into_parts();
+        let input = method.input();
+        let body = if method.is_client_streaming() {
+            let documents =
+                Documents::new(body, self.max_json_bytes(), move |json| framed(&input, json));
+            CallBody::new(documents)
+        } else {
+            match self.whole(&input, body).await {
+                Ok(message) => Full::new(message).map_err(|never| match never {}).boxed_unsync(),
+                Err(status) => return refusal(&status),
+            }
+        };
+        let answer = call(made(method, &head.headers, body)).await;
+        if method.is_server_streaming() {
+            output::stream(method.output(), answer).await
+        } else {
+            output::one(method.output(), answer).await
+        }
+    }
+
+    /// The one message of a request; an empty body is an empty message, and what follows the first
+    /// object is not looked at.
+    async fn whole(&self, input: &MessageDescriptor, body: Incoming) -> Result<Bytes, Status> {
+        let limit = self.max_json_bytes();
+        let collected = Limited::new(body, limit).collect().await.map_err(|error| {
+            if error.is::<http_body_util::LengthLimitError>() {
+                let most = self.max_message_bytes;
+                Status::resource_exhausted(format!("grpc: received message larger than max {most}"))
+            } else {
+                Status::cancelled("the request ended before its end")
+            }
+        })?;
+        framed(input, &collected.to_bytes())
+    }
+}
+
+/// The request as the services' router takes it.
+fn made(method: &MethodDescriptor, from: &HeaderMap, body: CallBody) -> Request<CallBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+    *request.uri_mut() = path.parse().expect("names of services and methods are plain");
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("te", HeaderValue::from_static("trailers"));
+    for (name, value) in from {
+        let own = name.as_str().strip_prefix(METADATA_PREFIX);
+        if let Some(Ok(own)) = own.map(HeaderName::try_from) {
+            headers.append(own, value.clone());
+        } else if name == AUTHORIZATION || name == "grpc-timeout" {
+            headers.append(name, value.clone());
+        }
+    }
+    request
+}
+
+/// One JSON object as one message of a gRPC body.
+fn framed(input: &MessageDescriptor, json: &[u8]) -> Result<Bytes, Status> {
+    let message = parse(input, json)?;
+    let length = message.encoded_len();
+    let mut frame = BytesMut::with_capacity(5 + length);
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(length).map_err(|_| Status::resource_exhausted("too large"))?);
+    message.encode_raw(&mut frame);
+    Ok(frame.freeze())
+}
+
+/// Reads one object. Unknown fields are passed over, as etcd does.
+fn parse(input: &MessageDescriptor, json: &[u8]) -> Result<DynamicMessage, Status> {
+    if json.iter().all(u8::is_ascii_whitespace) {
+        return Ok(DynamicMessage::new(input.clone()));
+    }
+    let options = prost_reflect::DeserializeOptions::new().deny_unknown_fields(false);
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    DynamicMessage::deserialize_with_options(input.clone(), &mut reader, &options).map_err(
+        |error| match error.classify() {
+            serde_json::error::Category::Eof => Status::invalid_argument("unexpected EOF"),
+            serde_json::error::Category::Io
+            | serde_json::error::Category::Syntax
+            | serde_json::error::Category::Data => {
+                Status::new(Code::InvalidArgument, format!("proto: {error}"))
+            }
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests;
