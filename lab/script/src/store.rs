@@ -13,6 +13,8 @@
 //! | `compact 5`, `sweep [2]` | forgets revisions; removes what nobody can see, in steps |
 //! | `grant 5 60`, `revoke 5 [by=1]` | a lease; its end, decided by the leader of that term |
 //! | `alarm on`, `alarm off` | NOSPACE |
+//! | `auth on`, `auth user u`, `auth role r`, `auth grant u r`, `auth allow r read a z`, … | users and roles, see `words.rs` |
+//! | any write with `as=u` or `as=u@3` | on this user's behalf, known at that auth revision |
 //! | any write with `op=n2/1` | as that operation: a copy of one that was applied is passed over |
 //! | `term 2` | what comes is of this term |
 //! | `range a [z] [rev= limit= keys_only= count_only= sort=mod/descend min_mod= max_mod=]` | reads |
@@ -101,12 +103,13 @@ impl StoreStory {
                 *self = StoreStory::new(args.key("ring")?.unwrap_or(1000));
                 String::new()
             }
-            "put" | "del" | "txn" | "compact" | "grant" | "revoke" | "alarm" => {
+            "put" | "del" | "txn" | "compact" | "grant" | "revoke" | "alarm" | "auth" => {
                 let id = match args.key::<String>("op")? {
                     Some(id) => crate::node::parse_operation(&id)?,
                     None => quorate_store::OpId::default(),
                 };
-                let command = Command::new(id, words::action(args)?);
+                let caller = words::caller(args, self.view.auth().revision())?;
+                let command = Command { id, caller, action: words::action(args)? };
                 self.log.push((self.term, command));
                 self.apply_next()
             }

@@ -99,7 +99,9 @@ impl Journal {
             | Action::LeaseRevoke { .. }
             | Action::LeaseCheckpoint { .. }
             | Action::Alarm { .. }
-            | Action::Member(_) => {}
+            | Action::Member(_)
+            | Action::Auth(_)
+            | Action::AuditCheckpoint { .. } => {}
         }
     }
 

@@ -204,6 +204,10 @@ table! {
         "A new leader starts every lease with half of its time.";
     LEASE_311_LATE_RENEWAL = 311, "B7", "lease-lives-its-time",
         "An expired lease that is being revoked is renewed, so its owner believes in it.";
+    AUTH_320_ENABLED_NOT_RESTORED = 320, "etcd#14571", "state-machine-safety, same-answer-everywhere",
+        "A member that opens its state again, or takes it as a snapshot, does not know that authentication is on.";
+    AUTH_321_OLD_REVISION_PASSES = 321, "contract item 64", "refused-as-the-log-says",
+        "A command passes whose caller was identified before users or roles changed.";
 }
 
 /// Whether this build can be mutated at all.

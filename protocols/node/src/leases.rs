@@ -177,7 +177,9 @@ impl LeaseChange {
             | Action::Txn(_)
             | Action::Compact { .. }
             | Action::Alarm { .. }
-            | Action::Member(_) => {}
+            | Action::Member(_)
+            | Action::Auth(_)
+            | Action::AuditCheckpoint { .. } => {}
         }
     }
 }

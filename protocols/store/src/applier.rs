@@ -17,7 +17,8 @@ use crate::session::Sessions;
 use crate::txn::{self, Path};
 use crate::view::View;
 use crate::{
-    Action, Alarm, AlarmKind, Answer, Command, Event, MemberAction, Members, StoreError, Txn, TxnOp,
+    Action, Alarm, AlarmKind, Answer, Auth, Command, Event, MemberAction, Members, StoreError,
+    TokenChange, Txn, TxnOp, touch,
 };
 use bytes::Bytes;
 use quorate_base::mutant;
@@ -53,6 +54,8 @@ pub struct Published<V> {
     pub view: View<V>,
     /// Every change of the batch in order, whole revisions only.
     pub events: Vec<Event>,
+    /// What the batch did to tokens, in order.
+    pub tokens: Vec<TokenChange>,
 }
 
 /// The replicated state, from the side that writes it.
@@ -74,6 +77,8 @@ pub struct Applier<E: Engine> {
     alarms: Arc<BTreeSet<Alarm>>,
     members: Arc<Members>,
     config: Option<Bytes>,
+    pub(crate) auth: Arc<Auth>,
+    pub(crate) tokens: Vec<TokenChange>,
 }
 
 /// The changes of one command: they share a revision and are numbered in order.
@@ -102,6 +107,7 @@ impl<E: Engine> Applier<E> {
         let alarms = Arc::new(crate::alarm::load(&engine)?);
         let members = Arc::new(Members::load(&engine)?);
         let config = engine.get(&[CONFIG])?;
+        let auth = Arc::new(Auth::load(&engine)?);
         Ok(Applier {
             engine,
             meta,
@@ -115,6 +121,8 @@ impl<E: Engine> Applier<E> {
             alarms,
             members,
             config,
+            auth,
+            tokens: Vec::new(),
         })
     }
 
@@ -160,7 +168,7 @@ impl<E: Engine> Applier<E> {
         if !self.sessions.admit(command.id, index) {
             return Ok(None);
         }
-        let result = match self.perform(term, &command.action) {
+        let result = match self.perform(term, command) {
             Ok(answer) => Ok(answer),
             Err(ReadError::Store(error)) => Err(error),
             Err(ReadError::Engine(error)) => return Err(error),
@@ -235,8 +243,10 @@ impl<E: Engine> Applier<E> {
         }
         let counts = self.counter.index().clone();
         let (members, config) = (self.members.clone(), self.config.clone());
-        let view = View::new(engine, self.meta, counts, self.alarms.clone(), members, config);
-        Ok(Published { view, events: std::mem::take(&mut self.events) })
+        let (alarms, auth) = (self.alarms.clone(), self.auth.clone());
+        let view = View::new(engine, self.meta, counts, alarms, members, config, auth);
+        let (events, tokens) = (std::mem::take(&mut self.events), std::mem::take(&mut self.tokens));
+        Ok(Published { view, events, tokens })
     }
 
     pub(crate) fn reader(&self, revision: i64) -> Reader<'_, E> {
@@ -248,8 +258,11 @@ impl<E: Engine> Applier<E> {
         }
     }
 
-    fn perform(&mut self, term: u64, action: &Action) -> Result<Answer, ReadError> {
+    fn perform(&mut self, term: u64, command: &Command) -> Result<Answer, ReadError> {
+        let Command { caller, action, .. } = command;
         self.check_alarms(action)?;
+        let engine = &self.engine;
+        self.auth.judge(caller, action, |lease| crate::lease::load_keys(engine, lease))?;
         match action {
             Action::Put(put) => {
                 let old = self.current(&put.key)?;
@@ -287,6 +300,10 @@ impl<E: Engine> Applier<E> {
                 Ok(self.alarm(*raise, Alarm { member: *member, kind: *kind }))
             }
             Action::Member(action) => Ok(self.member(action)?),
+            Action::Auth(change) => {
+                Ok(self.change_auth(caller, change).map_err(StoreError::Auth)?)
+            }
+            Action::AuditCheckpoint { .. } => Ok(Answer::AuditCheckpoint),
         }
     }
 
@@ -343,16 +360,20 @@ impl<E: Engine> Applier<E> {
         Ok(Answer::Txn { succeeded, answers })
     }
 
-    /// Under NOSPACE nothing that takes space goes through; under CORRUPT nothing but alarms
-    /// (contract items 36 and 37).
+    /// Under NOSPACE nothing that takes space goes through; under CORRUPT nothing that touches keys
+    /// or leases (contract items 36 and 37). As in etcd, this is looked at before any right.
     fn check_alarms(&self, action: &Action) -> Result<(), StoreError> {
         if self.alarms.is_empty() {
             return Ok(());
         }
         let (corrupt, takes_space) = match action {
-            Action::Alarm { .. } | Action::Member(_) => (false, false),
-            Action::Put(_) | Action::LeaseGrant { .. } => (true, true),
-            Action::Txn(txn) => (true, has_put(txn)),
+            // Who has to repair a cluster must be able to log in.
+            Action::Alarm { .. }
+            | Action::Member(_)
+            | Action::Auth(_)
+            | Action::AuditCheckpoint { .. } => (false, false),
+            Action::LeaseGrant { .. } => (true, true),
+            Action::Put(_) | Action::Txn(_) => (true, touch::puts(action)),
             Action::Delete(_)
             | Action::Compact { .. }
             | Action::LeaseRevoke { .. }
@@ -391,12 +412,4 @@ impl<E: Engine> Applier<E> {
         }
         self.engine.get(&layout::plain(layout::CURRENT, key))
     }
-}
-
-fn has_put(txn: &Txn) -> bool {
-    txn.success.iter().chain(&txn.failure).any(|op| match op {
-        TxnOp::Put(_) => true,
-        TxnOp::Txn(nested) => has_put(nested),
-        TxnOp::Range(_) | TxnOp::Delete(_) => false,
-    })
 }

@@ -1,7 +1,7 @@
 //! What goes through the log, what is asked of a view, and what comes back: etcd's semantics in
 //! plain types, apart from any encoding.
 
-use crate::Caller;
+use crate::{AuthChange, AuthError, Caller};
 use bytes::Bytes;
 
 /// Identifies one operation over all its copies in the log, so that a retried one is applied once.
@@ -61,6 +61,12 @@ pub enum Action {
     Alarm { raise: bool, member: u64, kind: AlarmKind },
     /// Changes who belongs to the cluster.
     Member(MemberAction),
+    /// Changes users and roles.
+    Auth(AuthChange),
+    /// Says how far the audit log of a member has come, for the members that keep one to write
+    /// down: the state takes no part in it.
+    #[allow(missing_docs)]
+    AuditCheckpoint { member: u64, records: u64, hash: Bytes },
 }
 
 /// A change of the table of members, with what it is checked against on every member alike.
@@ -301,6 +307,28 @@ pub enum Answer {
     },
     /// All members after a change.
     Members(Vec<Member>),
+    Auth,
+    /// The token that was issued, if members keep tokens, and the auth revision.
+    Authenticate {
+        token: Option<Bytes>,
+        revision: u64,
+    },
+    AuditCheckpoint,
+}
+
+/// What a member that keeps tokens must know, in the order of the log.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs)]
+pub enum TokenChange {
+    Issued {
+        user: Bytes,
+        token: Bytes,
+    },
+    /// The user's tokens are worth nothing any more.
+    UserForgotten {
+        user: Bytes,
+    },
+    AllForgotten,
 }
 
 /// An alarm that is on.
@@ -368,4 +396,6 @@ pub enum StoreError {
     /// Without its last voter a cluster could decide nothing, not even to begin anew.
     #[allow(missing_docs)]
     LastMember { id: u64 },
+    /// The caller may not, or users and roles are not as the change needs them.
+    Auth(AuthError),
 }

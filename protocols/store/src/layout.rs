@@ -12,6 +12,7 @@
 //! | `ATTACHED` | lease id, user key | nothing |
 //! | `SESSION` | origin | see `session.rs` |
 //! | `ALARM` | member, kind | nothing |
+//! | `AUTH` | kind, name | users and roles, see `auth/record.rs` |
 //! | `MEMBER` | member id | see `member.rs` |
 //! | `CONFIG` | nothing | the configuration of consensus, as it wrote it |
 //! | `BUCKET` | first user key of a bucket | number of keys in it, see `count.rs` |
@@ -44,12 +45,13 @@ pub(crate) const ATTACHED: u8 = 0x21;
 pub(crate) const SESSION: u8 = 0x30;
 pub(crate) const ALARM: u8 = 0x40;
 pub(crate) const BUCKET: u8 = 0x50;
+pub(crate) const AUTH: u8 = 0x60;
 pub(crate) const MEMBER: u8 = 0x70;
 pub(crate) const CONFIG: u8 = 0x71;
 
 /// All spaces, ascending.
-pub(crate) const SPACES: [u8; 11] =
-    [META, CURRENT, HISTORY, LOG, LEASE, ATTACHED, SESSION, ALARM, BUCKET, MEMBER, CONFIG];
+pub(crate) const SPACES: [u8; 12] =
+    [META, CURRENT, HISTORY, LOG, LEASE, ATTACHED, SESSION, ALARM, BUCKET, AUTH, MEMBER, CONFIG];
 
 /// Bytes in front of a record's value.
 pub(crate) const HEADER: usize = 36;

@@ -20,6 +20,7 @@
 //!
 //! - [`Applier`] takes committed [`Command`]s in order, one engine batch at a time, the applied
 //!   index inside the batch.
+//! - [`touch`] says which keys a request needs, and how; [`Auth`] who may.
 //! - [`validate`] is what the API checks before a command is proposed.
 //! - [`View`] answers reads; [`Ring`], [`Cursor`] and [`Interests`] serve watchers.
 //! - [`Lessor`] says when leases expire; only the leader has one. [`Retainer`] says what may be
@@ -46,7 +47,7 @@
 //!
 //! # Left out
 //!
-//! A rolling hash of the applied state (its place in the meta record is kept); users and roles;
+//! A rolling hash of the applied state (its place in the meta record is kept);
 //! fencing by prefix. A watcher of few keys far in the past reads the log of changes of all keys,
 //! as in etcd.
 
@@ -55,6 +56,7 @@
 
 mod alarm;
 mod applier;
+mod auth;
 mod caller;
 mod change;
 mod command;
@@ -78,12 +80,14 @@ mod retention;
 mod ring;
 mod session;
 mod snapshot;
+pub mod touch;
 mod tree;
 mod txn;
 pub mod validate;
 mod view;
 
 pub use applier::{Applier, Options, Outcome, Published};
+pub use auth::{Account, Allows, Auth, AuthChange, AuthError, Grant, ROOT, RangeSet, Role};
 pub use caller::{Caller, Fence, User};
 pub use command::*;
 pub use cursor::{Batch, Cursor, Delivery, Polled, Watch};

@@ -128,6 +128,7 @@ impl std::fmt::Display for StoreError {
             StoreError::LastMember { id } => {
                 write!(f, "member {id:x} is the last that votes: nothing could be decided after it")
             }
+            StoreError::Auth(error) => write!(f, "{error}"),
         }
     }
 }

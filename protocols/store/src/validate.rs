@@ -130,7 +130,9 @@ pub fn check(action: &Action, max_ops: usize) -> Result<(), ValidationError> {
         | Action::LeaseRevoke { .. }
         | Action::LeaseCheckpoint { .. }
         | Action::Alarm { .. }
-        | Action::Member(_) => Ok(()),
+        | Action::Member(_)
+        | Action::Auth(_)
+        | Action::AuditCheckpoint { .. } => Ok(()),
     }
 }
 
@@ -230,7 +232,9 @@ pub fn cost(action: &Action) -> u64 {
         | Action::LeaseRevoke { .. }
         | Action::LeaseCheckpoint { .. }
         | Action::Alarm { .. }
-        | Action::Member(_) => 0,
+        | Action::Member(_)
+        | Action::Auth(_)
+        | Action::AuditCheckpoint { .. } => 0,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::hash::Checksum;
 use crate::layout::{self, CURRENT, HISTORY, Header, Meta};
 use crate::lease::{self, Lease};
 use crate::reader::{ReadError, Reader};
-use crate::{Alarm, Answer, Members, Range, RangeAnswer, StoreError, Txn, txn, validate};
+use crate::{Alarm, Answer, Auth, Members, Range, RangeAnswer, StoreError, Txn, txn, validate};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ struct Inner<V> {
     alarms: Arc<BTreeSet<Alarm>>,
     members: Arc<Members>,
     config: Option<Bytes>,
+    auth: Arc<Auth>,
 }
 
 /// How much the state holds, in bytes of keys, values and their headers; what the engine makes of
@@ -65,8 +66,9 @@ impl<V: EngineRead> View<V> {
         alarms: Arc<BTreeSet<Alarm>>,
         members: Arc<Members>,
         config: Option<Bytes>,
+        auth: Arc<Auth>,
     ) -> View<V> {
-        View { inner: Arc::new(Inner { engine, meta, counts, alarms, members, config }) }
+        View { inner: Arc::new(Inner { engine, meta, counts, alarms, members, config, auth }) }
     }
 
     /// Who belongs to the cluster.
@@ -155,6 +157,11 @@ impl<V: EngineRead> View<V> {
         &self.inner.alarms
     }
 
+    /// Users and roles.
+    pub fn auth(&self) -> &Arc<Auth> {
+        &self.inner.auth
+    }
+
     /// How much it holds.
     pub fn size(&self) -> Size {
         let Meta { live_bytes, past_bytes, .. } = self.inner.meta;
@@ -199,7 +206,8 @@ impl<V: EngineRead> View<V> {
         })
     }
 
-    /// A fingerprint of everything at the newest revision: keys, leases and alarms.
+    /// A fingerprint of everything at the newest revision: keys, leases, alarms, users and
+    /// roles.
     pub fn hash(&self) -> Result<u32, ReadError> {
         let mut sum = Checksum::new(3);
         sum.number(u64::from(self.hash_kv(0)?.hash));
@@ -213,6 +221,10 @@ impl<V: EngineRead> View<V> {
         }
         for alarm in self.alarms() {
             sum.bytes(&crate::alarm::key(*alarm));
+        }
+        for (key, record) in self.auth().records() {
+            sum.bytes(&key);
+            sum.bytes(&record);
         }
         let sum = sum.finish();
         Ok((sum ^ (sum >> 32)) as u32)

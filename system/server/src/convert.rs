@@ -227,7 +227,10 @@ fn response_op(answer: Answer, revision: i64) -> pb::ResponseOp {
         | Answer::LeaseRevoke
         | Answer::LeaseCheckpoint
         | Answer::Alarm { .. }
-        | Answer::Members(_) => unreachable!("a transaction holds no such operation"),
+        | Answer::Members(_)
+        | Answer::Auth
+        | Answer::Authenticate { .. }
+        | Answer::AuditCheckpoint => unreachable!("a transaction holds no such operation"),
     };
     pb::ResponseOp { response: Some(response) }
 }

@@ -108,6 +108,7 @@ fn size_hint(action: &Action) -> usize {
         Action::Delete(delete) => delete.range.key.len() + delete.range.end.len(),
         Action::Txn(txn) => 256 * (txn.compares.len() + txn.success.len() + txn.failure.len()),
         Action::LeaseCheckpoint { remaining, .. } => 12 * remaining.len(),
+        Action::Auth(_) | Action::AuditCheckpoint { .. } => 128,
         Action::Compact { .. }
         | Action::LeaseGrant { .. }
         | Action::LeaseRevoke { .. }
@@ -163,6 +164,16 @@ fn put_action(out: &mut BytesMut, action: &Action) {
                 AlarmKind::Corrupt => 2,
             });
         }
+        Action::Auth(change) => {
+            out.put_u8(9);
+            crate::command_auth::put_change(out, change);
+        }
+        Action::AuditCheckpoint { member, records, hash } => {
+            out.put_u8(10);
+            put_u64(out, *member);
+            put_u64(out, *records);
+            put_bytes(out, hash);
+        }
         Action::Member(action) => {
             out.put_u8(12);
             crate::member::put_action(out, action);
@@ -203,17 +214,23 @@ fn get_action(input: &mut Bytes) -> Read<Action> {
                 _ => return Err(Malformed { what: "alarm kind" }),
             },
         },
+        9 => Action::Auth(crate::command_auth::get_change(input)?),
+        10 => Action::AuditCheckpoint {
+            member: get_u64(input, "audit member")?,
+            records: get_u64(input, "audit records")?,
+            hash: get_bytes(input, "audit hash")?,
+        },
         12 => Action::Member(crate::member::get_action(input)?),
         _ => return Err(Malformed { what: "action" }),
     })
 }
 
-fn put_range_keys(out: &mut BytesMut, range: &KeyRange) {
+pub(crate) fn put_range_keys(out: &mut BytesMut, range: &KeyRange) {
     put_bytes(out, &range.key);
     put_bytes(out, &range.end);
 }
 
-fn get_range_keys(input: &mut Bytes) -> Read<KeyRange> {
+pub(crate) fn get_range_keys(input: &mut Bytes) -> Read<KeyRange> {
     Ok(KeyRange { key: get_bytes(input, "key")?, end: get_bytes(input, "range end")? })
 }
 
@@ -468,7 +485,7 @@ mod tests {
     }
 
     fn command(dice: &mut Dice) -> Command {
-        let action = match dice.below(8) {
+        let action = match dice.below(10) {
             0 => Action::Put(put(dice)),
             1 => Action::Delete(Delete { range: keys(dice), prev_kv: false }),
             2 => Action::Txn(txn(dice, 3)),
@@ -476,6 +493,8 @@ mod tests {
             4 => Action::LeaseGrant { id: 5, ttl: i64::MAX },
             5 => Action::LeaseRevoke { id: -5, term: dice.chance(500_000).then_some(9) },
             6 => Action::LeaseCheckpoint { term: 3, remaining: vec![(1, 2), (3, 4)] },
+            7 => Action::Auth(crate::command_auth::tests::change(dice)),
+            8 => Action::AuditCheckpoint { member: 1, records: 2, hash: some_bytes(dice) },
             _ => Action::Alarm { raise: true, member: u64::MAX, kind: AlarmKind::Corrupt },
         };
         let caller = match dice.below(3) {

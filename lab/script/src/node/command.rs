@@ -47,7 +47,9 @@ pub(super) fn action(action: &Action) -> String {
         | Action::Txn(_)
         | Action::Compact { .. }
         | Action::Alarm { .. }
-        | Action::Member(_) => format!("{action:?}"),
+        | Action::Member(_)
+        | Action::Auth(_)
+        | Action::AuditCheckpoint { .. } => format!("{action:?}"),
     }
 }
 

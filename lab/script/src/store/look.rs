@@ -52,7 +52,15 @@ fn answer(answer: &Answer) -> String {
                 .collect();
             format!(", {branch} [{}]", parts.join("] ["))
         }
-        Answer::Compact | Answer::LeaseRevoke | Answer::LeaseCheckpoint => String::new(),
+        Answer::Compact
+        | Answer::LeaseRevoke
+        | Answer::LeaseCheckpoint
+        | Answer::Auth
+        | Answer::AuditCheckpoint => String::new(),
+        Answer::Authenticate { token, revision } => {
+            let token = token.as_ref().map_or("no token".into(), |token| text(token));
+            format!(", {token} at auth revision {revision}")
+        }
         Answer::LeaseGrant { id, ttl } => format!(", lease {id} for {ttl}s"),
         Answer::Alarm { alarms } => format!(", {} alarms", alarms.len()),
         Answer::Members(members) => format!(", {} members", members.len()),

@@ -3,8 +3,8 @@
 use crate::Fallible;
 use crate::args::Args;
 use quorate_store::{
-    Action, AlarmKind, Compare, CompareResult, CompareTarget, Delete, KeyRange, Put, Range,
-    SortOrder, SortTarget, Txn, TxnOp,
+    Action, AlarmKind, Allows, AuthChange, Caller, Compare, CompareResult, CompareTarget, Delete,
+    Grant, KeyRange, Put, Range, SortOrder, SortTarget, Txn, TxnOp, User,
 };
 
 fn bytes(word: &str) -> bytes::Bytes {
@@ -48,8 +48,54 @@ pub(super) fn action(args: &Args) -> Fallible<Action> {
             let raise = args.word(0)? == "on";
             Action::Alarm { raise, member: 1, kind: AlarmKind::NoSpace }
         }
+        "auth" => Action::Auth(auth(args)?),
         other => return Err(format!("`{other}` writes nothing").into()),
     })
+}
+
+/// `auth on`, `auth login USER TOKEN`, `auth user USER`, `auth grant USER ROLE`, `auth role ROLE`,
+/// `auth allow ROLE read|write|readwrite KEYS` and their opposites.
+fn auth(args: &Args) -> Fallible<AuthChange> {
+    let words: Vec<&str> = args.words().collect();
+    Ok(match words.as_slice() {
+        ["on"] => AuthChange::Enable,
+        ["off"] => AuthChange::Disable,
+        ["login", user, token] => {
+            AuthChange::Authenticate { user: bytes(user), token: Some(bytes(token)) }
+        }
+        ["user", user] => AuthChange::UserAdd { user: bytes(user), password: Some(bytes("hash")) },
+        ["nouser", user] => AuthChange::UserDelete { user: bytes(user) },
+        ["grant", user, role] => AuthChange::UserGrantRole { user: bytes(user), role: bytes(role) },
+        ["ungrant", user, role] => {
+            AuthChange::UserRevokeRole { user: bytes(user), role: bytes(role) }
+        }
+        ["role", role] => AuthChange::RoleAdd { role: bytes(role) },
+        ["norole", role] => AuthChange::RoleDelete { role: bytes(role) },
+        ["allow", role, allows, keys @ ..] => {
+            let allows = match *allows {
+                "read" => Allows::Read,
+                "write" => Allows::Write,
+                "readwrite" => Allows::ReadWrite,
+                other => return Err(format!("`{other}` is no permission").into()),
+            };
+            let grant = Grant { range: key_range(keys)?, allows };
+            AuthChange::RoleGrant { role: bytes(role), grant }
+        }
+        ["disallow", role, keys @ ..] => {
+            AuthChange::RoleRevoke { role: bytes(role), range: key_range(keys)? }
+        }
+        _ => return Err(format!("{words:?} changes no users and no roles").into()),
+    })
+}
+
+/// Who a command names: `as=user@revision` or `as=user`, which is at the newest auth revision.
+pub(super) fn caller(args: &Args, newest: u64) -> Fallible<Caller> {
+    let Some(name) = args.key::<String>("as")? else { return Ok(Caller::default()) };
+    let (name, auth_revision) = match name.split_once('@') {
+        Some((name, revision)) => (name.to_owned(), revision.parse()?),
+        None => (name, newest),
+    };
+    Ok(Caller { user: User::Named(name.into()), auth_revision, fences: Vec::new() })
 }
 
 fn txn(args: &Args) -> Fallible<Txn> {

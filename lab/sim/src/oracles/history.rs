@@ -165,7 +165,10 @@ impl History {
                 self.remove(keys.into_iter().collect());
                 true
             }
-            Action::LeaseCheckpoint { .. } | Action::Alarm { .. } => true,
+            Action::LeaseCheckpoint { .. }
+            | Action::Alarm { .. }
+            | Action::Auth(_)
+            | Action::AuditCheckpoint { .. } => true,
             Action::Member(action) => self.members.change(action),
         }
     }
