@@ -2,7 +2,7 @@
 //! they retry (contract 1.1). Every text of this server is in this file.
 
 use quorate_host::Failure;
-use quorate_store::{StoreError, ValidationError};
+use quorate_store::{AuthError, StoreError, ValidationError};
 use tonic::{Code, Status};
 
 macro_rules! errors {
@@ -55,6 +55,45 @@ errors! {
     /// No answer in time, and no leader.
     timeout_leader_failed =
         Unavailable, "etcdserver: request timed out, possibly due to previous leader failure";
+    /// Authentication cannot be turned on without a user root.
+    root_user_not_exist = FailedPrecondition, "etcdserver: root user does not exist";
+    /// Nor without its role.
+    root_role_not_exist = FailedPrecondition, "etcdserver: root user does not have root role";
+    /// The user is there already.
+    user_exists = FailedPrecondition, "etcdserver: user name already exists";
+    /// Nobody is named: no token came, or a name is empty.
+    user_empty = InvalidArgument, "etcdserver: user name is empty";
+    /// No such user.
+    user_not_found = FailedPrecondition, "etcdserver: user name not found";
+    /// The role is there already.
+    role_exists = FailedPrecondition, "etcdserver: role name already exists";
+    /// No such role.
+    role_not_found = FailedPrecondition, "etcdserver: role name not found";
+    /// A role without a name.
+    role_empty = InvalidArgument, "etcdserver: role name is empty";
+    /// Wrong name or password.
+    authentication_failed =
+        InvalidArgument, "etcdserver: authentication failed, invalid user ID or password";
+    /// A user that has none gave a password. etcd has no code for it.
+    no_password_user =
+        Unknown, "auth: authentication failed, password was given for no password user";
+    /// The caller may not.
+    permission_denied = PermissionDenied, "etcdserver: permission denied";
+    /// The role to revoke was never granted.
+    role_not_granted = FailedPrecondition, "etcdserver: role is not granted to the user";
+    /// The permission to revoke was never granted.
+    permission_not_granted =
+        FailedPrecondition, "etcdserver: permission is not granted to the role";
+    /// A grant without a permission.
+    permission_not_given = InvalidArgument, "etcdserver: permission not given";
+    /// There is nobody to be while authentication is off.
+    auth_not_enabled = FailedPrecondition, "etcdserver: authentication is not enabled";
+    /// The token is unknown, expired, or not ours.
+    invalid_auth_token = Unauthenticated, "etcdserver: invalid auth token";
+    /// It would lock everybody out, or the range of a permission is none.
+    invalid_auth_management = InvalidArgument, "etcdserver: invalid auth management";
+    /// Users or roles changed since the caller was identified.
+    auth_old_revision = InvalidArgument, "etcdserver: revision of auth store is old";
     /// The CORRUPT alarm is on.
     corrupt = DataLoss, "etcdserver: corrupt cluster";
     /// A stream of a range in an order that needs all of it first.
@@ -120,12 +159,35 @@ pub fn refused(error: &StoreError) -> Status {
         StoreError::FutureRevision { .. } => future_revision(),
         StoreError::NoSpace => no_space(),
         StoreError::Corrupt => corrupt(),
+        StoreError::Auth(error) => unauthorized(*error),
         StoreError::MemberExists { .. } => member_exists(),
         StoreError::MemberNotFound { .. } => member_not_found(),
         StoreError::PeerUrlExists => peer_url_exists(),
         StoreError::NotALearner { .. } => not_a_learner(),
         StoreError::TooManyLearners { .. } => too_many_learners(),
         StoreError::LastMember { .. } => not_enough_started(),
+    }
+}
+
+/// Who may not, and what cannot be done to users and roles.
+pub fn unauthorized(error: AuthError) -> Status {
+    match error {
+        AuthError::RootUserNotExist => root_user_not_exist(),
+        AuthError::RootRoleNotExist => root_role_not_exist(),
+        AuthError::UserExists => user_exists(),
+        AuthError::UserEmpty => user_empty(),
+        AuthError::UserNotFound => user_not_found(),
+        AuthError::RoleExists => role_exists(),
+        AuthError::RoleNotFound => role_not_found(),
+        AuthError::RoleEmpty => role_empty(),
+        AuthError::Failed => authentication_failed(),
+        AuthError::NoPasswordUser => no_password_user(),
+        AuthError::PermissionDenied => permission_denied(),
+        AuthError::RoleNotGranted => role_not_granted(),
+        AuthError::PermissionNotGranted => permission_not_granted(),
+        AuthError::NotEnabled => auth_not_enabled(),
+        AuthError::OldRevision => auth_old_revision(),
+        AuthError::InvalidManagement => invalid_auth_management(),
     }
 }
 

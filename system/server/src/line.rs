@@ -132,7 +132,10 @@ pub async fn run(service: &Service, caller: &Caller, txn: Txn) -> Result<Ran, St
                 | Answer::LeaseRevoke
                 | Answer::LeaseCheckpoint
                 | Answer::Alarm { .. }
-                | Answer::Members(_) => None,
+                | Answer::Members(_)
+                | Answer::Auth
+                | Answer::Authenticate { .. }
+                | Answer::AuditCheckpoint => None,
             });
             Ok(Ran { succeeded, ranges: pairs.collect(), revision })
         }
