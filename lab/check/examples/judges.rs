@@ -133,7 +133,7 @@ fn transactions(micros: usize, lists: bool, old: u64) -> History {
         events.push(Event::new(process as i64, Kind::Invoke, "txn", Value::List(asked)));
         open[process] = Some(Event::new(process as i64, Kind::Ok, "txn", Value::List(answered)));
     }
-    History { events }
+    History::new(events)
 }
 
 /// A write on its way between copies: stamp, key, value, and how much of every log its origin had.
@@ -201,5 +201,5 @@ fn copies(count: usize, copies: usize) -> History {
         push(Kind::Invoke, "write", Value::Int(next));
         push(Kind::Ok, "write", Value::Int(next));
     }
-    History { events }
+    History::new(events)
 }

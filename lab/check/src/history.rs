@@ -222,9 +222,17 @@ impl Operation {
 pub struct History {
     /// The events in order.
     pub events: Vec<Event>,
+    /// True when the order of events of different processes was made up, since the source knows none: then nothing
+    /// can be said about real time.
+    pub timeless: bool,
 }
 
 impl History {
+    /// A history whose order is real time.
+    pub fn new(events: Vec<Event>) -> History {
+        History { events, timeless: false }
+    }
+
     /// Pairs invocations with completions, in the order of the invocations; events of [`NEMESIS`] are left out.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ fn history(dice: &mut Dice) -> History {
         }
         events.push(answer);
     }
-    History { events }
+    History::new(events)
 }
 
 /// The least and the greatest sum over all subsets of the changes that may be in.

@@ -51,6 +51,26 @@ fn words(report: &Report) -> (&'static str, String) {
     }
 }
 
+/// A format without real time cannot be held against it: what would be judged is an order that the reader made up.
+#[test]
+fn a_history_without_real_time_is_not_judged_by_it() {
+    let text = "w 1 1\n=====\nr 1 1\n";
+    let history = read::read(text, Some(Format::Awdit)).expect("two sessions");
+    assert!(history.timeless);
+    let judge = |level| {
+        let options = Options { level, ..Options::default() };
+        (find("rw-register").expect("there").check)(&history, &options)
+    };
+    for level in [Level::StrictSerializable, Level::StrongSnapshotIsolation] {
+        let refused = judge(level).expect_err("no real time").to_string();
+        assert!(
+            refused.contains("knows no real time") && refused.contains(level.name()),
+            "{refused}"
+        );
+    }
+    assert_eq!(judge(Level::StrongSessionSerializable).expect("judged").verdict, Verdict::Yes);
+}
+
 /// Where a text stops being of its format.
 #[test]
 fn sessions_without_form_are_refused_where_they_end() {
@@ -84,7 +104,7 @@ fn limits_are_kept() {
         events.push(read.clone());
         events.push(Event { kind: Kind::Ok, value: Value::Int(number), ..read });
     }
-    let history = History { events };
+    let history = History::new(events);
     let options = Options { memory: Some(1_000), ..Options::default() };
     for name in ["causal", "causal-convergence", "causal-memory", "monotonic-writes"] {
         let report = (find(name).expect(name).check)(&history, &options).expect(name);
@@ -118,7 +138,7 @@ fn a_memory_limit_is_kept_where_clocks_are_long() {
     }
     let limit = 6 << 20;
     let options = Options { memory: Some(limit), ..Options::default() };
-    let report = (find("causal").expect("it is there").check)(&History { events }, &options);
+    let report = (find("causal").expect("it is there").check)(&History::new(events), &options);
     let report = report.expect("a history of registers");
     assert_eq!(report.verdict, Verdict::Unknown(Reason::Memory { limit }));
 }
@@ -148,7 +168,7 @@ fn many_readers_and_many_writers_of_a_key_are_no_matter() {
     }
     let started = std::time::Instant::now();
     let judge = find("rw-register").expect("it is there");
-    let report = (judge.check)(&History { events }, &Options::default()).expect("registers");
+    let report = (judge.check)(&History::new(events), &Options::default()).expect("registers");
     assert_eq!(report.verdict, Verdict::Yes);
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
@@ -168,7 +188,7 @@ fn a_time_limit_is_kept_inside_of_one_transaction() {
         let invoke = Event::new(0, Kind::Invoke, "txn", micros(Value::Nil));
         let ok = Event::new(0, Kind::Ok, "txn", micros(value));
         let started = std::time::Instant::now();
-        let history = History { events: vec![invoke, ok] };
+        let history = History::new(vec![invoke, ok]);
         let report = (find(model).expect(model).check)(&history, &options).expect(model);
         assert!(matches!(report.verdict, Verdict::Unknown(Reason::Time { .. })), "{report:?}");
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());

@@ -135,7 +135,7 @@ fn repeated(dice: &mut Dice, count: usize) -> History {
             names[slot] += 10;
         }
     }
-    History { events }
+    History::new(events)
 }
 
 fn agree(seed: u64, history: &History) -> bool {

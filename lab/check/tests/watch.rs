@@ -249,7 +249,7 @@ fn history(log: &[Change], watcher: &Watcher) -> History {
             }
         }
     }
-    History { events }
+    History::new(events)
 }
 
 #[test]

@@ -14,6 +14,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// One seed in so many is run twice: a world that goes another way the second time proves nothing the first time.
+const TWICE: u64 = 20;
+
 /// What is looked through.
 #[derive(Clone, Debug)]
 pub struct Hunt {
@@ -133,8 +136,17 @@ fn try_seed(hunt: &Hunt, seed: u64, gauge: &Gauge) -> Option<Found> {
     let recipe = Recipe { sabotage: hunt.sabotage, ..Recipe::new(hunt.kind, hunt.nodes, seed) };
     let plan = recipe.plan().expect("a whole seed keeps all of its strikes");
     let strikes = plan.schedule.iter().map(|strike| strike.at).collect::<Vec<_>>();
-    let ending = film::run(hunt.kind, plan);
+    let again = seed.is_multiple_of(TWICE).then(|| plan.clone());
+    let mut ending = film::run(hunt.kind, plan);
     let at = ending.virtual_time;
+    if let Some(plan) = again {
+        let second = film::run(hunt.kind, plan).trace;
+        if second != ending.trace && ending.violation.is_none() {
+            let detail =
+                format!("the second run's trace is {second:016x}, not {:016x}", ending.trace);
+            ending.violation = Some(Violation::new("determinism", detail));
+        }
+    }
     let mut tally = gauge.tally.lock().expect("nobody panics while adding");
     tally.seeds += 1;
     tally.virtual_time += at;

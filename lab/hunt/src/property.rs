@@ -22,6 +22,7 @@ macro_rules! properties {
 
 /// All that the oracles of the simulator watch.
 pub const PROPERTIES: &[Property] = properties! {
+    "determinism": "a world that is run again goes the same way", "the contract of protocols";
     "election-safety": "at most one leader is elected in a term", "5.2";
     "one-vote-per-term": "a member votes once in a term, over all its lives", "5.2";
     "log-matching": "entries of the same index and term are the same, and so is all before", "5.3";

@@ -132,7 +132,11 @@ pub fn read(text: &str, format: Option<Format>) -> Result<History, HistoryError>
         Format::Plume => sessions::plume(&mut cursor)?,
         Format::Dbcop => sessions::dbcop(&mut cursor)?,
     };
-    Ok(History { events })
+    let timeless = match format {
+        Format::Edn | Format::Json | Format::Log => false,
+        Format::Awdit | Format::Plume | Format::Dbcop => true,
+    };
+    Ok(History { events, timeless })
 }
 
 /// Reads a history from bytes, which must be UTF-8.

@@ -30,13 +30,14 @@ mod register;
 mod serial;
 
 use crate::access::{Objects, Txns};
-use crate::history::History;
+use crate::history::{History, Position};
 use crate::limits::{Meter, Options};
 use crate::registers::Registers;
 use crate::sequential::search::Found;
 use crate::sequential::stuck;
 use crate::verdict::{HistoryError, Reason, Report, Verdict};
 use findings::Findings;
+use level::{Level, Scope};
 
 /// Judges transactions that append to lists and read them.
 ///
@@ -44,6 +45,7 @@ use findings::Findings;
 ///
 /// The history holds other operations than transactions on lists.
 pub fn list_append(history: &History, options: &Options) -> Result<Report, HistoryError> {
+    has_the_order_for(history, options.level)?;
     let meter = Meter::start(options);
     let txns = Txns::read(history, Objects::Lists)?;
     let decided = decide_lists(history, &txns, options, &meter);
@@ -69,6 +71,7 @@ fn decide_lists(
 ///
 /// The history holds something else than reads, writes and transactions on registers.
 pub fn rw_register(history: &History, options: &Options) -> Result<Report, HistoryError> {
+    has_the_order_for(history, options.level)?;
     let meter = Meter::start(options);
     let txns = Txns::read(history, Objects::Registers)?;
     let decided = decide_registers(history, &txns, options, &meter);
@@ -100,6 +103,19 @@ fn decide_registers(
         }
         Found::GaveUp => unreachable!("without a bound on its patience"),
     })
+}
+
+/// Refuses a level that needs real time for a history that has none: any answer would be about an order that was made
+/// up to read it.
+fn has_the_order_for(history: &History, level: Level) -> Result<(), HistoryError> {
+    if !history.timeless || level.scope() < Scope::Realtime {
+        return Ok(());
+    }
+    let message = format!(
+        "this history knows no real time, which {level} is about: ask for {} or a weaker level",
+        Level::StrongSessionSerializable
+    );
+    Err(HistoryError { position: Position { line: 1, column: 1 }, message })
 }
 
 /// The verdict on what was found.

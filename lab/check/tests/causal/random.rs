@@ -93,7 +93,7 @@ pub fn history(dice: &mut Dice, store: Store, count: usize) -> History {
             names[session] += 10;
         }
     }
-    History { events }
+    History::new(events)
 }
 
 fn write(replicas: &mut [Replica], home: usize, key: i64, value: i64) {

@@ -9,7 +9,7 @@ use quorate_check::verdict::{Reason, Report, Verdict};
 
 fn judge(model: &str, events: Vec<Event>, options: &Options) -> Report {
     let model = find(model).expect("the model is there");
-    (model.check)(&History { events }, options).expect("the history is one of this model")
+    (model.check)(&History::new(events), options).expect("the history is one of this model")
 }
 
 /// Overlapping additions of powers of two, and a read of a sum that none of them make: as hard as subset sum.

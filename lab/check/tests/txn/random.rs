@@ -80,7 +80,7 @@ pub fn history(dice: &mut Dice, objects: Objects, fault: Fault, count: usize) ->
     if fault == Fault::Mutated {
         mutate(dice, objects, &mut events);
     }
-    History { events }
+    History::new(events)
 }
 
 impl World<'_> {

@@ -46,9 +46,10 @@ pub struct CheckArguments {
     /// Write a page about the verdict
     #[arg(long, value_name = "OUT")]
     html: Option<PathBuf>,
-    /// The isolation level that a model of transactions is held against
-    #[arg(long, value_name = "LEVEL", default_value_t = Level::default())]
-    level: Level,
+    /// The isolation level that a model of transactions is held against [default: strict-serializable, or
+    /// strong-session-serializable for formats that know no real time]
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<Level>,
     /// How long to think about one file (500ms, 30s, 10m, 2h; 0: without bound)
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     time_limit: Duration,
@@ -161,7 +162,10 @@ pub fn main(arguments: &CheckArguments) -> ExitCode {
             && let Err(message) = write_page(out, report)
         {
             eprintln!("quorate check: {message}");
-            worst = BAD_INPUT;
+            // A verdict without a picture is a verdict; a page that was asked for and lost is not.
+            if report.page.is_some() {
+                worst = BAD_INPUT;
+            }
         }
         worst = [BAD_INPUT, NO, UNKNOWN, YES]
             .into_iter()
@@ -186,7 +190,10 @@ fn judge(arguments: &CheckArguments, model: &'static Model, file: &Path) -> Judg
             explain: true,
             page: arguments.html.is_some(),
             gauge: gauge.clone(),
-            level: arguments.level,
+            level: arguments.level.unwrap_or(match history.timeless {
+                true => Level::StrongSessionSerializable,
+                false => Level::default(),
+            }),
         };
         let _bar = progress::Bar::new(&name, gauge);
         (model.check)(&history, &options).map_err(|error| format!("{name}:{error}"))
