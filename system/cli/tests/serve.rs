@@ -108,7 +108,7 @@ fn what_stands_in_its_way_is_one_line_and_its_end_is_by_the_signal() {
 fn slips_and_missing_protection_are_errors_in_one_line() {
     let temporary = tempfile::tempdir().unwrap();
     let cases: &[(&str, &[&str])] = &[
-        ("--cert-file c --key-file k", &["--cert-file", "not supported yet"]),
+        ("--cert-file c --key-file k", &["--cert-file", "https://"]),
         ("--peer-client-cert-auth", &["--peer-client-cert-auth", "not supported yet"]),
         ("--auth-token jwt", &["--auth-token", "not supported yet"]),
         ("--election-timout 1000", &["did you mean --election-timeout?"]),

@@ -9,10 +9,11 @@
 //! outlive connections: a watcher resumes after the last revision it has seen, so that the caller sees no gap and no
 //! event twice.
 //!
-//! Left out: TLS (an `https://` endpoint is an error), and the lock and election recipes.
+//! Left out: the lock and election recipes.
 
 mod call;
 mod calls;
+mod connect;
 mod error;
 mod keep_alive;
 mod options;
@@ -21,7 +22,7 @@ mod watch;
 
 pub use error::{Error, Outcome};
 pub use keep_alive::KeepAlive;
-pub use options::{Credentials, Options};
+pub use options::{Credentials, Options, Tls};
 pub use quorate_wire::etcd;
 pub use watch::Watcher;
 

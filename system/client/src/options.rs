@@ -1,12 +1,17 @@
 //! How a client behaves.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings of a [`crate::Client`]. The defaults are those of etcdctl.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the members listen for clients: `host:port` or `http://host:port`.
+    /// Where the members listen for clients: `host:port`, with `http://` or `https://` in front, or `unix://path` or
+    /// `unixs://path`.
     pub endpoints: Vec<String>,
+    /// How to speak TLS, to `https://` and `unixs://` endpoints and to those without a scheme. `None` is the system's
+    /// authorities for the first two, and no TLS for the others.
+    pub tls: Option<Tls>,
     /// Longest time for one connection to come about.
     pub dial_timeout: Duration,
     /// Longest time for one call, with everything that is tried for it. `None` waits for ever (a call whose endpoints
@@ -22,6 +27,17 @@ pub struct Options {
     pub max_answer_bytes: usize,
     /// Who to be; `None` where access control is off.
     pub credentials: Option<Credentials>,
+}
+
+/// How a client speaks TLS. The files are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// Who may vouch for the members, in PEM; `None` is the system's authorities.
+    pub trusted: Option<PathBuf>,
+    /// The certificate and the key to show, in PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Believe whoever answers.
+    pub skip_verify: bool,
 }
 
 /// Who a client is.
@@ -59,6 +75,7 @@ impl Default for Options {
             max_request_bytes: 2 << 20,
             max_answer_bytes: i32::MAX as usize,
             credentials: None,
+            tls: None,
         }
     }
 }

@@ -8,10 +8,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use quorate_tls::{CipherSuites, ClientFiles, ClientTls, Versions};
 use tonic::transport::{Channel, Endpoint};
 
+use crate::connect::{Connector, Place};
 use crate::error::Error;
-use crate::options::Options;
+use crate::options::{Options, Tls};
 
 /// How long an endpoint is passed over after it could not be reached.
 const PASS_OVER: Duration = Duration::from_millis(500);
@@ -66,7 +68,7 @@ impl Picker {
         }
         let mut slots = Vec::with_capacity(options.endpoints.len());
         for name in &options.endpoints {
-            let channel = endpoint(name, options)?.connect_lazy();
+            let channel = channel(name, options)?;
             slots.push(Slot {
                 name: name.clone(),
                 channel,
@@ -102,16 +104,52 @@ impl Picker {
     }
 }
 
-/// Reads an endpoint: `host:port`, with or without `http://` in front.
-fn endpoint(name: &str, options: &Options) -> Result<Endpoint, Error> {
-    if name.starts_with("https://") || name.starts_with("unixs://") {
-        let reason = "TLS is not supported yet, use an http:// endpoint";
-        return Err(Error::Settings(format!("endpoint {name}: {reason}")));
+/// The channel to an endpoint; nothing is connected yet.
+fn channel(name: &str, options: &Options) -> Result<Channel, Error> {
+    let bad =
+        |error: &dyn std::fmt::Display| Error::Settings(format!("endpoint {name:?}: {error}"));
+    let (scheme, rest) = match name.split_once("://") {
+        Some((scheme, rest)) => (scheme, rest),
+        // As etcd's clients: who says how to speak TLS means to.
+        None if options.tls.is_some() => ("https", name),
+        None => ("http", name),
+    };
+    let is_secure = matches!(scheme, "https" | "unixs");
+    let (place, uri) = match scheme {
+        "unix" | "unixs" => (Place::Unix(rest.into()), "http://localhost".to_owned()),
+        _ => (Place::Tcp(rest.trim_end_matches('/').to_owned()), format!("{scheme}://{rest}")),
+    };
+    let endpoint = endpoint(&uri, options).map_err(|error| bad(&error))?;
+    if scheme == "http" {
+        return Ok(endpoint.connect_lazy());
     }
-    let uri = if name.contains("://") { name.to_owned() } else { format!("http://{name}") };
-    let endpoint = Endpoint::from_shared(uri)
-        .map_err(|error| Error::Settings(format!("endpoint {name:?}: {error}")))?;
-    Ok(endpoint
+    let tls = if is_secure {
+        let host = match &place {
+            Place::Tcp(_) => endpoint.uri().host().unwrap_or_default().to_owned(),
+            Place::Unix(_) => "localhost".to_owned(),
+        };
+        let tls = ClientTls::new(files(options)).map_err(|error| bad(&error))?;
+        Some((tls, host))
+    } else {
+        None
+    };
+    Ok(endpoint.connect_with_connector_lazy(Connector { place, tls }))
+}
+
+fn files(options: &Options) -> ClientFiles {
+    let Tls { trusted, identity, skip_verify } = options.tls.clone().unwrap_or_default();
+    ClientFiles {
+        trusted,
+        identity,
+        skip_verify,
+        versions: Versions::ALL,
+        suites: CipherSuites::default(),
+        protocols: vec![b"h2".to_vec()],
+    }
+}
+
+fn endpoint(uri: &str, options: &Options) -> Result<Endpoint, tonic::transport::Error> {
+    Ok(Endpoint::from_shared(uri.to_owned())?
         .connect_timeout(options.dial_timeout)
         .tcp_nodelay(true)
         // A server may close a connection that pings more often than this; etcd's own client never does.
@@ -151,15 +189,21 @@ mod tests {
         assert!(picked.contains(&0), "it is back: {picked:?}");
     }
 
-    #[test]
-    fn endpoints_that_cannot_work_are_refused() {
-        for (name, reason) in [("https://h:1", "TLS"), ("http://a b", "invalid")] {
-            let error = endpoint(name, &Options::default()).expect_err(name);
+    #[tokio::test]
+    async fn endpoints_that_cannot_work_are_refused() {
+        let missing = Tls { trusted: Some("/no/such/file".into()), ..Tls::default() };
+        let secured = Options { tls: Some(missing), ..Options::default() };
+        for (name, options, reason) in [
+            ("http://a b", &Options::default(), "invalid"),
+            ("https://h:1", &secured, "/no/such/file"),
+            ("h:1", &secured, "/no/such/file"),
+        ] {
+            let error = channel(name, options).expect_err(name);
             assert!(error.to_string().contains(reason), "{error}");
         }
-        assert_eq!(
-            endpoint("h:1", &Options::default()).expect("fine").uri().to_string(),
-            "http://h:1/"
-        );
+        for name in ["h:1", "http://h:1", "unix:///run/q.sock"] {
+            channel(name, &Options::default()).expect(name);
+        }
+        channel("http://h:1", &secured).expect("whoever writes http:// means it");
     }
 }

@@ -3,6 +3,7 @@
 
 use quorate_host::{MemberInfo, member_id};
 use quorate_store::Retention;
+use quorate_tls::ServerFiles;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,11 +73,33 @@ pub struct Config {
     pub unsafe_no_fsync: bool,
 }
 
+/// A listening side of TLS.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenTls {
+    /// What it is made of.
+    pub files: ServerFiles,
+    /// Make the certificate first, into the directory where `files` expects it.
+    pub self_signed: Option<SelfSigned>,
+}
+
+/// A certificate that a member makes for itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SelfSigned {
+    /// Where it lies.
+    pub directory: PathBuf,
+    /// The hosts that it names.
+    pub hosts: Vec<String>,
+    /// How long it is valid.
+    pub years: u64,
+}
+
 /// How a member meets its clients at the sockets, beyond where they are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Edge {
     /// Where everything but gRPC is served; empty is on `listen_client_urls`, beside gRPC.
     pub listen_client_http_urls: Vec<String>,
+    /// How `https://` and `unixs://` URLs for clients are secured; needed if there is one.
+    pub client_tls: Option<ListenTls>,
     /// Where metrics and health are served besides.
     pub listen_metrics_urls: Vec<String>,
     /// Whether calls are measured by method, which makes the page of metrics long.

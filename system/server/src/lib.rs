@@ -32,10 +32,11 @@ mod maintenance;
 mod metrics;
 mod range_stream;
 mod run;
+mod secure;
 mod service;
 mod watch;
 
-pub use config::{Config, Edge, MemberConfig};
+pub use config::{Config, Edge, ListenTls, MemberConfig, SelfSigned};
 pub use identity::PeerIdentity;
 pub use maintenance::ETCD_VERSION;
 pub use quorate_store::Retention;

@@ -12,7 +12,7 @@ use crate::maintenance::MaintenanceService;
 use crate::metrics::Metrics;
 use crate::service::{Limits, Service};
 use crate::watch::WatchService;
-use crate::{Config, ServeError};
+use crate::{Config, ServeError, secure};
 use quorate_base::{Instant, NodeId};
 use quorate_host::{Host, HostOptions};
 use quorate_store::{Action, Caller, Retainer, Retention};
@@ -197,7 +197,8 @@ fn serve(
     let routes = routes(config, service).map_err(ServeError::Start)?;
     let count = config.client_threads.max(1);
     let metrics = Metrics::new(count, config.edge.extensive_metrics);
-    let front = Front::new(service.clone(), metrics.clone(), front_options(config));
+    let tls = config.edge.client_tls.as_ref().map(secure::listening).transpose()?;
+    let front = Front::new(service.clone(), metrics.clone(), front_options(config), tls);
     let mut threads = Vec::new();
     for number in 0..count {
         let clones = listeners.iter().map(Listener::try_clone);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use quorate_client::{Client, Credentials, Options};
+use quorate_client::{Client, Credentials, Options, Tls};
 
 use super::failure::{BAD_ARGUMENTS, BAD_CONNECTION, Failure};
 use super::output::{Format, Output};
@@ -89,22 +89,23 @@ pub struct Global {
     security: Security,
 }
 
-/// Flags of etcdctl that need TLS or DNS, which this client does not have: using one is an error, never ignored.
+/// Whom to believe and who to be; and flags of etcdctl that need DNS, which this client does not ask: using one of those
+/// is an error, never ignored.
 #[derive(Debug, Clone, Args)]
 struct Security {
-    /// Not supported yet: the CA bundle of the servers
+    /// Who may vouch for the members: a bundle of authorities in PEM [default: the system's]
     #[arg(long, global = true, env = "ETCDCTL_CACERT", hide_env = true)]
     cacert: Option<String>,
-    /// Not supported yet: the client's certificate
+    /// The client's certificate, in PEM
     #[arg(long, global = true, env = "ETCDCTL_CERT", hide_env = true)]
     cert: Option<String>,
-    /// Not supported yet: the key of the client's certificate
+    /// The key of the client's certificate
     #[arg(long, global = true, env = "ETCDCTL_KEY", hide_env = true)]
     key: Option<String>,
-    /// Not supported yet: do not verify certificates
+    /// Believe whoever answers (for trying things out)
     #[arg(long, global = true, env = "ETCDCTL_INSECURE_SKIP_TLS_VERIFY", hide_env = true)]
     insecure_skip_tls_verify: bool,
-    /// Connect without TLS, which is the only way yet
+    /// Connect without TLS to endpoints without a scheme, unless another flag is about TLS
     #[arg(long, global = true, env = "ETCDCTL_INSECURE_TRANSPORT", action = ArgAction::Set, num_args = 0..=1,
           require_equals = true, default_value = "true", default_missing_value = "true", hide_env = true)]
     insecure_transport: bool,
@@ -120,21 +121,37 @@ struct Security {
     insecure_discovery: bool,
 }
 
+/// A value that is there and says something.
+fn given(value: &Option<String>) -> Option<&String> {
+    value.as_ref().filter(|value| !value.is_empty())
+}
+
 impl Security {
     /// The first flag that asks for something this client cannot do.
     fn unsupported(&self) -> Option<&'static str> {
-        let given = |value: &Option<String>| value.as_ref().is_some_and(|value| !value.is_empty());
         [
-            ("--cacert", given(&self.cacert)),
-            ("--cert", given(&self.cert)),
-            ("--key", given(&self.key)),
-            ("--insecure-skip-tls-verify", self.insecure_skip_tls_verify),
-            ("--insecure-transport=false", !self.insecure_transport),
-            ("--discovery-srv", given(&self.discovery_srv)),
-            ("--discovery-srv-name", given(&self.discovery_srv_name)),
+            ("--discovery-srv", &self.discovery_srv),
+            ("--discovery-srv-name", &self.discovery_srv_name),
         ]
         .into_iter()
-        .find_map(|(name, is_given)| is_given.then_some(name))
+        .find_map(|(name, value)| given(value).map(|_| name))
+    }
+
+    /// How to speak TLS, if any flag is about it.
+    fn tls(&self) -> Result<Option<Tls>, Failure> {
+        let identity = match (given(&self.cert), given(&self.key)) {
+            (Some(cert), Some(key)) => Some((cert.into(), key.into())),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => {
+                let why = "--cert and --key belong together: one of them is missing";
+                return Err(Failure::arguments(why.to_owned()));
+            }
+        };
+        let trusted = given(&self.cacert).map(Into::into);
+        let skip_verify = self.insecure_skip_tls_verify;
+        let is_asked = trusted.is_some() || identity.is_some() || !self.insecure_transport;
+        let tls = Tls { trusted, identity, skip_verify };
+        Ok((is_asked || skip_verify).then_some(tls))
     }
 }
 
@@ -195,6 +212,7 @@ impl Global {
             max_request_bytes: or(self.max_request_bytes, defaults.max_request_bytes),
             max_answer_bytes: or(self.max_recv_bytes, defaults.max_answer_bytes),
             credentials: self.credentials()?,
+            tls: self.security.tls()?,
         };
         Client::new(options).map_err(|error| Failure::call(BAD_ARGUMENTS, &error))
     }

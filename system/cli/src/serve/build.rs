@@ -52,7 +52,7 @@ pub fn config(settings: &Settings) -> Result<Config, FlagError> {
         grpc_keepalive_interval: settings.time("grpc-keepalive-interval"),
         grpc_keepalive_timeout: settings.time("grpc-keepalive-timeout"),
         client_threads: client_threads(settings),
-        edge: super::edge::edge(settings),
+        edge: super::edge::edge(settings)?,
         unsafe_no_fsync: settings.is("unsafe-no-fsync"),
     })
 }
@@ -327,11 +327,10 @@ mod tests {
     #[test]
     fn protection_that_is_missing_is_an_error() {
         for flag in [
-            "--cert-file=c",
-            "--client-cert-auth",
+            "--peer-cert-file=c",
+            "--peer-client-cert-auth",
             "--peer-auto-tls=1",
             "--auth-token=jwt",
-            "--host-whitelist=a",
         ] {
             let name = flag.split('=').next().unwrap();
             refuses(flag, &[name, "not supported yet"]);

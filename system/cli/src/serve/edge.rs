@@ -1,14 +1,22 @@
 //! What stands at a member's sockets, from its flags.
 
-use quorate_server::Edge;
+use std::path::{Path, PathBuf};
 
+use quorate_server::{Edge, ListenTls, SelfSigned};
+use quorate_tls::{CipherSuites, ServerFiles, TlsError, Versions};
+
+use super::FlagError;
 use super::settings::Settings;
 use super::value;
 
 /// The part of the configuration that is about sockets.
-pub fn edge(settings: &Settings) -> Edge {
-    let words = |name: &str| value::urls(settings.text(name)).map(str::to_owned).collect();
-    Edge {
+///
+/// # Errors
+/// A URL asks for TLS and nothing says with which certificate; settings that contradict each other.
+pub fn edge(settings: &Settings) -> Result<Edge, FlagError> {
+    let words = |name: &str| words(settings, name);
+    Ok(Edge {
+        client_tls: client_tls(settings)?,
         listen_client_http_urls: settings.urls("listen-client-http-urls"),
         listen_metrics_urls: settings.urls("listen-metrics-urls"),
         extensive_metrics: settings.text("metrics") == "extensive",
@@ -19,5 +27,177 @@ pub fn edge(settings: &Settings) -> Edge {
         max_half_open: settings.size("max-half-open-connections"),
         handshake_timeout: settings.time("handshake-timeout"),
         max_answer_bytes: settings.count("max-answer-bytes"),
+    })
+}
+
+fn words(settings: &Settings, name: &str) -> Vec<String> {
+    value::urls(settings.text(name)).map(str::to_owned).collect()
+}
+
+fn path(settings: &Settings, name: &str) -> Option<PathBuf> {
+    Some(settings.text(name)).filter(|text| !text.is_empty()).map(PathBuf::from)
+}
+
+fn told(error: &TlsError) -> FlagError {
+    FlagError(error.to_string())
+}
+
+fn versions(settings: &Settings) -> Result<Versions, FlagError> {
+    let (least, most) = (settings.text("tls-min-version"), settings.text("tls-max-version"));
+    Versions::between(least, most).map_err(|error| told(&error))
+}
+
+fn suites(settings: &Settings) -> Result<CipherSuites, FlagError> {
+    CipherSuites::named(words(settings, "cipher-suites")).map_err(|error| told(&error))
+}
+
+/// How client URLs are secured, if any of them is.
+fn client_tls(settings: &Settings) -> Result<Option<ListenTls>, FlagError> {
+    let lists = ["listen-client-urls", "listen-client-http-urls", "listen-metrics-urls"];
+    let urls: Vec<String> = lists.iter().flat_map(|list| settings.urls(list)).collect();
+    let Some(secure) = urls.iter().find(|url| value::is_secure(url)) else {
+        return unused(settings, &["cert-file", "key-file", "client-cert-auth", "auto-tls"], &urls);
+    };
+    let (certificate, key) = (path(settings, "cert-file"), path(settings, "key-file"));
+    let trusted = path(settings, "trusted-ca-file");
+    if settings.is("client-cert-auth") && trusted.is_none() {
+        return Err(FlagError(
+            "--client-cert-auth needs --trusted-ca-file: who shall vouch for clients?".to_owned(),
+        ));
+    }
+    let directory = Path::new(settings.text("data-dir")).join("fixtures").join("client");
+    let (certificate, key, self_signed) =
+        certificate_of(settings, secure, certificate, key, ("cert-file", "auto-tls"), directory)?;
+    let files = ServerFiles {
+        certificate,
+        key,
+        trusted,
+        revoked: path(settings, "client-crl-file"),
+        allowed_common_name: None,
+        allowed_hosts: words(settings, "client-cert-allowed-hostname"),
+        versions: versions(settings)?,
+        suites: suites(settings)?,
+        protocols: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+    };
+    Ok(Some(ListenTls { files, self_signed }))
+}
+
+/// Protection that was asked for and that no URL uses would be a door left open.
+fn unused<T>(settings: &Settings, flags: &[&str], urls: &[String]) -> Result<Option<T>, FlagError> {
+    let given = flags.iter().find(|flag| {
+        let value = settings.text(flag);
+        !value.is_empty() && value::boolean(value) != Some(false)
+    });
+    match given {
+        None => Ok(None),
+        Some(flag) => Err(FlagError(format!(
+            "--{flag} is set and no URL is secure ({}): write https:// instead of http://",
+            urls.join(",")
+        ))),
+    }
+}
+
+/// The certificate and key of a listening side: those named, or those it makes for itself.
+fn certificate_of(
+    settings: &Settings,
+    secure: &str,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    (named, made): (&str, &str),
+    directory: PathBuf,
+) -> Result<(PathBuf, PathBuf, Option<SelfSigned>), FlagError> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok((certificate, key, None)),
+        (None, None) if settings.is(made) => {
+            let own = SelfSigned {
+                hosts: hosts(settings),
+                years: settings.count("self-signed-cert-validity"),
+                directory: directory.clone(),
+            };
+            Ok((directory.join("cert.pem"), directory.join("key.pem"), Some(own)))
+        }
+        (None, None) => Err(FlagError(format!(
+            "{secure} needs a certificate: name it with --{named} and its key file, or let the member make one \
+             for itself with --{made}"
+        ))),
+        (Some(_), None) | (None, Some(_)) => {
+            Err(FlagError(format!("--{named} and its key file belong together: one is missing")))
+        }
+    }
+}
+
+/// The hosts under which this member is reached.
+fn hosts(settings: &Settings) -> Vec<String> {
+    let lists = [
+        "listen-client-urls",
+        "advertise-client-urls",
+        "listen-peer-urls",
+        "initial-advertise-peer-urls",
+    ];
+    let urls = lists.iter().flat_map(|list| settings.urls(list));
+    let mut hosts: Vec<String> = urls
+        .filter_map(|url| value::host_and_port(&url).ok().map(|(host, _)| host.to_owned()))
+        .map(|host| host.trim_start_matches('[').trim_end_matches(']').to_owned())
+        .chain(["localhost".to_owned(), "127.0.0.1".to_owned()])
+        .collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{arguments, settings::Settings};
+    use super::*;
+
+    fn of(flags: &str) -> Result<Edge, String> {
+        let words: Vec<String> = flags.split_whitespace().map(str::to_owned).collect();
+        let line = arguments::parse(&words).map_err(|error| error.0)?;
+        let (settings, _) = Settings::gather(line, &|_| None).map_err(|error| error.0)?;
+        edge(&settings).map_err(|error| error.0)
+    }
+
+    const SECURE: &str =
+        "--listen-client-urls https://127.0.0.1:1 --advertise-client-urls https://h:1";
+
+    #[track_caller]
+    fn refuses(flags: &str, part: &str) {
+        let error = of(flags).expect_err(flags);
+        assert!(error.contains(part), "{error:?} does not contain {part:?}");
+    }
+
+    #[test]
+    fn a_secure_url_needs_a_certificate_and_a_certificate_a_secure_url() {
+        assert_eq!(of("").unwrap().client_tls, None);
+        refuses(SECURE, "--cert-file");
+        refuses(&format!("{SECURE} --cert-file c"), "belong together");
+        refuses("--cert-file c --key-file k", "https://");
+        refuses("--auto-tls", "no URL is secure");
+        refuses(&format!("{SECURE} --cert-file c --key-file k --client-cert-auth"), "vouch");
+        let flags = format!("{SECURE} --cert-file c --key-file k --trusted-ca-file t");
+        let tls = of(&flags).unwrap().client_tls.unwrap();
+        assert_eq!(tls.files.trusted, Some(PathBuf::from("t")));
+        assert_eq!(tls.self_signed, None);
+    }
+
+    #[test]
+    fn a_member_may_make_a_certificate_for_its_hosts() {
+        let flags = format!("{SECURE} --auto-tls --data-dir d --self-signed-cert-validity 3");
+        let tls = of(&flags).unwrap().client_tls.unwrap();
+        let own = tls.self_signed.unwrap();
+        assert_eq!((own.years, own.directory), (3, PathBuf::from("d/fixtures/client")));
+        assert_eq!(own.hosts, ["127.0.0.1", "h", "localhost"]);
+        assert_eq!(tls.files.key, PathBuf::from("d/fixtures/client/key.pem"));
+    }
+
+    #[test]
+    fn versions_and_suites_are_checked() {
+        refuses(
+            &format!("{SECURE} --auto-tls --tls-min-version TLS1.3 --tls-max-version TLS1.2"),
+            "above",
+        );
+        refuses(&format!("{SECURE} --auto-tls --cipher-suites TLS_NOPE"), "TLS_NOPE");
+        let flags = format!("{SECURE} --auto-tls --tls-min-version TLS1.3");
+        assert!(!of(&flags).unwrap().client_tls.unwrap().files.versions.twelve);
     }
 }

@@ -95,20 +95,28 @@ pub fn urls(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|url| !url.is_empty())
 }
 
-/// The host and port of a URL without TLS; the error says what is wrong with it.
+/// Whether what is said at a URL is secured.
+pub fn is_secure(url: &str) -> bool {
+    url.starts_with("https://") || url.starts_with("unixs://")
+}
+
+/// Whether a URL is a socket's file on this machine.
+pub fn is_unix(url: &str) -> bool {
+    url.starts_with("unix://") || url.starts_with("unixs://")
+}
+
+/// The host and port of a URL; the error says what is wrong with it.
 pub fn host_and_port(url: &str) -> Result<(&str, u16), String> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Err(format!("{url:?} has no scheme; expected http://host:port"));
     };
     match scheme {
-        "http" => {}
-        "https" | "unixs" => {
+        "http" | "https" => {}
+        "unix" | "unixs" => {
             return Err(format!(
-                "{url:?} needs TLS, which is not supported yet; expected http://host:port"
+                "{url:?} is a unix socket, which only clients on one machine can use; expected \
+                 http://host:port"
             ));
-        }
-        "unix" => {
-            return Err("unix sockets are not supported yet; expected http://host:port".to_owned());
         }
         _ => return Err(format!("{url:?} has an unknown scheme; expected http://host:port")),
     }
@@ -132,11 +140,22 @@ fn split_port(authority: &str) -> Option<(&str, u16)> {
 }
 
 fn check_url(url: &str) -> Result<(), String> {
-    host_and_port(url).map(|_| ())
+    if is_unix(url) { check_unix(url) } else { host_and_port(url).map(|_| ()) }
+}
+
+fn check_unix(url: &str) -> Result<(), String> {
+    let path = url.split_once("://").map_or("", |(_, path)| path);
+    match path {
+        "" => Err(format!("{url:?} names no file; expected unix:///path/to/socket")),
+        _ => Ok(()),
+    }
 }
 
 /// A name could mean another interface tomorrow, so listening takes addresses alone.
 fn check_listen_url(url: &str) -> Result<(), String> {
+    if is_unix(url) {
+        return check_unix(url);
+    }
     let (host, _) = host_and_port(url)?;
     let address = host.trim_start_matches('[').trim_end_matches(']');
     if host == "localhost" || address.parse::<IpAddr>().is_ok() {
@@ -152,7 +171,7 @@ pub fn members(list: &str) -> Result<Vec<(String, Vec<String>)>, String> {
         let Some((name, url)) = entry.split_once('=').filter(|(name, _)| !name.is_empty()) else {
             return Err(format!("{entry:?} has no name; {}", expectation(Kind::Members)));
         };
-        check_url(url)?;
+        host_and_port(url)?;
         if members.iter().any(|(_, urls)| urls.iter().any(|known| known == url)) {
             return Err(format!("{url:?} occurs twice; each member has URLs of its own"));
         }
@@ -224,7 +243,10 @@ mod tests {
             let error = check(Kind::Urls, bad).unwrap_err();
             assert!(error.contains(bad) && error.contains("expected http://host:port"), "{error}");
         }
-        assert!(check(Kind::Urls, "https://a:1").unwrap_err().contains("TLS"));
+        assert_eq!(check(Kind::Urls, "https://a:1"), Ok(()));
+        assert_eq!(check(Kind::Listen, "unix:///run/q.sock,unixs://q.sock"), Ok(()));
+        assert!(check(Kind::Listen, "unix://").unwrap_err().contains("names no file"));
+        assert!(check(Kind::Members, "a=unix:///q").unwrap_err().contains("unix socket"));
         assert_eq!(check(Kind::Urls, ""), Ok(()));
         assert!(check(Kind::Listen, "http://a.example:1").unwrap_err().contains("IP address"));
         assert_eq!(check(Kind::Listen, "http://localhost:1,http://[::]:2"), Ok(()));

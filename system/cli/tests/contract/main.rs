@@ -33,6 +33,7 @@ mod maintenance;
 mod metrics;
 mod range_stream;
 mod ranges;
+mod tls;
 mod txn;
 mod txn_checks;
 mod watch;

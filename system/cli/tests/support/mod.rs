@@ -1,6 +1,7 @@
 //! What every test with real processes needs: servers, clients, requests, and ways to say what is
 //! expected.
 
+pub mod authority;
 pub mod client;
 pub mod cluster;
 pub mod expect;

@@ -5,9 +5,12 @@ use super::dispatch::Connection;
 use super::half_open::Place;
 use super::listen::{Accepting, Listener, Serves};
 use super::stream::{Begun, Stream, Version};
+use crate::identity::PeerIdentity;
 use crate::metrics::calls::CallMetrics;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use quorate_tls::PeerCertificate;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -145,18 +148,43 @@ impl Server {
         }
     }
 
+    /// The handshakes.
+    async fn greet(
+        &self,
+        stream: Stream,
+        is_secure: bool,
+    ) -> io::Result<(Begun, Version, Option<PeerCertificate>)> {
+        if !is_secure {
+            let (begun, version) = Begun::read(stream).await?;
+            return Ok((begun, version, None));
+        }
+        let tls = self.front.tls.as_ref().expect("a secure socket comes with its certificate");
+        let (stream, certificate) = tls.accept(stream).await?;
+        let (begun, version) = Begun::read(Stream::Tls(Box::new(stream))).await?;
+        Ok((begun, version, certificate))
+    }
+
     /// One connection from its first byte to its last.
     async fn serve(&self, stream: Stream, serves: Serves, is_secure: bool, place: Place) {
         let patience = self.front.options.handshake_timeout;
         let (local_addr, remote_addr) = stream.addresses();
-        let greeting = tokio::time::timeout(patience, Begun::read(stream));
-        let Ok(Ok((stream, version))) = greeting.await else { return };
+        let greeting = tokio::time::timeout(patience, self.greet(stream, is_secure));
+        let (stream, version, certificate) = match greeting.await {
+            Ok(Ok(greeted)) => greeted,
+            // Only worth a line where somebody looks for it: a flood would fill the log.
+            Ok(Err(error)) => {
+                return tracing::debug!(client = ?remote_addr, "rejected a client: {error}");
+            }
+            Err(_) => return tracing::debug!(client = ?remote_addr, "a client said nothing"),
+        };
+        let common_name = certificate.and_then(|certificate| certificate.common_name());
         let mut connection = Connection {
             front: self.front.clone(),
             routes: self.routes.clone(),
             calls: self.calls.clone(),
             serves,
             is_secure,
+            identity: common_name.map(|common_name| PeerIdentity { common_name }),
             addresses: TcpConnectInfo { local_addr, remote_addr },
             half_open: None,
         };

@@ -4,6 +4,7 @@ use super::half_open::Place;
 use super::listen::Serves;
 use super::observed::{Received, Sent};
 use super::{Front, pages};
+use crate::identity::PeerIdentity;
 use crate::metrics::calls::{Call, CallMetrics};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -32,6 +33,8 @@ pub struct Connection {
     pub serves: Serves,
     /// Whether nobody in between can read or write.
     pub is_secure: bool,
+    /// Who the client is, if its certificate was verified.
+    pub identity: Option<PeerIdentity>,
     /// Both ends.
     pub addresses: TcpConnectInfo,
     /// Given back with the first request, if it was not before.
@@ -54,6 +57,9 @@ impl hyper::service::Service<Request<Incoming>> for Connection {
         let serves_grpc = matches!(self.serves, Serves::Everything | Serves::Grpc);
         if is_grpc && serves_grpc {
             request.extensions_mut().insert(self.addresses.clone());
+            if let Some(identity) = &self.identity {
+                request.extensions_mut().insert(identity.clone());
+            }
             let (routes, calls) = (self.routes.clone(), self.calls.clone());
             return Box::pin(async move { Ok(grpc(routes, calls, request).await) });
         }

@@ -23,6 +23,7 @@ use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::service::Service;
 use half_open::HalfOpen;
+use quorate_tls::ServerTls;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -59,15 +60,22 @@ pub struct Front {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     options: FrontOptions,
+    tls: Option<ServerTls>,
     gateway: Gateway,
     half_open: HalfOpen,
     open: AtomicUsize,
 }
 
 impl Front {
-    /// A front before its first client.
-    pub fn new(service: Arc<Service>, metrics: Arc<Metrics>, options: FrontOptions) -> Arc<Front> {
+    /// A front before its first client. `tls` is there if any socket is secure.
+    pub fn new(
+        service: Arc<Service>,
+        metrics: Arc<Metrics>,
+        options: FrontOptions,
+        tls: Option<ServerTls>,
+    ) -> Arc<Front> {
         Arc::new(Front {
+            tls,
             service,
             metrics,
             gateway: Gateway::new(options.max_message_bytes),

@@ -1,19 +1,51 @@
-//! Flags that protect something. None is supported yet, so setting one is an error: a member that came up open where
+//! Flags that protect something. Setting one that is not supported yet is an error: a member that came up open where
 //! its operator asked for a lock would be worse than one that does not come up.
 
 use super::Kind::{Bool, Choice, Count, Path, Text};
-use super::{Flag, security, works};
+use super::{Flag, idle, security, works};
+
+const OWN_CALLS: &str = "a member's own calls stay inside of it";
 
 pub const FLAGS: &[Flag] = &[
-    security("cert-file", "", Path),
-    security("key-file", "", Path),
-    security("client-cert-auth", "false", Bool),
-    security("client-cert-file", "", Path),
-    security("client-key-file", "", Path),
-    security("client-crl-file", "", Path),
-    security("client-cert-allowed-hostname", "", Text),
-    security("trusted-ca-file", "", Path),
-    security("auto-tls", "false", Bool),
+    works(
+        "cert-file",
+        "",
+        Path,
+        "The certificate shown to clients on https:// URLs, in PEM; read again when it changes.",
+    ),
+    works("key-file", "", Path, "The key of --cert-file."),
+    works(
+        "client-cert-auth",
+        "false",
+        Bool,
+        "Clients must show a certificate that --trusted-ca-file vouches for.",
+    ),
+    idle("client-cert-file", "", Path, OWN_CALLS),
+    idle("client-key-file", "", Path, OWN_CALLS),
+    works(
+        "client-crl-file",
+        "",
+        Path,
+        "Lists of revoked certificates of clients, in PEM or DER; read again when it changes.",
+    ),
+    works(
+        "client-cert-allowed-hostname",
+        "",
+        Text,
+        "Hosts of which a client's certificate must name one, with commas between them.",
+    ),
+    works(
+        "trusted-ca-file",
+        "",
+        Path,
+        "Who may vouch for clients, in PEM; with it, every client must show a certificate.",
+    ),
+    works(
+        "auto-tls",
+        "false",
+        Bool,
+        "Make a certificate for https:// client URLs; it hides what is said and proves nothing.",
+    ),
     security("peer-cert-file", "", Path),
     security("peer-key-file", "", Path),
     security("peer-client-cert-auth", "false", Bool),
@@ -25,10 +57,25 @@ pub const FLAGS: &[Flag] = &[
     security("peer-auto-tls", "false", Bool),
     security("peer-crl-file", "", Path),
     security("peer-skip-client-san-verification", "false", Bool),
-    security("self-signed-cert-validity", "1", Count(1, 100)),
-    security("cipher-suites", "", Text),
-    security("tls-min-version", "TLS1.2", Choice(&["TLS1.2", "TLS1.3"])),
-    security("tls-max-version", "", Choice(&["", "TLS1.2", "TLS1.3"])),
+    works(
+        "self-signed-cert-validity",
+        "1",
+        Count(1, 100),
+        "Years for which certificates of --auto-tls and --peer-auto-tls are valid.",
+    ),
+    works(
+        "cipher-suites",
+        "",
+        Text,
+        "Cipher suites of TLS 1.2, under Go's names with commas between them; default: all good ones.",
+    ),
+    works(
+        "tls-min-version",
+        "TLS1.2",
+        Choice(&["TLS1.2", "TLS1.3"]),
+        "Least version of TLS, towards clients and members.",
+    ),
+    works("tls-max-version", "", Choice(&["", "TLS1.2", "TLS1.3"]), "Most version of TLS."),
     works(
         "cors",
         "*",
