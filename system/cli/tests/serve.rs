@@ -153,3 +153,66 @@ fn every_setting_tells_where_it_came_from() {
     let table = quorate(temporary.path(), "serve --print-config").ok();
     assert!(table.starts_with("SETTING ") && table.contains("\nlisten-peer-urls "), "{table}");
 }
+
+fn deployed(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What `deploy/` starts members with is understood, and all of it has an effect.
+#[test]
+fn the_flags_of_the_deployment_files_are_ours() {
+    let directory = tempfile::tempdir().unwrap();
+    let manifest = deployed("kubernetes/quorate.yaml").replace("$(POD_NAME)", "quorate-1");
+    let arguments = manifest.lines().filter_map(|line| line.trim().strip_prefix("- --"));
+    let kubernetes = arguments.map(|flag| format!("--{flag}")).collect::<Vec<_>>();
+    assert!(kubernetes.len() >= 9, "{kubernetes:?}");
+    let image = deployed("docker/Dockerfile");
+    let image = image.lines().find_map(|line| line.strip_prefix("CMD ")).expect("a command");
+    let image: Vec<String> = serde_json::from_str(image).expect("a list of words");
+    assert_eq!(image[0], "serve");
+    for flags in [&kubernetes[..], &image[1..]] {
+        let line = format!("serve --print-config {}", flags.join(" "));
+        every_flag_works(&quorate(directory.path(), &line).ok(), flags.len());
+    }
+    let settings = deployed("systemd/quorate.env");
+    let settings: Vec<_> = settings
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|l| l.split_once('='))
+        .collect();
+    let mut command = command(directory.path(), "serve --print-config");
+    let output = command.envs(settings.iter().copied()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    every_flag_works(&String::from_utf8(output.stdout).unwrap(), settings.len());
+}
+
+/// In a listing of settings, at least so many are not defaults, and each of them has an effect.
+#[track_caller]
+fn every_flag_works(listing: &str, count: usize) {
+    let given = listing.lines().skip(1).filter(|line| !line.contains(" default "));
+    let given = given.collect::<Vec<_>>();
+    assert!(given.len() >= count, "{listing}");
+    for line in given {
+        assert!(line.split_whitespace().any(|word| word == "yes"), "{line}");
+    }
+}
+
+#[test]
+fn the_service_manager_is_told_when_a_member_serves_and_when_it_drains() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+    let flags = alone(base_port(), "data");
+    let mut member =
+        Member(command(directory.path(), &flags).env("NOTIFY_SOCKET", &path).spawn().unwrap());
+    let mut told = [0; 64];
+    let length = socket.recv(&mut told).unwrap();
+    assert_eq!(&told[..length], b"READY=1");
+    let pid = Pid::from_child(&member.0);
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    let length = socket.recv(&mut told).unwrap();
+    assert_eq!(&told[..length], b"STOPPING=1");
+    member.0.wait().unwrap();
+}

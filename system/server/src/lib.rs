@@ -30,6 +30,7 @@ mod line;
 mod lock;
 mod maintenance;
 mod metrics;
+mod notify;
 mod range_stream;
 mod run;
 mod secure;

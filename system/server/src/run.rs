@@ -78,6 +78,7 @@ pub fn run(
         client_urls = %config.advertise_client_urls.join(","),
         "ready to serve clients"
     );
+    crate::notify::ready();
     let ending = runtime.block_on(async {
         tokio::select! {
             () = &mut stop => Ok(()),
@@ -87,6 +88,7 @@ pub fn run(
     });
     if ending.is_ok() {
         tracing::info!("stopping");
+        crate::notify::stopping();
         stopping.send_replace(true);
         servers.into_iter().for_each(|server| drop(server.join()));
         host.stop();
