@@ -133,11 +133,18 @@ impl Raft {
         self.become_follower(now, self.term, None, out);
     }
 
-    /// True when it is committed that this member takes no part any more.
+    /// True when it is committed that this member takes no part any more. One that has not reached its
+    /// own addition yet is not removed.
     pub fn is_removed(&self) -> bool {
-        let (index, membership) = self.log.roster().at(self.commit);
-        let known = index > 0 && !membership.voters.is_empty();
-        known && !membership.contains(self.config.id) && !self.membership().contains(self.config.id)
+        let me = self.config.id;
+        let committed = self.committed_membership();
+        let out = !committed.contains(me) && !self.membership().contains(me);
+        out && self.log.roster().all().any(|(_, membership)| membership.contains(me))
+    }
+
+    /// Everybody whom this leader speaks to, those who leave included; nobody when it does not lead.
+    pub fn peers(&self) -> impl Iterator<Item = NodeId> {
+        self.leading().into_iter().flat_map(|leader| leader.peers.keys().copied())
     }
 }
 

@@ -24,6 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Members {
     present: BTreeMap<u64, Member>,
     removed: BTreeMap<u64, Vec<String>>,
+    /// The members that the cluster began with, present or not.
+    founders: BTreeSet<u64>,
 }
 
 /// What a change comes to in the engine.
@@ -50,6 +52,11 @@ impl Members {
         self.removed.contains_key(&id)
     }
 
+    /// The ids of the members that the cluster began with: who took part before any change.
+    pub fn founders(&self) -> &BTreeSet<u64> {
+        &self.founders
+    }
+
     /// Those who were removed, with the peer addresses they had.
     pub fn removed(&self) -> impl Iterator<Item = (u64, &[String])> {
         self.removed.iter().map(|(id, urls)| (*id, urls.as_slice()))
@@ -63,6 +70,7 @@ impl Members {
             touched.extend(action.initial.iter().map(|member| member.id));
             let rows = action.initial.iter().map(|member| (member.id, member.clone()));
             next.present = rows.collect();
+            next.founders = next.present.keys().copied().collect();
         }
         touched.insert(next.perform(action)?);
         *self = next;
@@ -138,7 +146,11 @@ impl Members {
                 return Err(broken());
             }
             let id = layout::read_u64(&key, 1);
-            match read(id, &value).ok_or_else(broken)? {
+            let (kind, member) = read(id, &value).ok_or_else(broken)?;
+            if kind & FOUNDER != 0 {
+                members.founders.insert(id);
+            }
+            match (kind & !FOUNDER, member) {
                 (REMOVED, member) => drop(members.removed.insert(id, member.peer_urls)),
                 (_, member) => drop(members.present.insert(id, member)),
             }
@@ -148,15 +160,16 @@ impl Members {
 
     fn row(&self, id: u64) -> Row {
         let mut value = Vec::new();
+        let founder = if self.founders.contains(&id) { FOUNDER } else { 0 };
         match (self.present.get(&id), self.removed.get(&id)) {
             (Some(member), _) => {
-                value.push(if member.learner { LEARNER } else { VOTER });
+                value.push(founder | if member.learner { LEARNER } else { VOTER });
                 put_text(&mut value, &member.name);
                 put_texts(&mut value, &member.peer_urls);
                 put_texts(&mut value, &member.client_urls);
             }
             (None, urls) => {
-                value.push(REMOVED);
+                value.push(founder | REMOVED);
                 put_text(&mut value, "");
                 put_texts(&mut value, urls.map(Vec::as_slice).unwrap_or_default());
                 put_texts(&mut value, &[]);
@@ -169,6 +182,8 @@ impl Members {
 const VOTER: u8 = 1;
 const LEARNER: u8 = 2;
 const REMOVED: u8 = 3;
+/// Added to one of these.
+const FOUNDER: u8 = 0x10;
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
     out.put_u32(text.len() as u32);
@@ -183,13 +198,13 @@ fn put_texts(out: &mut Vec<u8>, texts: &[String]) {
 fn read(id: u64, value: &Bytes) -> Option<(u8, Member)> {
     let mut rest = &value[..];
     let kind = take(&mut rest, 1)?[0];
-    if ![VOTER, LEARNER, REMOVED].contains(&kind) {
+    if ![VOTER, LEARNER, REMOVED].contains(&(kind & !FOUNDER)) {
         return None;
     }
     let name = get_text(&mut rest)?;
     let peer_urls = get_texts(&mut rest)?;
     let client_urls = get_texts(&mut rest)?;
-    let learner = kind == LEARNER;
+    let learner = kind & !FOUNDER == LEARNER;
     rest.is_empty().then_some((kind, Member { id, name, peer_urls, client_urls, learner }))
 }
 

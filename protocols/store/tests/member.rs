@@ -107,6 +107,7 @@ fn the_table_and_the_configuration_are_found_again() {
     let view = again.publish().unwrap().view;
     assert_eq!(view.members(), before.members());
     assert_eq!(view.members().get(4).unwrap().name, "north");
+    assert_eq!(view.members().founders(), &[1, 2, 3].into());
     assert!(view.members().is_removed(1) && !view.members().get(4).unwrap().learner);
     assert_eq!(view.config().as_deref(), Some(&b"who votes"[..]));
     assert_eq!(view.applied(), (index, 1));

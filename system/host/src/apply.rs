@@ -13,10 +13,11 @@ use crate::inbox::Inbox;
 use crate::pending::Pending;
 use crate::stats::{SLOW_APPLY, Stats};
 use arc_swap::ArcSwap;
-use quorate_node::{LeaseChange, Request};
+use quorate_base::NodeId;
+use quorate_node::{LeaseChange, Request, Seat};
 use quorate_raft::{self as raft, Entry, Membership, SnapshotMeta};
 use quorate_storage::engine::{Generations, LsmEngine, OpenGeneration};
-use quorate_store::{Applier, Command, Engine, EngineError, Options, Outcome};
+use quorate_store::{Applier, Command, Engine, EngineError, Member, Members, Options, Outcome};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -119,6 +120,7 @@ pub struct ApplyThread {
     generations: Arc<Mutex<Generations>>,
     outlets: Outlets,
     told_synced: u64,
+    told_members: Option<Arc<Members>>,
     changed_at: Instant,
     sync_asked: u64,
     sweep_budget: usize,
@@ -139,6 +141,7 @@ impl ApplyThread {
             generations,
             outlets,
             told_synced: 0,
+            told_members: None,
             changed_at: Instant::now(),
             sync_asked: 0,
             sweep_budget,
@@ -155,6 +158,7 @@ impl ApplyThread {
 
     fn serve(&mut self, queue: &ApplyQueue) -> Result<(), EngineError> {
         self.tell_all_leases()?;
+        self.tell_members();
         loop {
             let sweeping = {
                 let view = self.outlets.view.load();
@@ -198,6 +202,7 @@ impl ApplyThread {
             self.apply_one(&entry, &mut leases, &mut answers)?;
         }
         self.publish()?;
+        self.tell_members();
         // The core hears of it first: a question about a lease that follows its grant finds it.
         let answered = answers.iter().map(|(seq, _)| *seq).collect();
         let calm = leases.is_empty();
@@ -281,7 +286,20 @@ impl ApplyThread {
         self.publish()?;
         self.outlets.inbox.request(Request::Raft(raft::Request::Installed { last: meta.last }));
         self.fail_pending();
+        self.tell_members();
         self.tell_all_leases()
+    }
+
+    /// The core brings the group to what the table of members says.
+    fn tell_members(&mut self) {
+        let members = self.applier.members();
+        let told = self.told_members.replace(members.clone());
+        if told.is_some_and(|told| Arc::ptr_eq(&told, members)) || members.is_empty() {
+            return;
+        }
+        let seat = |member: &Member| Seat { id: NodeId(member.id), learner: member.learner };
+        let seats = members.present().map(seat).collect();
+        self.outlets.inbox.request(Request::Members(seats));
     }
 
     /// A replaced state goes when its last reader has gone.

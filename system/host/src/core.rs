@@ -5,25 +5,31 @@
 //! apply thread, log reads and snapshots to the bulk thread. It never waits for any of them, and
 //! never touches a disk or the state engine.
 
-use crate::Failure;
 use crate::apply::ApplyQueue;
 use crate::beacons::Beacons;
 use crate::bulk::{BulkQueue, Job};
 use crate::clock::Clock;
+use crate::fatal::Fatal;
 use crate::gate::{self, Gate};
 use crate::inbox::{Gathered, Inbox, ReadWaiter};
 use crate::logger::LogQueue;
-use crate::peers::Link;
+use crate::peers::{Identity, Known, Link, Peer, removed};
 use crate::questions::Questions;
+use crate::roster::Roster;
 use crate::stats::Stats;
 use crate::status::StatusBoard;
+use crate::{Failure, View};
+use arc_swap::ArcSwap;
 use quorate_base::{Batch, Input, NodeId, Turn};
 use quorate_node::{Event, GroupId, Message, Node, Request, Tagged};
 use quorate_raft as raft;
-use quorate_store::{Action, Command, OpId};
+use quorate_store::{Action, Command, Members, OpId};
+use quorate_wire::hello::Purpose;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// What the core hands things to.
 pub struct Core {
@@ -38,8 +44,16 @@ pub struct Core {
     board: Arc<StatusBoard>,
     stats: Arc<Stats>,
     beacons: Beacons,
-    /// Streams for messages and for bulk, by peer.
-    links: BTreeMap<NodeId, (Rc<Link>, Rc<Link>)>,
+    /// Streams to the peers.
+    links: BTreeMap<NodeId, Wire>,
+    roster: Rc<Roster>,
+    linker: Linker,
+    view: Arc<ArcSwap<View>>,
+    fatal: Fatal,
+    /// The table of members and the marks of the configuration that the roster knows.
+    table: Arc<Members>,
+    mark: ((u64, u64), usize),
+    is_ending: bool,
     /// Local readers by the token of the read index that they share.
     readers: BTreeMap<u64, Vec<ReadWaiter>>,
     next_token: u64,
@@ -65,13 +79,58 @@ pub struct Shared {
     pub board: Arc<StatusBoard>,
     /// Where it counts.
     pub stats: Arc<Stats>,
+    /// The newest state, for its table of members.
+    pub view: Arc<ArcSwap<View>>,
+    /// Where it ends.
+    pub fatal: Fatal,
+}
+
+/// A member that was removed still answers whoever asked for that, for so long.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What new connections are made of.
+pub struct Linker {
+    /// Who this member is.
+    pub identity: Identity,
+    /// Whom it remembers.
+    pub known: Arc<Known>,
+}
+
+/// The streams to one peer; they end with this value.
+struct Wire {
+    peer: Peer,
+    messages: Rc<Link>,
+    bulk: Rc<Link>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Wire {
+    fn new(peer: Peer, linker: &Linker, stats: &Stats, fatal: &Fatal) -> Wire {
+        let connect = |purpose| {
+            let link = Link::new(peer.clone(), purpose, stats.peer(peer.id));
+            let (identity, known) = (linker.identity.clone(), linker.known.clone());
+            let task = link.clone().run(identity, known, fatal.clone());
+            (link, tokio::task::spawn_local(task))
+        };
+        let (messages, first) = connect(Purpose::Messages);
+        let (bulk, second) = connect(Purpose::Bulk);
+        Wire { peer, messages, bulk, tasks: [first, second] }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
 }
 
 impl Core {
     /// A core around a node that has just been restored.
-    pub fn new(node: Node, shared: Shared, links: BTreeMap<NodeId, (Rc<Link>, Rc<Link>)>) -> Core {
-        let Shared { clock, inbox, log, apply, bulk, gate, questions, board, stats } = shared;
-        Core {
+    pub fn new(node: Node, shared: Shared, roster: Rc<Roster>, linker: Linker) -> Core {
+        let Shared { clock, inbox, log, apply, bulk, gate, questions, board, stats, view, fatal } =
+            shared;
+        let table = roster.table();
+        let mut core = Core {
             turn: Turn::new(node),
             clock,
             inbox,
@@ -83,9 +142,50 @@ impl Core {
             board,
             beacons: Beacons::new(stats.clone()),
             stats,
-            links,
+            links: BTreeMap::new(),
+            roster,
+            linker,
+            view,
+            fatal,
+            table,
+            mark: ((u64::MAX, 0), 0),
+            is_ending: false,
             readers: BTreeMap::new(),
             next_token: 1,
+        };
+        core.follow_members();
+        core
+    }
+
+    /// Connections come and go with the members.
+    fn follow_members(&mut self) {
+        let raft = self.turn.protocol().group(GroupId(0)).expect("group 0 is always there").raft();
+        let table = self.view.load().members().clone();
+        let mark = (raft.config_indexes(), raft.peers().count());
+        if mark != self.mark || !Arc::ptr_eq(&table, &self.table) {
+            let (now, committed) = (raft.membership(), raft.committed_membership());
+            let mut counted = now.members();
+            counted.extend(committed.members());
+            counted.extend(raft.peers());
+            self.roster.update(table.clone(), counted);
+            self.board.configured(now.clone(), committed.clone());
+            (self.table, self.mark) = (table, mark);
+        }
+        if raft.is_removed() && !self.is_ending {
+            self.is_ending = true;
+            let Identity { name, id, cluster, .. } = &self.linker.identity;
+            let (why, fatal) = (removed(name, *id, *cluster), self.fatal.clone());
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(FAREWELL).await;
+                fatal.stop(why);
+            });
+        }
+        if let Some(mut peers) = self.roster.take_changes() {
+            self.links.retain(|id, wire| peers.get(id) == Some(&wire.peer));
+            peers.retain(|id, _| !self.links.contains_key(id));
+            for (id, peer) in peers {
+                self.links.insert(id, Wire::new(peer, &self.linker, &self.stats, &self.fatal));
+            }
         }
     }
 
@@ -136,22 +236,23 @@ impl Core {
         let batch = self.turn.absorb(self.clock.now(), inputs);
         self.carry_out(batch);
         // The leader's own wishes come back as proposals; they are rare.
-        self.board.publish(self.turn.protocol(), || {
-            self.links.iter().filter(|(_, (link, _))| link.is_connected()).count()
-        });
+        let connected = self.links.iter().filter(|(_, wire)| wire.messages.is_connected());
+        self.board.publish(self.turn.protocol(), connected.map(|(id, _)| *id));
+        self.follow_members();
     }
 
     fn carry_out(&mut self, batch: Batch<Node>) {
         let Batch { writes, sends, events } = batch;
         for (to, message) in sends {
-            if let Some((messages, bulk)) = self.links.get(&to) {
-                self.beacons.leaves(to, &message, messages.is_connected());
-                if is_bulk(&message) { bulk.queue(&message) } else { messages.queue(&message) }
+            if let Some(wire) = self.links.get(&to) {
+                self.beacons.leaves(to, &message, wire.messages.is_connected());
+                let link = if is_bulk(&message) { &wire.bulk } else { &wire.messages };
+                link.queue(&message);
             }
         }
-        for (messages, bulk) in self.links.values() {
-            messages.flush();
-            bulk.flush();
+        for wire in self.links.values() {
+            wire.messages.flush();
+            wire.bulk.flush();
         }
         if !writes.is_empty() {
             self.log.push(writes);

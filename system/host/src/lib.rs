@@ -40,6 +40,7 @@ mod options;
 mod peers;
 mod pending;
 mod questions;
+mod roster;
 mod start;
 pub mod stats;
 mod status;
@@ -54,6 +55,7 @@ pub use status::Status;
 
 use crate::fatal::Fatal;
 use crate::inbox::Inbox;
+use crate::peers::Identity;
 use crate::pending::Pending;
 use crate::questions::Questions;
 use crate::status::StatusBoard;
@@ -61,7 +63,7 @@ use arc_swap::ArcSwap;
 use quorate_base::{Dice, NodeId};
 use quorate_node::Request;
 use quorate_raft as raft;
-use quorate_store::{Action, Caller, Command, Outcome};
+use quorate_store::{Action, Caller, Command, MemberAction, MemberChange, Outcome};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -83,6 +85,7 @@ pub struct Host {
 struct Inner {
     cluster_id: u64,
     id: NodeId,
+    identity: peers::Identity,
     members: Vec<MemberInfo>,
     known: Arc<peers::Known>,
     view: Arc<ArcSwap<View>>,
@@ -251,14 +254,86 @@ impl Host {
 
     /// All members, with the client addresses that each has told.
     pub fn members(&self) -> Vec<MemberInfo> {
-        let known = self.inner.known.all();
-        let mut members = self.inner.members.clone();
-        for member in &mut members {
-            if let Some(peer) = known.get(&member.id) {
-                member.client_urls = peer.client_urls.clone();
+        let table = self.view().members().clone();
+        roster::members(&self.inner.members, &table, &self.inner.known.all())
+    }
+
+    /// A member id that is very likely free: never 0.
+    pub fn random_member_id(&self) -> u64 {
+        let mut dice = self.inner.dice.lock().expect("no holder of this lock panics");
+        dice.next_u64().max(1)
+    }
+
+    /// True for a member that votes and will go on to do so.
+    pub fn is_voter(&self, id: NodeId) -> bool {
+        self.inner.board.with_membership(|now| now.voters.contains(&id))
+    }
+
+    /// True while this member gets everything and does not vote.
+    pub fn is_learner(&self) -> bool {
+        let id = self.inner.id;
+        self.inner.board.with_membership(|now| now.contains(id) && !now.is_voter(id))
+    }
+
+    /// Changes who belongs to the cluster and waits until consensus has followed.
+    ///
+    /// # Errors
+    /// As [`Host::propose`]; when the table was changed and consensus did not follow in time, it goes on
+    /// to do so.
+    pub async fn change_members(
+        &self,
+        caller: Caller,
+        change: MemberChange,
+        max_learners: u64,
+    ) -> Result<Outcome, Failure> {
+        let initial = self.members().iter().map(MemberInfo::to_member).collect();
+        let done = self.expected(&change);
+        let action = Action::Member(MemberAction { change, initial, max_learners });
+        let outcome = self.propose(caller, action, usize::MAX).await?;
+        if outcome.result.is_ok() {
+            let mut roles = self.inner.board.roles();
+            let followed = roles.wait_for(|(_, committed)| done(committed));
+            match tokio::time::timeout(self.inner.patience, followed).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => return Err(Failure::Stopped),
+                Err(_) => return Err(self.inner.board.why_no_answer()),
             }
         }
-        members
+        Ok(outcome)
+    }
+
+    /// What the configuration looks like when a change has been followed.
+    fn expected(&self, change: &MemberChange) -> impl Fn(&raft::Membership) -> bool + use<> {
+        let me = self.inner.id;
+        let (there, gone, votes) = match change {
+            MemberChange::Add(member) => (Some(NodeId(member.id)), None, None),
+            // Who removes itself may not live to see the end of it.
+            MemberChange::Remove { id } => (None, Some(NodeId(*id)).filter(|id| *id != me), None),
+            MemberChange::Promote { id } => (None, None, Some(NodeId(*id))),
+            MemberChange::Update { .. } | MemberChange::Publish { .. } => (None, None, None),
+        };
+        move |committed| {
+            there.is_none_or(|id| committed.contains(id))
+                && gone.is_none_or(|id| !committed.contains(id))
+                && votes.is_none_or(|id| committed.voters.contains(&id))
+        }
+    }
+
+    /// Says how this member is called and where clients reach it, once the table of members is there and
+    /// says otherwise. Call it now and then.
+    pub async fn publish_itself(&self) {
+        let view = self.view();
+        let Identity { id, name, client_urls, .. } = &self.inner.identity;
+        let outdated = view.members().get(id.0);
+        let outdated = outdated.filter(|me| me.name != *name || me.client_urls != *client_urls);
+        if outdated.is_some() {
+            let (name, client_urls) = (name.clone(), client_urls.clone());
+            let change = MemberChange::Publish { id: id.0, name, client_urls };
+            let told = self.change_members(Caller::default(), change, 0).await;
+            if let Err(failure) = told {
+                tracing::debug!("not published yet: {failure}");
+            }
+        }
     }
 
     /// Resolves when the member can no longer keep its promises, with the reason.

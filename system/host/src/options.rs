@@ -1,6 +1,5 @@
 //! What a host is told at its start, and how members and clusters get their numbers.
 
-use crate::peers::Peer;
 use quorate_base::NodeId;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -17,6 +16,8 @@ pub struct MemberInfo {
     pub peer_urls: Vec<String>,
     /// Where clients reach it; empty until it has told.
     pub client_urls: Vec<String>,
+    /// It gets everything and does not vote.
+    pub learner: bool,
 }
 
 /// Everything that a host needs.
@@ -29,6 +30,10 @@ pub struct HostOptions {
     pub members: Vec<MemberInfo>,
     /// Tells clusters with the same addresses apart.
     pub cluster_token: String,
+    /// With an empty directory, ask the other members who this one is instead of founding a cluster.
+    pub joins: bool,
+    /// As the leader, put learners forward for promotion when they have caught up.
+    pub promotes_learners: bool,
     /// `(name, host:port)`: dial this address instead of the member's own.
     pub peer_routes: Vec<(String, String)>,
     /// Bound sockets on which peers arrive.
@@ -88,26 +93,4 @@ pub(crate) fn find_member(name: &str, members: &[MemberInfo]) -> Result<MemberIn
     found
         .cloned()
         .ok_or_else(|| format!("member {name:?} is not in the initial cluster ({})", names()))
-}
-
-impl HostOptions {
-    /// The other members, with the addresses to dial.
-    pub(crate) fn peers(&self) -> Vec<Peer> {
-        let others = self.members.iter().filter(|member| member.name != self.name);
-        let peer = |member: &MemberInfo| {
-            let route = self.peer_routes.iter().find(|(name, _)| *name == member.name);
-            let addresses = match route {
-                Some((_, address)) => vec![address.clone()],
-                None => member.peer_urls.iter().map(|url| address_of(url)).collect(),
-            };
-            Peer { id: member.id, name: member.name.clone(), addresses }
-        };
-        others.map(peer).collect()
-    }
-}
-
-/// `host:port` of a URL; the command line has checked its form.
-fn address_of(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.trim_end_matches('/').to_owned()
 }

@@ -3,16 +3,17 @@
 use crate::apply::{ApplyQueue, ApplyThread, Outlets};
 use crate::bulk::{BulkQueue, BulkThread};
 use crate::clock::Clock;
-use crate::core::{Core, Shared};
+use crate::core::{Core, Linker, Shared};
 use crate::fatal::Fatal;
 use crate::feed::Feed;
 use crate::gate::Gate;
 use crate::inbox::Inbox;
 use crate::logger::{self, LogQueue};
 use crate::options::find_member;
-use crate::peers::{self, Acceptor, Identity, Known, Link, Peer};
+use crate::peers::{self, Acceptor, Identity, Known};
 use crate::pending::Pending;
 use crate::questions::Questions;
+use crate::roster::Roster;
 use crate::stats::Stats;
 use crate::status::StatusBoard;
 use crate::{Host, HostOptions, Inner, MemberInfo, RELEASE, Stopping, View, cluster_id};
@@ -24,10 +25,8 @@ use quorate_storage::engine::{Generations, LsmEngine, Options as EngineOptions};
 use quorate_storage::{
     DataDir, Disk, Log, LogOptions, Meta, WITHOUT_ITS_DATA, random_incarnation, restore,
 };
-use quorate_store::{Applier, Options as StoreOptions};
-use quorate_wire::hello::Purpose;
+use quorate_store::{Applier, Members, Options as StoreOptions};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
 use std::rc::Rc;
@@ -76,41 +75,100 @@ fn start_on<D: Disk>(
     mut options: HostOptions,
     wrap: impl Fn(quorate_storage::RealDisk) -> D,
 ) -> Result<Host, String> {
-    let me = find_member(&options.name, &options.members)?;
-    let cluster = cluster_id(&options.members, &options.cluster_token);
-    let opened = open(&options, &me, cluster, wrap)?;
+    let (opened, who) = open(&options, wrap)?;
+    let table = opened.view.members();
+    let joined = who.learned || !table.is_empty() && !table.founders().contains(&who.me.id.0);
     let identity = Identity {
-        cluster,
-        id: me.id,
-        name: me.name.clone(),
-        client_urls: me.client_urls.clone(),
+        cluster: who.cluster,
+        id: who.me.id,
+        name: options.name.clone(),
+        client_urls: who.client_urls,
+        peer_urls: if joined { who.me.peer_urls.clone() } else { Vec::new() },
         incarnation: opened.incarnation,
     };
+    options.members = who.members;
     // Remembered before anything is told, like any other member's.
     let listeners = std::mem::take(&mut options.peer_listeners);
     run(options, opened, identity, listeners)
 }
 
+/// Who this member is and who the others are, as far as it knows before it speaks to anyone.
+struct Who {
+    cluster: u64,
+    me: MemberInfo,
+    members: Vec<MemberInfo>,
+    /// Where its clients reach it, according to its own flags.
+    client_urls: Vec<String>,
+    /// Who voted before any change; empty when only the log or a snapshot can tell.
+    founders: Membership,
+    /// It asked the others: it was added to a running cluster.
+    learned: bool,
+}
+
+/// With a table of members in its state a member needs no flags to know who it is. Without one, the
+/// flags name the cluster's first members, which its ids are computed from; whoever was added later
+/// asks those who are there.
+fn who(options: &HostOptions, label: Option<&Meta>, table: &Members) -> Result<Who, String> {
+    let told = find_member(&options.name, &options.members);
+    let own = options.members.iter().find(|member| member.name == options.name);
+    let client_urls = own.map(|me| me.client_urls.clone()).unwrap_or_default();
+    if let Some(label) = label.filter(|_| !table.is_empty()) {
+        let (cluster, id) = (label.cluster_id, label.member_id);
+        if table.is_removed(id) {
+            return Err(peers::removed(&label.name, NodeId(id), cluster));
+        }
+        let founders = Membership::of(table.founders().iter().copied().map(NodeId));
+        if let Some(me) = table.get(id).map(MemberInfo::of_member) {
+            let members = table.present().map(MemberInfo::of_member).collect();
+            let learned = false;
+            return Ok(Who { cluster, me, members, client_urls, founders, learned });
+        }
+    }
+    let me = told?;
+    let cluster = cluster_id(&options.members, &options.cluster_token);
+    let is_founder = label.is_some_and(|label| label.member_id == me.id.0);
+    if options.joins && !is_founder {
+        let learned = peers::learn(&me, &options.members)?;
+        return Ok(Who {
+            cluster: learned.cluster,
+            me: learned.me,
+            members: learned.members,
+            client_urls,
+            founders: Membership::default(),
+            learned: true,
+        });
+    }
+    let members = options.members.clone();
+    let founders = Membership::of(members.iter().map(|member| member.id));
+    Ok(Who { cluster, me, members, client_urls, founders, learned: false })
+}
+
 fn open<D: Disk>(
     options: &HostOptions,
-    me: &MemberInfo,
-    cluster: u64,
     wrap: impl Fn(quorate_storage::RealDisk) -> D,
-) -> Result<Opened<D>, String> {
+) -> Result<(Opened<D>, Who), String> {
     let say = |error: &dyn std::fmt::Display| error.to_string();
     let directory = DataDir::open(&options.data_dir).map_err(|e| say(&e))?;
     if let Some(mode) = directory.permissions_too_open() {
         tracing::warn!("others may read the data directory (mode {mode:o}): chmod 700 it");
     }
-    let meta = directory.meta_of(cluster, me.id.0).map_err(|e| say(&e))?;
+    let label = directory.meta().map_err(|e| say(&e))?;
     let known = Arc::new(Known::open(directory.path()).map_err(|e| say(&e))?);
-    if meta.is_none() {
+    if label.is_none() {
         // A log without a label was never acknowledged to anyone, unless the label is what is lost.
         if known.joined() {
             return Err(lost_label(directory.path()));
         }
         directory.discard_unlabelled_log().map_err(|e| say(&e))?;
     }
+    let state = match &label {
+        Some(_) => Some(open_state(&directory)?),
+        None => None,
+    };
+    let nobody = Arc::default();
+    let table = state.as_ref().map_or(&nobody, |(applier, _)| applier.members());
+    let who = who(options, label.as_ref(), table)?;
+    let meta = directory.meta_of(who.cluster, who.me.id.0).map_err(|e| say(&e))?;
     let incarnation = match &meta {
         Some(meta) => meta.incarnation,
         None => random_incarnation().map_err(|e| say(&e))?,
@@ -120,21 +178,20 @@ fn open<D: Disk>(
     let (mut log, recovered) = Log::open(disk, log_options).map_err(|e| say(&e))?;
     if meta.is_none() {
         let label = Meta {
-            cluster_id: cluster,
-            member_id: me.id.0,
-            name: me.name.clone(),
+            cluster_id: who.cluster,
+            member_id: who.me.id.0,
+            name: options.name.clone(),
             created_by: RELEASE.to_owned(),
             incarnation,
         };
         directory.store_meta(&label).map_err(|e| say(&e))?;
     }
-    let generations = Generations::open(&directory.state_path(), EngineOptions::small());
-    let generations = generations.map_err(|e| say(&e))?;
-    let engine = generations.open_current().map_err(|e| say(&e))?;
-    let mut applier = Applier::open(engine, StoreOptions::default()).map_err(|e| say(&e))?;
-    let initial = Membership::of(options.members.iter().map(|member| member.id));
+    let (mut applier, generations) = match state {
+        Some(state) => state,
+        None => open_state(&directory)?,
+    };
     let config = applier.config().clone().and_then(Membership::decode);
-    let restored = restore(&mut log, &recovered, applier.applied(), config, &initial)?;
+    let restored = restore(&mut log, &recovered, applier.applied(), config, &who.founders)?;
     tracing::info!(
         term = restored.term,
         last_index = restored.last_index,
@@ -143,7 +200,16 @@ fn open<D: Disk>(
         "the data directory is open"
     );
     let view = applier.publish().map_err(|e| say(&e))?.view;
-    Ok(Opened { directory, known, incarnation, log, restored, applier, generations, view })
+    Ok((Opened { directory, known, incarnation, log, restored, applier, generations, view }, who))
+}
+
+fn open_state(directory: &DataDir) -> Result<(Applier<LsmEngine>, Generations), String> {
+    let say = |error: &dyn std::fmt::Display| error.to_string();
+    let generations = Generations::open(&directory.state_path(), EngineOptions::small());
+    let generations = generations.map_err(|e| say(&e))?;
+    let engine = generations.open_current().map_err(|e| say(&e))?;
+    let applier = Applier::open(engine, StoreOptions::default()).map_err(|e| say(&e))?;
+    Ok((applier, generations))
 }
 
 fn lost_label(directory: &Path) -> String {
@@ -192,12 +258,15 @@ fn run<D: Disk>(
         questions: questions.clone(),
         board: board.clone(),
         stats: stats.clone(),
+        view: view.clone(),
+        fatal: fatal.clone(),
     };
     let core = CorePlan {
         config: node_config(&options, identity.id),
         restored,
         dice: dice.fork(1),
-        peers: options.peers(),
+        members: options.members.clone(),
+        routes: options.peer_routes.clone(),
         identity: identity.clone(),
         known: known.clone(),
         listeners,
@@ -239,6 +308,7 @@ fn run<D: Disk>(
     let inner = Inner {
         cluster_id: identity.cluster,
         id: identity.id,
+        identity,
         members: options.members,
         known,
         view,
@@ -287,7 +357,7 @@ fn node_config(options: &HostOptions, id: NodeId) -> Config {
         },
         catchup_entries: options.catchup_entries,
         patience: options.patience,
-        promotes_learners: true,
+        promotes_learners: options.promotes_learners,
     }
 }
 
@@ -296,7 +366,8 @@ struct CorePlan {
     config: Config,
     restored: Restored,
     dice: Dice,
-    peers: Vec<Peer>,
+    members: Vec<MemberInfo>,
+    routes: Vec<(String, String)>,
     identity: Identity,
     known: Arc<Known>,
     listeners: Vec<TcpListener>,
@@ -327,11 +398,13 @@ fn start_core(plan: CorePlan) -> Result<JoinHandle<()>, String> {
 }
 
 async fn run_core(plan: CorePlan, admitted: oneshot::Sender<Result<(), String>>) {
-    let CorePlan { config, restored, dice, peers, identity, known, listeners, shared } = plan;
-    let peers: BTreeMap<NodeId, Peer> = peers.into_iter().map(|peer| (peer.id, peer)).collect();
+    let CorePlan { config, restored, dice, members, routes, identity, known, listeners, shared } =
+        plan;
+    let table = shared.view.load().members().clone();
+    let roster = Rc::new(Roster::new(identity.id, members, routes, table));
     let acceptor = Rc::new(Acceptor {
         identity: identity.clone(),
-        peers: peers.clone(),
+        roster: roster.clone(),
         known: known.clone(),
         inbox: shared.inbox.clone(),
         stats: shared.stats.clone(),
@@ -350,7 +423,7 @@ async fn run_core(plan: CorePlan, admitted: oneshot::Sender<Result<(), String>>)
         }
     }
     if !known.joined() {
-        let joined = match peers::admit(&identity, &peers).await {
+        let joined = match peers::admit(&identity, &roster.peers()).await {
             Ok(()) => known.join().map_err(|error| error.to_string()),
             Err(why) => Err(why),
         };
@@ -360,19 +433,11 @@ async fn run_core(plan: CorePlan, admitted: oneshot::Sender<Result<(), String>>)
         }
         acceptor.open.set(true);
     }
-    let mut links = BTreeMap::new();
-    for (id, peer) in &peers {
-        let connect = |purpose| {
-            let link = Link::new(peer.clone(), purpose, shared.stats.peer(*id));
-            tokio::task::spawn_local(link.clone().run(identity.clone(), known.clone()));
-            link
-        };
-        links.insert(*id, (connect(Purpose::Messages), connect(Purpose::Bulk)));
-    }
     let now = shared.clock.now();
     let strong = Strong::new(config, restored, dice, now);
     let node = Node::new([(GroupId(0), strong)].into());
     if admitted.send(Ok(())).is_ok() {
-        Core::new(node, shared, links).run().await;
+        let linker = Linker { identity, known };
+        Core::new(node, shared, roster, linker).run().await;
     }
 }

@@ -3,7 +3,7 @@
 use crate::Failure;
 use quorate_base::NodeId;
 use quorate_node::{GroupId, Node};
-use quorate_raft::{Restored, Role};
+use quorate_raft::{Membership, Restored, Role};
 use std::sync::Mutex;
 use std::time::Instant;
 use tokio::sync::watch;
@@ -24,7 +24,7 @@ pub struct Status {
     /// The index before the first one in its log.
     pub base_index: u64,
     /// Peers that it has a connection to.
-    pub connected_peers: usize,
+    pub connected_peers: Vec<NodeId>,
     /// Times that the known leader changed.
     pub leader_changes: u64,
     /// Since when no leader is known.
@@ -35,6 +35,8 @@ pub struct Status {
 pub struct StatusBoard {
     status: Mutex<Status>,
     leader: watch::Sender<Option<NodeId>>,
+    /// The configuration in force, and the newest committed one.
+    roles: watch::Sender<(Membership, Membership)>,
 }
 
 impl StatusBoard {
@@ -47,11 +49,30 @@ impl StatusBoard {
             last_index: restored.last_index,
             commit: restored.commit.max(restored.applied),
             base_index: restored.base.index,
-            connected_peers: 0,
+            connected_peers: Vec::new(),
             leader_changes: 0,
             leaderless_since: Some(Instant::now()),
         };
-        StatusBoard { status: Mutex::new(status), leader: watch::Sender::new(None) }
+        StatusBoard {
+            status: Mutex::new(status),
+            leader: watch::Sender::new(None),
+            roles: watch::Sender::default(),
+        }
+    }
+
+    /// Follows the configuration in force and the newest committed one.
+    pub fn roles(&self) -> watch::Receiver<(Membership, Membership)> {
+        self.roles.subscribe()
+    }
+
+    /// Looks at the configuration in force.
+    pub fn with_membership<T>(&self, look: impl FnOnce(&Membership) -> T) -> T {
+        look(&self.roles.borrow().0)
+    }
+
+    /// The core tells who takes part.
+    pub fn configured(&self, now: Membership, committed: Membership) {
+        self.roles.send_replace((now, committed));
     }
 
     /// The newest status.
@@ -88,14 +109,15 @@ impl StatusBoard {
     }
 
     /// The core tells how far its log is.
-    pub fn publish(&self, node: &Node, connected_peers: impl Fn() -> usize) {
+    pub fn publish(&self, node: &Node, connected_peers: impl Iterator<Item = NodeId>) {
         let raft = node.group(GroupId(0)).expect("group 0 is always there").raft();
         let (last_index, commit, base) = (raft.last_id().index, raft.commit(), raft.base());
         let mut status = self.status.lock().expect("no holder of this lock panics");
         status.last_index = last_index;
         status.commit = commit;
         status.base_index = base.index;
-        status.connected_peers = connected_peers();
+        status.connected_peers.clear();
+        status.connected_peers.extend(connected_peers);
     }
 
     /// Why a question stayed without an answer.

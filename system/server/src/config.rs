@@ -31,8 +31,16 @@ pub struct Config {
     pub listen_peer_urls: Vec<String>,
     /// All members, this one included.
     pub initial_cluster: Vec<MemberConfig>,
+    /// With an empty directory, join the running cluster of these members.
+    pub joins: bool,
     /// Tells clusters apart that have the same addresses.
     pub initial_cluster_token: String,
+    /// As the leader, promote learners that have caught up.
+    pub auto_promote_learners: bool,
+    /// Most learners of a cluster.
+    pub max_learners: u64,
+    /// Refuse changes of members that too few healthy ones would be left for.
+    pub strict_reconfig_check: bool,
     /// Connect to a peer at another address than its URL, `(name, host:port)`: for fault injection.
     pub peer_routes: Vec<(String, String)>,
     /// Time between a leader's beacons.
@@ -130,6 +138,7 @@ impl Config {
                 name: member.name.clone(),
                 peer_urls: member.peer_urls.clone(),
                 client_urls: if is_me { self.advertise_client_urls.clone() } else { Vec::new() },
+                learner: false,
             }
         };
         self.initial_cluster.iter().map(member).collect()

@@ -37,7 +37,13 @@ fn mismatch(answer: &Answer) -> Status {
 
 impl KvService {
     async fn view_for(&self, serializable: bool) -> Result<Arc<View>, Status> {
-        if serializable { Ok(self.0.view()) } else { self.0.linearizable().await }
+        if serializable {
+            return Ok(self.0.view());
+        }
+        if self.0.host.is_learner() {
+            return Err(errors::not_for_learners());
+        }
+        self.0.linearizable().await
     }
 
     async fn read(

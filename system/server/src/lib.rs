@@ -25,6 +25,7 @@ mod identity;
 mod kv;
 mod large;
 mod leader_watch;
+mod learner;
 mod lease;
 mod line;
 mod lock;

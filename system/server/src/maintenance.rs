@@ -112,7 +112,7 @@ impl Maintenance for MaintenanceService {
             raft_applied_index: view.applied().0,
             errors,
             db_size_in_use: view.size().live as i64,
-            is_learner: false,
+            is_learner: self.0.host.is_learner(),
             storage_version: "3.7.0".to_owned(),
             db_size_quota: self.0.limits.quota_bytes.map_or(0, |quota| quota as i64),
             downgrade_info: Some(pb::DowngradeInfo::default()),
@@ -190,7 +190,7 @@ impl Maintenance for MaintenanceService {
         if self.0.host.status().leader != Some(me) {
             return Err(errors::not_leader());
         }
-        if target == me || !self.0.host.members().iter().any(|member| member.id == target) {
+        if target == me || !self.0.host.is_voter(target) {
             return Err(errors::bad_leader_transferee());
         }
         let moved = self.0.host.transfer(target).await;

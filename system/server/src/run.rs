@@ -33,6 +33,9 @@ use tonic::service::Routes;
 /// How often requests that have waited too long are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_millis(200);
 
+/// How often this member looks whether the others know its name and addresses.
+const PUBLISH_EVERY: Duration = Duration::from_millis(250);
+
 /// How often the free space is looked at.
 const SPACE_EVERY: Duration = Duration::from_secs(2);
 
@@ -155,6 +158,8 @@ fn host_options(config: &Config, peer_listeners: Vec<TcpListener>) -> HostOption
         name: config.name.clone(),
         members: config.members(),
         cluster_token: config.initial_cluster_token.clone(),
+        joins: config.joins,
+        promotes_learners: config.auto_promote_learners,
         peer_routes: config.peer_routes.clone(),
         peer_listeners,
         heartbeat_interval: config.heartbeat_interval,
@@ -185,6 +190,8 @@ fn limits(config: &Config) -> Limits {
         min_lease_ttl: half_more.as_secs_f64().ceil() as i64,
         max_answer_bytes: config.edge.max_answer_bytes,
         answer_patience: Duration::from_secs(5),
+        max_learners: config.max_learners,
+        strict_reconfig_check: config.strict_reconfig_check,
     }
 }
 
@@ -271,7 +278,8 @@ fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
         .add_service(health)
         .add_service(reflection)
         .add_service(reflection_alpha);
-    let router = routes.into_axum_router().fallback(crate::fallback::unknown_call);
+    let learner = axum::middleware::from_fn_with_state(service.clone(), crate::learner::guard);
+    let router = routes.into_axum_router().fallback(crate::fallback::unknown_call).layer(learner);
     Ok(Routes::from(router))
 }
 
@@ -292,7 +300,14 @@ async fn look_after(service: &Arc<Service>, retention: Option<Retention>) {
             check_space(&service.host, service).await;
         }
     };
-    tokio::join!(expire, space, compact(service, retention));
+    let publish = async {
+        let mut ticks = tokio::time::interval(PUBLISH_EVERY);
+        loop {
+            ticks.tick().await;
+            service.host.publish_itself().await;
+        }
+    };
+    tokio::join!(expire, space, publish, compact(service, retention));
 }
 
 /// Compacts by itself, on the leader: what is forgotten is decided once and goes through the log.

@@ -38,6 +38,10 @@ pub struct Limits {
     pub max_answer_bytes: u64,
     /// How long a large answer waits for room.
     pub answer_patience: std::time::Duration,
+    /// Most learners of the cluster.
+    pub max_learners: u64,
+    /// Refuse changes of members that too few healthy ones would be left for.
+    pub strict_reconfig_check: bool,
 }
 
 /// The services' common ground. Cheap to clone through its `Arc`.

@@ -24,6 +24,7 @@ mod info;
 mod json;
 mod lease;
 mod member;
+mod move_leader;
 mod output;
 mod put;
 mod quote;
@@ -61,9 +62,10 @@ enum Command {
     #[command(subcommand)]
     Lease(lease::Command),
     Compaction(compaction::Arguments),
-    /// Lists the members
+    /// Lists, adds, removes and replaces members
     #[command(subcommand)]
     Member(member::Command),
+    MoveLeader(move_leader::Arguments),
     /// Health, status and hash of each member
     Endpoint(endpoint::Arguments),
     /// Saves, checks and restores a copy of the whole store
@@ -123,6 +125,7 @@ async fn dispatch(command: Command, global: &Global, is_etcdctl: bool) -> Result
         Command::Lease(command) => lease::run(command, global).await,
         Command::Compaction(arguments) => compaction::run(arguments, global).await,
         Command::Member(command) => member::run(command, global).await,
+        Command::MoveLeader(arguments) => move_leader::run(arguments, global).await,
         Command::Endpoint(arguments) => endpoint::run(arguments, global).await,
         Command::Snapshot(command) => snapshot::run(command, global).await,
         Command::Alarm(command) => alarm::run(command, global).await,

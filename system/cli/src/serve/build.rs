@@ -22,7 +22,7 @@ pub fn config(settings: &Settings) -> Result<Config, FlagError> {
     timing(settings)?;
     let members = cluster(settings)?;
     let data_dir = PathBuf::from(settings.text("data-dir"));
-    directory(settings, &data_dir)?;
+    directory(&data_dir)?;
     Ok(Config {
         name: settings.text("name").to_owned(),
         data_dir,
@@ -31,6 +31,10 @@ pub fn config(settings: &Settings) -> Result<Config, FlagError> {
         listen_peer_urls: listen(settings, "listen-peer-urls")?,
         peer_routes: routes(settings, &members)?,
         initial_cluster: members,
+        joins: settings.text("initial-cluster-state") == "existing",
+        auto_promote_learners: settings.is("auto-promote-learners"),
+        max_learners: settings.count("max-learners"),
+        strict_reconfig_check: settings.is("strict-reconfig-check"),
         initial_cluster_token: settings.text("initial-cluster-token").to_owned(),
         heartbeat_interval: settings.time("heartbeat-interval"),
         election_timeout: settings.time("election-timeout"),
@@ -202,18 +206,10 @@ fn routes(
 }
 
 /// The data directory is the server's to open; here only what contradicts the flags.
-fn directory(settings: &Settings, path: &Path) -> Result<(), FlagError> {
+fn directory(path: &Path) -> Result<(), FlagError> {
     if path.join("member").is_dir() && !path.join("meta").exists() {
         return Err(FlagError(format!(
             "--data-dir {}: this is a data directory of etcd, which cannot be read; choose another one",
-            path.display()
-        )));
-    }
-    let joins = settings.text("initial-cluster-state") == "existing";
-    if joins && !path.join("meta").exists() {
-        return Err(FlagError(format!(
-            "--initial-cluster-state existing: {} holds no member, and joining a running cluster is not supported \
-             yet; use \"new\" to found one",
             path.display()
         )));
     }
@@ -320,7 +316,7 @@ mod tests {
             ],
         );
         refuses("--peer-route x=h:1", &["\"x\"", "its members are default"]);
-        refuses("--initial-cluster-state existing --data-dir /nonexistent", &["holds no member"]);
+        assert!(build("--initial-cluster-state existing").unwrap().joins);
         refuses("--listen-peer-urls=", &["--listen-peer-urls is empty"]);
     }
 

@@ -30,6 +30,7 @@ mod leases;
 mod limits;
 mod lock;
 mod maintenance;
+mod members;
 mod metrics;
 mod range_stream;
 mod ranges;

@@ -232,6 +232,29 @@ impl Cluster {
         self.members[i].process = None;
     }
 
+    /// Starts one more member, which was added to the running cluster under this id: first its port
+    /// for clients, then the one for peers. It may not be ready yet.
+    pub fn join(&mut self, ports: &[u16], members: &[super::api::Member], id: u64) {
+        let i = self.members.len();
+        let name = |member: &super::api::Member| {
+            if member.id == id { format!("n{}", i + 1) } else { member.name.clone() }
+        };
+        let peers: Vec<String> = members
+            .iter()
+            .flat_map(|member| {
+                member.peer_ur_ls.iter().map(|url| format!("{}={url}", name(member)))
+            })
+            .collect();
+        let flags = ["--initial-cluster-state=existing".to_owned()];
+        let data = self.directory.path();
+        let args = arguments(i, ports[0], ports[1], &peers.join(","), data, &flags);
+        let log = data.join(format!("n{}.log", i + 1));
+        let program = Kind::current().program();
+        let process = Process::spawn(&program, &args, &log, data);
+        let endpoint = format!("http://127.0.0.1:{}", ports[0]);
+        self.members.push(Member { process: Some(process), endpoint, program, args, log });
+    }
+
     /// Starts a killed member again.
     pub fn start_again(&mut self, i: usize) {
         let member = &mut self.members[i];

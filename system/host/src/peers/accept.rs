@@ -1,7 +1,8 @@
 //! Peers that come to us.
 
-use super::{GREETING_TIMEOUT, Identity, Known, KnownPeer, Peer, malformed, read_frame, tune};
+use super::{GREETING_TIMEOUT, Identity, Known, KnownPeer, malformed, read_frame, tune};
 use crate::inbox::Inbox;
+use crate::roster::Roster;
 use crate::stats::Stats;
 use bytes::BytesMut;
 use quorate_base::{Input, NodeId};
@@ -18,6 +19,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
 
+/// What a member is told that was removed.
+pub fn removed(name: &str, id: NodeId, cluster: u64) -> String {
+    format!(
+        "member {name} ({id}) was removed from cluster {cluster:x} and takes no part in it any more: \
+         remove its data directory; to bring the machine back, add it as a new member (quorate \
+         member add) and start it with an empty directory"
+    )
+}
+
 /// What a connection is read into; a frame that is longer grows it.
 const READ_BUFFER: usize = 256 << 10;
 
@@ -26,7 +36,7 @@ pub struct Acceptor {
     /// Who we are.
     pub identity: Identity,
     /// Who may come.
-    pub peers: BTreeMap<NodeId, Peer>,
+    pub roster: Rc<Roster>,
     /// Whom we remember.
     pub known: Arc<Known>,
     /// Where their messages go.
@@ -76,7 +86,11 @@ impl Acceptor {
                 warn!(from = %hello.from, release = %hello.release, "refused a peer: {why}");
                 Ok(())
             }
-            Answer::Cluster { .. } | Answer::Removed { .. } => Ok(()),
+            Answer::Removed { why } => {
+                warn!(from = %hello.from, release = %hello.release, "refused a peer: {why}");
+                Ok(())
+            }
+            Answer::Cluster { .. } => Ok(()),
             Answer::Welcome { .. } => match hello.purpose {
                 Purpose::Probe | Purpose::Learn => Ok(()),
                 Purpose::Bulk => self.hear(hello.from, stream, buffer).await,
@@ -104,8 +118,9 @@ impl Acceptor {
                 hello.release
             ));
         }
-        if hello.purpose == Purpose::Learn {
-            return refused(format!("{} tells nobody about its cluster yet", me.name));
+        if hello.purpose == Purpose::Learn && self.open.get() {
+            let members = self.roster.members(&self.known.all());
+            return Answer::Cluster { cluster: me.cluster, members };
         }
         if hello.cluster != me.cluster {
             return refused(format!(
@@ -115,7 +130,13 @@ impl Acceptor {
                 me.name, me.cluster, hello.cluster
             ));
         }
-        if hello.to != me.id || !self.peers.contains_key(&hello.from) {
+        if self.roster.is_out(hello.from) {
+            return Answer::Removed { why: removed(&hello.name, hello.from, me.cluster) };
+        }
+        let known = self.roster.knows(hello.from);
+        if hello.to == me.id && !known && !hello.peer_urls.is_empty() {
+            self.roster.meet(hello.from, &hello.name, &hello.peer_urls);
+        } else if hello.to != me.id || !known {
             return refused(format!(
                 "member {} looks for {} at the address of {} ({}): check --initial-cluster",
                 hello.from, hello.to, me.name, me.id
@@ -176,6 +197,10 @@ impl Acceptor {
             }
             if !heard.is_empty() {
                 self.inbox.extend(heard.drain(..));
+            }
+            if self.roster.is_out(from) {
+                // It will ask again, and hear why.
+                return Ok(());
             }
             buffer.reserve(READ_BUFFER / 4);
             let count = stream.read_buf(&mut buffer).await?;

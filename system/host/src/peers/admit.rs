@@ -39,8 +39,8 @@ pub async fn admit(identity: &Identity, peers: &BTreeMap<NodeId, Peer>) -> Resul
                 Some(Answer::Refused { why }) if rounds.is_multiple_of(50) => {
                     info!(peer = %peer.name, "refused: {why}");
                 }
-                Some(Answer::Refused { .. } | Answer::Removed { .. } | Answer::Cluster { .. })
-                | None => {}
+                Some(Answer::Removed { why }) => return Err(why),
+                Some(Answer::Refused { .. } | Answer::Cluster { .. }) | None => {}
             }
         }
         if answered.len() < needed {
@@ -70,8 +70,8 @@ fn lost_directory(identity: &Identity, peer: &Peer) -> String {
     format!(
         "member {} ({}) already belonged to cluster {:x}, says {}, but its data directory is \
          empty: with a lost memory it could vote twice. Put the old data directory back; if it is \
-         lost, the others go on without it, and all members begin anew from a backup of one of \
-         them (quorate snapshot save, then quorate snapshot restore)",
-        identity.name, identity.id, identity.cluster, peer.name
+         lost, replace this member: `quorate member replace {} --peer-urls ...` at one of the \
+         others, then start it with the values that this prints",
+        identity.name, identity.id, identity.cluster, peer.name, identity.id
     )
 }

@@ -1,6 +1,7 @@
 //! The way to one peer: frames gather in a buffer during a turn and leave with one system call.
 
 use super::{GREETING_TIMEOUT, Identity, Known, KnownPeer, Peer, malformed, read_frame, tune};
+use crate::fatal::Fatal;
 use crate::stats::PeerStats;
 use bytes::{Buf, BytesMut};
 use quorate_node::{Message, Tagged};
@@ -89,12 +90,13 @@ impl Link {
     }
 
     /// Connects, again and again, for as long as the core lives.
-    pub async fn run(self: Rc<Self>, identity: Identity, known: Arc<Known>) {
+    pub async fn run(self: Rc<Self>, identity: Identity, known: Arc<Known>, fatal: Fatal) {
         let mut backoff = BACKOFF.0;
         let mut last_trouble = String::new();
         loop {
             let greeting = greet(&self.peer, &identity, self.purpose);
             let trouble = match tokio::time::timeout(GREETING_TIMEOUT, greeting).await {
+                Ok(Ok((_, Answer::Removed { why }))) => return fatal.stop(why),
                 Ok(Ok((stream, answer))) => match self.check(answer, &known) {
                     Ok(()) => {
                         info!(peer = %self.peer.name, purpose = ?self.purpose, "connected");

@@ -6,11 +6,13 @@
 mod accept;
 mod admit;
 mod known;
+mod learn;
 mod link;
 
-pub use accept::{Acceptor, serve};
+pub use accept::{Acceptor, removed, serve};
 pub use admit::admit;
 pub use known::{Known, KnownPeer};
+pub use learn::learn;
 pub use link::Link;
 
 use bytes::BytesMut;
@@ -41,6 +43,8 @@ pub struct Identity {
     pub name: String,
     /// Where its clients reach it.
     pub client_urls: Vec<String>,
+    /// Where its peers reach it, if it joined later: members that missed that must be able to answer.
+    pub peer_urls: Vec<String>,
     /// This life of its data directory.
     pub incarnation: u64,
 }
@@ -57,13 +61,13 @@ impl Identity {
             purpose,
             name: self.name.clone(),
             client_urls: self.client_urls.clone(),
-            peer_urls: Vec::new(),
+            peer_urls: self.peer_urls.clone(),
         }
     }
 }
 
 /// Another member, as the configuration names it.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Peer {
     /// Its id.
     pub id: NodeId,

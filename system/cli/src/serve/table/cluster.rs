@@ -23,7 +23,7 @@ pub const FLAGS: &[Flag] = &[
         "initial-cluster-state",
         "new",
         Choice(&["new", "existing"]),
-        "\"existing\" starts only a member that has its data; \"new\" also founds a cluster.",
+        "With an empty data directory, \"new\" founds a cluster and \"existing\" joins the one that this member was added to.",
     ),
     works(
         "initial-cluster-token",
@@ -38,8 +38,13 @@ pub const FLAGS: &[Flag] = &[
         "What clients are told to connect to; required with --listen-client-urls.",
     ),
     idle("pre-vote", "true", Bool, "it is always on"),
-    idle("strict-reconfig-check", "true", Bool, "members cannot be changed yet"),
-    idle("max-learners", "1", Count(1, 7), "learners are not supported yet"),
+    works(
+        "strict-reconfig-check",
+        "true",
+        Bool,
+        "Refuse to change members where too few healthy ones would be left.",
+    ),
+    works("max-learners", "1", Count(1, 7), "Most learners of the cluster."),
     works(
         "auto-compaction-retention",
         "0",

@@ -68,6 +68,12 @@ pub const FLAGS: &[Flag] = &[
          may be repeated.",
     ),
     works(
+        "auto-promote-learners",
+        "true",
+        Bool,
+        "As the leader, promote learners as soon as they have caught up.",
+    ),
+    works(
         "exit-with-parent",
         "false",
         Bool,

@@ -1,22 +1,15 @@
-//! `member`: who belongs to the cluster.
+//! `member list`: who belongs to the cluster.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use quorate_client::etcd::etcdserverpb::{
     Member, MemberListRequest, MemberListResponse, ResponseHeader,
 };
 
-use super::failure::Failure;
-use super::get::serializable;
-use super::global::Global;
-use super::json::{self, Object};
-use super::output::{Format, Output};
-
-/// The commands below `member`.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Lists all members in the cluster
-    List(List),
-}
+use super::super::failure::Failure;
+use super::super::get::serializable;
+use super::super::global::Global;
+use super::super::json::{self, Object};
+use super::super::output::{Format, Output};
 
 /// Arguments of `member list`.
 #[derive(Debug, Args)]
@@ -34,17 +27,13 @@ pub struct List {
 }
 
 /// Runs the command.
-pub async fn run(command: Command, global: &Global) -> Result<(), Failure> {
-    match command {
-        Command::List(arguments) => {
-            let linearizable = !serializable(&arguments.consistency)?;
-            let mut output = global.output()?;
-            let request = MemberListRequest { linearizable };
-            let answer = global.client()?.member_list(request).await?;
-            print(&mut output, &answer)?;
-            output.flush()
-        }
-    }
+pub async fn run(arguments: &List, global: &Global) -> Result<(), Failure> {
+    let linearizable = !serializable(&arguments.consistency)?;
+    let mut output = global.output()?;
+    let request = MemberListRequest { linearizable };
+    let answer = global.client()?.member_list(request).await?;
+    print(&mut output, &answer)?;
+    output.flush()
 }
 
 fn print(output: &mut Output, answer: &MemberListResponse) -> Result<(), Failure> {
@@ -78,36 +67,42 @@ fn row(member: &Member) -> Vec<String> {
 
 fn print_fields(output: &mut Output, answer: &MemberListResponse) {
     output.header(answer.header.as_ref());
-    for member in &answer.members {
-        output.id("ID", member.id);
-        output.quoted("Name", &member.name);
-        member.peer_ur_ls.iter().for_each(|url| output.quoted("PeerURL", url));
-        member.client_ur_ls.iter().for_each(|url| output.quoted("ClientURL", url));
-        output.field("IsLearner", member.is_learner);
-        output.line("");
-    }
+    answer.members.iter().for_each(|member| member_fields(output, member));
 }
 
-/// With `--hex` the ids are strings, because JSON has no hexadecimal numbers.
-fn list_json(answer: &MemberListResponse, hex: bool) -> String {
-    let id = |object: Object, id: u64| {
-        if hex { object.string("ID", &format!("{id:x}")) } else { object.some("ID", id) }
-    };
+/// One member, a field a line.
+pub fn member_fields(output: &mut Output, member: &Member) {
+    output.id("ID", member.id);
+    output.quoted("Name", &member.name);
+    member.peer_ur_ls.iter().for_each(|url| output.quoted("PeerURL", url));
+    member.client_ur_ls.iter().for_each(|url| output.quoted("ClientURL", url));
+    output.field("IsLearner", member.is_learner);
+    output.line("");
+}
+
+/// One member. With `--hex` the id is a string, because JSON has no hexadecimal numbers.
+pub fn member_json(member: &Member, hex: bool) -> String {
     let urls = |urls: &[String]| urls.iter().map(|url| json::string(url)).collect::<Vec<_>>();
-    let member = |member: &Member| {
-        id(Object::new(), member.id)
-            .some_string("name", &member.name)
-            .some_list("peerURLs", urls(&member.peer_ur_ls))
-            .some_list("clientURLs", urls(&member.client_ur_ls))
-            .some("isLearner", member.is_learner)
-            .end()
+    let object = Object::new();
+    let object = match hex {
+        true => object.string("ID", &format!("{:x}", member.id)),
+        false => object.some("ID", member.id),
     };
+    object
+        .some_string("name", &member.name)
+        .some_list("peerURLs", urls(&member.peer_ur_ls))
+        .some_list("clientURLs", urls(&member.client_ur_ls))
+        .some("isLearner", member.is_learner)
+        .end()
+}
+
+fn list_json(answer: &MemberListResponse, hex: bool) -> String {
     let header = match (&answer.header, hex) {
         (Some(header), true) => Some(hex_header(header)),
         (header, _) => json::header(header.as_ref()),
     };
     let object = Object::new().optional("header", header);
-    object.some_list("members", answer.members.iter().map(member)).end()
+    object.some_list("members", answer.members.iter().map(|member| member_json(member, hex))).end()
 }
 
 fn hex_header(header: &ResponseHeader) -> String {
