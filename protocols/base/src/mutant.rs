@@ -204,6 +204,16 @@ table! {
         "A new leader starts every lease with half of its time.";
     LEASE_311_LATE_RENEWAL = 311, "B7", "lease-lives-its-time",
         "An expired lease that is being revoked is renewed, so its owner believes in it.";
+    WATCH_312_PROGRESS_AHEAD = 312, "etcd#15220", "watch-without-gap",
+        "A watcher is told progress to the newest revision while events before it are still to come.";
+    WATCH_313_GOES_BACK = 313, "etcd#15271", "watch-without-gap",
+        "A watcher that reads the engine begins one revision before the one it looks at next.";
+    STORE_314_REVISION_FROM_KEYS = 314, "etcd#17780", "same-answer-everywhere, state-machine-safety",
+        "A restart takes the greatest revision among the keys that are left for the newest one.";
+    STORE_315_RANGES_NOT_CHECKED = 315, "etcd#18667", "same-answer-everywhere, state-machine-safety",
+        "A transaction's ranges are not checked before it writes, so one that fails has changed something.";
+    STORE_316_EVENT_TWICE = 316, "etcd#17247", "watch-without-gap",
+        "The second write of a transaction is told to watchers twice.";
     AUTH_320_ENABLED_NOT_RESTORED = 320, "etcd#14571", "state-machine-safety, same-answer-everywhere",
         "A member that opens its state again, or takes it as a snapshot, does not know that authentication is on.";
     AUTH_321_OLD_REVISION_PASSES = 321, "contract item 64", "refused-as-the-log-says",

@@ -10,6 +10,7 @@
 
 use crate::count::Counter;
 use crate::engine::{Engine, EngineError};
+use crate::history;
 use crate::layout::{self, CONFIG, MEMBER, META, Meta};
 use crate::lease::Leases;
 use crate::reader::{ReadError, Reader};
@@ -94,13 +95,19 @@ impl<E: Engine> Applier<E> {
     /// # Errors
     /// When the engine fails, or holds something that this layout version cannot have written.
     pub fn open(engine: E, options: Options) -> Result<Applier<E>, EngineError> {
-        let meta = match engine.get(&[META])? {
+        let mut meta = match engine.get(&[META])? {
             Some(record) => Meta::read(&record)?,
             None => match engine.range(&[], None).next() {
                 None => Meta::new(),
                 Some(_) => return Err(EngineError("there is data but no meta record".into())),
             },
         };
+        if mutant!(STORE_314_REVISION_FROM_KEYS) {
+            meta.revision = 1;
+            for version in history::newest(&engine, &[], None) {
+                meta.revision = meta.revision.max(version?.header.begun.revision);
+            }
+        }
         let counter = Counter::open(&engine)?;
         let leases = Leases::open(&engine)?;
         let sessions = Sessions::open(&engine)?;

@@ -14,6 +14,7 @@ use crate::layout::{self, CURRENT, Change, HEADER, HISTORY, Header, Kind, LOG, S
 use crate::reader::bounds;
 use crate::{Answer, Delete, Event, KeyRange, KeyValue, Put, StoreError};
 use bytes::Bytes;
+use quorate_base::mutant;
 
 /// Bytes that a log entry takes besides its key.
 pub(crate) const LOG_ENTRY: u64 = 17;
@@ -108,7 +109,11 @@ impl<E: Engine> Applier<E> {
                 version: header.version,
                 lease,
             };
-            self.events.push(Event { delete: false, kv, prev: prev.clone() });
+            let event = Event { delete: false, kv, prev: prev.clone() };
+            if at.sub == 1 && mutant!(STORE_316_EVENT_TWICE) {
+                self.events.push(event.clone());
+            }
+            self.events.push(event);
         }
         Ok(prev)
     }

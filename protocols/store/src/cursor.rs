@@ -152,7 +152,7 @@ impl Cursor {
         } else {
             self.read_engine(view, encode, budget)?
         };
-        let synced = self.is_synced(current);
+        let synced = self.is_synced(current) || mutant!(WATCH_312_PROGRESS_AHEAD);
         Ok(Polled::Batch(Batch { events, next: self.next, synced }))
     }
 
@@ -197,7 +197,8 @@ impl Cursor {
         let (mut events, mut bytes, mut looked) = (Vec::new(), 0, 0);
         let (mut revision, mut with_events) = (self.next, 0);
         let mut last_with_events = 0;
-        for change in view.reader().changes(self.next, view.revision()) {
+        let from = self.next - i64::from(mutant!(WATCH_313_GOES_BACK));
+        for change in view.reader().changes(from, view.revision()) {
             let change = change?;
             if change.at.revision != revision {
                 // A whole revision is behind us: here it may stop.

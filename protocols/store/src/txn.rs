@@ -8,6 +8,7 @@
 use crate::engine::EngineRead;
 use crate::reader::{ReadError, Reader};
 use crate::{Answer, Put, StoreError, Txn, TxnOp};
+use quorate_base::mutant;
 use std::collections::VecDeque;
 
 /// Which branch is taken by each transaction that is reached, in the order in which execution
@@ -60,6 +61,7 @@ pub(crate) fn check<R: EngineRead>(
     let succeeded = path.next();
     for op in branch(txn, succeeded) {
         match op {
+            TxnOp::Range(_) if mutant!(STORE_315_RANGES_NOT_CHECKED) => {}
             TxnOp::Range(range) => reader.check_revision(range.revision)?,
             TxnOp::Put(put) => check_put(put)?,
             TxnOp::Delete(_) => {}
