@@ -109,7 +109,7 @@ fn slips_and_missing_protection_are_errors_in_one_line() {
     let temporary = tempfile::tempdir().unwrap();
     let cases: &[(&str, &[&str])] = &[
         ("--cert-file c --key-file k", &["--cert-file", "https://"]),
-        ("--peer-client-cert-auth", &["--peer-client-cert-auth", "not supported yet"]),
+        ("--peer-client-cert-auth", &["--peer-client-cert-auth", "https://"]),
         ("--auth-token jwt", &["--auth-token", "not supported yet"]),
         ("--election-timout 1000", &["did you mean --election-timeout?"]),
         ("--election-timeout 1s", &["\"1s\"", "milliseconds"]),

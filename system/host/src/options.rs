@@ -36,6 +36,8 @@ pub struct HostOptions {
     pub promotes_learners: bool,
     /// `(name, host:port)`: dial this address instead of the member's own.
     pub peer_routes: Vec<(String, String)>,
+    /// How members secure what they say to each other; `None` is in the clear.
+    pub peer_tls: Option<crate::PeerTls>,
     /// Bound sockets on which peers arrive.
     pub peer_listeners: Vec<TcpListener>,
     /// See `Config` of the server.

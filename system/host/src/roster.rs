@@ -115,6 +115,11 @@ impl Roster {
         self.state.borrow().is_out(id)
     }
 
+    /// Where a member listens, as `host:port`, if it is known.
+    pub fn addresses(&self, id: NodeId) -> Option<Vec<String>> {
+        self.peers().remove(&id).map(|peer| peer.addresses)
+    }
+
     /// True for members that the table, the configuration or the first list knows.
     pub fn knows(&self, id: NodeId) -> bool {
         self.peers().contains_key(&id)

@@ -85,6 +85,7 @@ fn start_on<D: Disk>(
         client_urls: who.client_urls,
         peer_urls: if joined { who.me.peer_urls.clone() } else { Vec::new() },
         incarnation: opened.incarnation,
+        tls: options.peer_tls.clone(),
     };
     options.members = who.members;
     // Remembered before anything is told, like any other member's.
@@ -128,7 +129,7 @@ fn who(options: &HostOptions, label: Option<&Meta>, table: &Members) -> Result<W
     let cluster = cluster_id(&options.members, &options.cluster_token);
     let is_founder = label.is_some_and(|label| label.member_id == me.id.0);
     if options.joins && !is_founder {
-        let learned = peers::learn(&me, &options.members)?;
+        let learned = peers::learn(&me, &options.members, options.peer_tls.clone())?;
         return Ok(Who {
             cluster: learned.cluster,
             me: learned.me,

@@ -3,7 +3,7 @@
 
 use quorate_host::{MemberInfo, member_id};
 use quorate_store::Retention;
-use quorate_tls::ServerFiles;
+use quorate_tls::{ClientFiles, ServerFiles};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -101,6 +101,17 @@ pub struct SelfSigned {
     pub years: u64,
 }
 
+/// Both sides of TLS between members.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PeerTls {
+    /// For those who come.
+    pub listen: ListenTls,
+    /// For those who are gone to.
+    pub dial: ClientFiles,
+    /// A member speaks only under a certificate that names the host of one of its peer URLs.
+    pub check_names: bool,
+}
+
 /// How a member meets its clients at the sockets, beyond where they are.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Edge {
@@ -108,6 +119,8 @@ pub struct Edge {
     pub listen_client_http_urls: Vec<String>,
     /// How `https://` and `unixs://` URLs for clients are secured; needed if there is one.
     pub client_tls: Option<ListenTls>,
+    /// How members secure what they say to each other; `None` is in the clear.
+    pub peer_tls: Option<PeerTls>,
     /// Where metrics and health are served besides.
     pub listen_metrics_urls: Vec<String>,
     /// Whether calls are measured by method, which makes the page of metrics long.

@@ -46,8 +46,10 @@ impl Check {
         match self {
             Check::SerializableRead => read(service, true).await,
             Check::LinearizableRead => read(service, false).await,
-            // Every member votes so far.
-            Check::NonLearner => Ok(()),
+            Check::NonLearner => match service.host.is_learner() {
+                true => Err("this member is a learner: it does not vote yet".to_owned()),
+                false => Ok(()),
+            },
             Check::DataCorruption => match has_alarm(service, AlarmKind::Corrupt) {
                 true => Err("alarm activated: CORRUPT".to_owned()),
                 false => Ok(()),

@@ -38,7 +38,7 @@ mod secure;
 mod service;
 mod watch;
 
-pub use config::{Config, Edge, ListenTls, MemberConfig, SelfSigned};
+pub use config::{Config, Edge, ListenTls, MemberConfig, PeerTls, SelfSigned};
 pub use identity::PeerIdentity;
 pub use maintenance::ETCD_VERSION;
 pub use quorate_store::Retention;

@@ -14,7 +14,7 @@ use crate::service::{Limits, Service};
 use crate::watch::WatchService;
 use crate::{Config, ServeError, secure};
 use quorate_base::{Instant, NodeId};
-use quorate_host::{Host, HostOptions};
+use quorate_host::{Host, HostOptions, PeerTls};
 use quorate_store::{Action, Caller, Retainer, Retention};
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::v3electionpb::election_server::ElectionServer;
@@ -60,12 +60,13 @@ pub fn run(
     end_on_panic();
     let peers = listen(&config.listen_peer_urls, "--listen-peer-urls")?;
     let clients = listen_for_clients(&config)?;
+    let peer_tls = config.edge.peer_tls.as_ref().map(secure::between_members).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| ServeError::Start(error.to_string()))?;
     let mut stop = std::pin::pin!(stop);
     let host = runtime.block_on(async {
         tokio::select! {
-            host = start_host(host_options(&config, peers)) => host.map(Some),
+            host = start_host(host_options(&config, peers, peer_tls)) => host.map(Some),
             () = &mut stop => Ok(None),
         }
     });
@@ -152,8 +153,13 @@ fn listen_for_clients(config: &Config) -> Result<Vec<Listener>, ServeError> {
     all.collect()
 }
 
-fn host_options(config: &Config, peer_listeners: Vec<TcpListener>) -> HostOptions {
+fn host_options(
+    config: &Config,
+    peer_listeners: Vec<TcpListener>,
+    peer_tls: Option<PeerTls>,
+) -> HostOptions {
     HostOptions {
+        peer_tls,
         data_dir: config.data_dir.clone(),
         name: config.name.clone(),
         members: config.members(),

@@ -24,3 +24,15 @@ pub use reload::Reloading;
 pub use self_signed::self_signed;
 pub use server::{ServerFiles, ServerTls};
 pub use tokio_rustls::{client::TlsStream as ClientStream, server::TlsStream as ServerStream};
+
+#[cfg(test)]
+mod tests {
+    /// Two providers of cryptography would be twice the code to trust, and the other one needs a C++
+    /// toolchain.
+    #[test]
+    fn ring_is_the_only_provider() {
+        let lock = include_str!("../../../Cargo.lock");
+        assert!(lock.contains("name = \"ring\""));
+        assert!(!lock.contains("name = \"aws-lc-rs\""), "a dependency brings aws-lc-rs");
+    }
+}

@@ -322,12 +322,7 @@ mod tests {
 
     #[test]
     fn protection_that_is_missing_is_an_error() {
-        for flag in [
-            "--peer-cert-file=c",
-            "--peer-client-cert-auth",
-            "--peer-auto-tls=1",
-            "--auth-token=jwt",
-        ] {
+        for flag in ["--discovery-cert=c", "--auth-token=jwt"] {
             let name = flag.split('=').next().unwrap();
             refuses(flag, &[name, "not supported yet"]);
         }

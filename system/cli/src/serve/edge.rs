@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use quorate_server::{Edge, ListenTls, SelfSigned};
-use quorate_tls::{CipherSuites, ServerFiles, TlsError, Versions};
+use quorate_server::{Edge, ListenTls, PeerTls, SelfSigned};
+use quorate_tls::{CipherSuites, ClientFiles, ServerFiles, TlsError, Versions};
 
 use super::FlagError;
 use super::settings::Settings;
@@ -17,6 +17,7 @@ pub fn edge(settings: &Settings) -> Result<Edge, FlagError> {
     let words = |name: &str| words(settings, name);
     Ok(Edge {
         client_tls: client_tls(settings)?,
+        peer_tls: peer_tls(settings)?,
         listen_client_http_urls: settings.urls("listen-client-http-urls"),
         listen_metrics_urls: settings.urls("listen-metrics-urls"),
         extensive_metrics: settings.text("metrics") == "extensive",
@@ -80,6 +81,59 @@ fn client_tls(settings: &Settings) -> Result<Option<ListenTls>, FlagError> {
         protocols: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
     };
     Ok(Some(ListenTls { files, self_signed }))
+}
+
+/// How members secure what they say to each other, if their URLs say so.
+fn peer_tls(settings: &Settings) -> Result<Option<PeerTls>, FlagError> {
+    let urls = settings.urls("listen-peer-urls");
+    let Some(secure) = urls.iter().find(|url| value::is_secure(url)) else {
+        let flags = ["peer-cert-file", "peer-key-file", "peer-client-cert-auth", "peer-auto-tls"];
+        return unused(settings, &flags, &urls);
+    };
+    let members = value::members(settings.text("initial-cluster")).unwrap_or_default();
+    let all = urls.iter().chain(members.iter().flat_map(|(_, urls)| urls));
+    if let Some(plain) = all.into_iter().find(|url| !value::is_secure(url)) {
+        return Err(FlagError(format!(
+            "members speak TLS with all others or with none: {secure} is secure and {plain} is not"
+        )));
+    }
+    let (certificate, key) = (path(settings, "peer-cert-file"), path(settings, "peer-key-file"));
+    let trusted = path(settings, "peer-trusted-ca-file");
+    if settings.is("peer-client-cert-auth") && trusted.is_none() {
+        return Err(FlagError(
+            "--peer-client-cert-auth needs --peer-trusted-ca-file: who shall vouch for members?"
+                .to_owned(),
+        ));
+    }
+    let directory = Path::new(settings.text("data-dir")).join("fixtures").join("peer");
+    let names = ("peer-cert-file", "peer-auto-tls");
+    let (certificate, key, self_signed) =
+        certificate_of(settings, secure, certificate, key, names, directory)?;
+    let own = (certificate.clone(), key.clone());
+    let shown = path(settings, "peer-client-cert-file").zip(path(settings, "peer-client-key-file"));
+    let dial = ClientFiles {
+        trusted: trusted.clone(),
+        identity: Some(shown.unwrap_or(own)),
+        // Certificates that members made for themselves: there is nobody to vouch for them.
+        skip_verify: self_signed.is_some() && trusted.is_none(),
+        versions: versions(settings)?,
+        suites: suites(settings)?,
+        protocols: Vec::new(),
+    };
+    let common_name = settings.text("peer-cert-allowed-cn");
+    let files = ServerFiles {
+        certificate,
+        key,
+        trusted,
+        revoked: path(settings, "peer-crl-file"),
+        allowed_common_name: Some(common_name.to_owned()).filter(|name| !name.is_empty()),
+        allowed_hosts: words(settings, "peer-cert-allowed-hostname"),
+        versions: versions(settings)?,
+        suites: suites(settings)?,
+        protocols: Vec::new(),
+    };
+    let check_names = !settings.is("peer-skip-client-san-verification");
+    Ok(Some(PeerTls { listen: ListenTls { files, self_signed }, dial, check_names }))
 }
 
 /// Protection that was asked for and that no URL uses would be a door left open.
@@ -188,6 +242,21 @@ mod tests {
         assert_eq!((own.years, own.directory), (3, PathBuf::from("d/fixtures/client")));
         assert_eq!(own.hosts, ["127.0.0.1", "h", "localhost"]);
         assert_eq!(tls.files.key, PathBuf::from("d/fixtures/client/key.pem"));
+    }
+
+    #[test]
+    fn members_are_secure_together_or_not_at_all() {
+        let urls = "--listen-peer-urls https://127.0.0.1:2 --initial-advertise-peer-urls https://127.0.0.1:2";
+        refuses(urls, "--peer-cert-file");
+        refuses("--peer-auto-tls", "no URL is secure");
+        let mixed = "--initial-cluster default=https://127.0.0.1:2,n2=http://127.0.0.1:3";
+        refuses(&format!("{urls} --peer-auto-tls {mixed}"), "http://127.0.0.1:3 is not");
+        let auto = of(&format!("{urls} --peer-auto-tls")).unwrap().peer_tls.unwrap();
+        assert!(auto.dial.skip_verify && auto.listen.self_signed.is_some());
+        let files = "--peer-cert-file c --peer-key-file k --peer-trusted-ca-file t";
+        let tls = of(&format!("{urls} {files}")).unwrap().peer_tls.unwrap();
+        assert!(!tls.dial.skip_verify && tls.check_names);
+        assert_eq!(tls.dial.identity, Some((PathBuf::from("c"), PathBuf::from("k"))));
     }
 
     #[test]

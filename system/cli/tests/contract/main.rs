@@ -20,6 +20,7 @@
 mod cluster;
 mod compaction;
 mod election;
+mod floods;
 mod gateway;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests of faults, which need other parts of it")]
@@ -35,6 +36,7 @@ mod metrics;
 mod range_stream;
 mod ranges;
 mod tls;
+mod tls_peers;
 mod txn;
 mod txn_checks;
 mod watch;

@@ -1,5 +1,6 @@
 //! `/metrics`: etcd's names, with numbers that mean what they mean there.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::harness::http::look;
@@ -124,4 +125,54 @@ async fn a_leader_measures_the_way_to_its_peers() {
     assert_eq!(value(&follower, "etcd_server_has_leader"), 1.0);
     let peers = follower.iter().filter(|(name, _)| name.starts_with("etcd_network_known_peers{"));
     assert!(peers.count() >= 2);
+}
+
+/// The names of metrics in a PromQL expression, or in anything else that mentions them.
+fn named(text: &str) -> BTreeSet<String> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let known = ["etcd_", "grpc_server_", "process_", "quorate_"];
+    let names = words.filter(|word| known.iter().any(|prefix| word.starts_with(prefix)));
+    names.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn every_metric_of_the_dashboard_and_the_alerts_is_there() {
+    let deploy = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
+    let text = |name: &str| std::fs::read_to_string(deploy.join(name)).expect(name);
+    let dashboard: serde_json::Value =
+        serde_json::from_str(&text("grafana/quorate.json")).expect("JSON");
+    let mut names = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().expect("panels") {
+        for target in panel["targets"].as_array().expect("targets") {
+            let expression = target["expr"].as_str().expect("an expression");
+            let found = named(expression);
+            assert!(!found.is_empty(), "{expression} asks for nothing");
+            names.extend(found);
+        }
+    }
+    assert!(names.len() > 20, "{names:?}");
+    let rules = text("prometheus/alerts.yml");
+    let expressions = rules
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#') && !line.contains("summary:"));
+    names.extend(named(&expressions.collect::<Vec<_>>().join("\n")));
+
+    let cluster = Cluster::three(&[]).await;
+    let leader = cluster.leader().await;
+    let client = cluster.client_of(leader).await;
+    client.put(put("k", "v")).await.unwrap();
+    let url = cluster.endpoint(leader).to_owned();
+    let mut missing = BTreeSet::new();
+    for _ in 0..100 {
+        let seen = samples(&url).await;
+        let exposed: BTreeSet<&str> =
+            seen.iter().map(|(name, _)| name.split('{').next().expect("a name")).collect();
+        missing = names.iter().filter(|name| !exposed.contains(name.as_str())).cloned().collect();
+        if missing.is_empty() {
+            return;
+        }
+        // The peers may not have met yet.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("not exposed by a leader that has peers and has taken a put: {missing:?}");
 }

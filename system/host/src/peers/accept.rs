@@ -1,13 +1,16 @@
 //! Peers that come to us.
 
-use super::{GREETING_TIMEOUT, Identity, Known, KnownPeer, malformed, read_frame, tune};
+use super::stream::{PeerStream, host_of};
+use super::{GREETING_TIMEOUT, Identity, Known, KnownPeer, malformed, read_frame};
+use crate::half_open::{HalfOpen, Place};
 use crate::inbox::Inbox;
-use crate::roster::Roster;
+use crate::roster::{Roster, address_of};
 use crate::stats::Stats;
 use bytes::BytesMut;
 use quorate_base::{Input, NodeId};
 use quorate_node::Request;
 use quorate_raft as raft;
+use quorate_tls::PeerCertificate;
 use quorate_wire::hello::{Answer, Hello, Purpose, get_hello, put_answer};
 use quorate_wire::peer::{PROTOCOL, get_frame, get_tagged, put_framed};
 use std::cell::{Cell, RefCell};
@@ -31,6 +34,12 @@ pub fn removed(name: &str, id: NodeId, cluster: u64) -> String {
 /// What a connection is read into; a frame that is longer grows it.
 const READ_BUFFER: usize = 256 << 10;
 
+/// Connections that have not said hello yet; the oldest makes place for the newest.
+const MAX_HALF_OPEN: usize = 256;
+
+/// What a greeting is read into.
+const GREETING_BUFFER: usize = 4 << 10;
+
 /// Decides who may talk to this member.
 pub struct Acceptor {
     /// Who we are.
@@ -51,15 +60,19 @@ pub struct Acceptor {
 
 /// Accepts peers for as long as the core lives.
 pub async fn serve(listener: TcpListener, acceptor: Rc<Acceptor>) {
+    let half_open = HalfOpen::new(MAX_HALF_OPEN);
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
                 let acceptor = acceptor.clone();
-                tokio::task::spawn_local(async move {
-                    if let Err(error) = acceptor.receive(stream).await {
+                let place = half_open.enter();
+                let number = place.number();
+                let task = tokio::task::spawn_local(async move {
+                    if let Err(error) = acceptor.receive(stream, place).await {
                         debug!(%from, "peer connection ended: {error}");
                     }
                 });
+                half_open.tell(number, task.abort_handle());
             }
             Err(error) => {
                 // Out of descriptors, most likely: those who wait in the queue can wait a little.
@@ -71,16 +84,27 @@ pub async fn serve(listener: TcpListener, acceptor: Rc<Acceptor>) {
 }
 
 impl Acceptor {
-    async fn receive(&self, mut stream: TcpStream) -> io::Result<()> {
-        tune(&stream)?;
-        let mut buffer = BytesMut::with_capacity(READ_BUFFER);
-        let greeting = read_frame(&mut stream, &mut buffer);
-        let body = tokio::time::timeout(GREETING_TIMEOUT, greeting).await??;
+    async fn receive(&self, stream: TcpStream, place: Place) -> io::Result<()> {
+        // Small until it is known who comes: anybody can open a connection.
+        let mut buffer = BytesMut::with_capacity(GREETING_BUFFER);
+        let greeting = async {
+            let accepted = PeerStream::accept(stream, self.identity.tls.as_ref());
+            let (mut stream, certificate) = accepted.await?;
+            let body = read_frame(&mut stream, &mut buffer).await?;
+            Ok::<_, io::Error>((stream, certificate, body))
+        };
+        let greeted = tokio::time::timeout(GREETING_TIMEOUT, greeting).await?;
+        let (mut stream, certificate, body) = greeted?;
+        drop(place);
         let hello = get_hello(body).map_err(malformed)?;
-        let answer = self.judge(&hello);
+        let answer = match self.speaks_for_another(&hello, certificate.as_ref()) {
+            Some(why) => Answer::Refused { why },
+            None => self.judge(&hello),
+        };
         let mut out = BytesMut::new();
         put_framed(&mut out, |out| put_answer(out, &answer));
         stream.write_all(&out).await?;
+        stream.flush().await?;
         match answer {
             Answer::Refused { why } => {
                 warn!(from = %hello.from, release = %hello.release, "refused a peer: {why}");
@@ -102,6 +126,39 @@ impl Acceptor {
                 }
             },
         }
+    }
+
+    /// Why the certificate behind a hello does not vouch for its sender, if it does not: it must
+    /// name the host of one of the sender's peer URLs, so that whoever holds one member's key cannot
+    /// speak for another.
+    fn speaks_for_another(
+        &self,
+        hello: &Hello,
+        certificate: Option<&PeerCertificate>,
+    ) -> Option<String> {
+        let tls = self.identity.tls.as_ref().filter(|tls| tls.check_names)?;
+        let certificate = certificate.filter(|_| tls.server.verifies())?;
+        // Who only asks what the cluster is speaks for nobody: any good certificate will do.
+        let addresses = self.addresses_of(hello).filter(|_| hello.purpose != Purpose::Learn)?;
+        if addresses.iter().any(|address| certificate.is_valid_for(host_of(address))) {
+            return None;
+        }
+        Some(format!(
+            "the certificate of {} names none of the hosts of that member's peer URLs ({}): give it \
+             a certificate for one of them",
+            hello.name,
+            addresses.join(", ")
+        ))
+    }
+
+    /// Where the sender of a hello is reached: as this member knows it, or, of a member that nobody
+    /// has told us of yet, as it says itself. `None` for who will be refused anyway.
+    fn addresses_of(&self, hello: &Hello) -> Option<Vec<String>> {
+        let known = self.roster.addresses(hello.from);
+        known.or_else(|| {
+            let told = hello.peer_urls.iter().map(|url| address_of(url));
+            Some(told.collect::<Vec<_>>()).filter(|told| !told.is_empty())
+        })
     }
 
     /// Whether the sender of this hello may talk to us, and why not.
@@ -185,7 +242,7 @@ impl Acceptor {
     async fn hear(
         &self,
         from: NodeId,
-        mut stream: TcpStream,
+        mut stream: PeerStream,
         mut buffer: BytesMut,
     ) -> io::Result<()> {
         let mut heard = Vec::new();

@@ -5,7 +5,7 @@
 //! member says that can be reached under an address of `--initial-cluster`.
 
 use super::link::greet;
-use super::{GREETING_TIMEOUT, Identity, Peer};
+use super::{GREETING_TIMEOUT, Identity, Peer, PeerTls};
 use crate::MemberInfo;
 use crate::roster::address_of;
 use quorate_base::NodeId;
@@ -29,13 +29,21 @@ pub struct Learned {
 ///
 /// # Errors
 /// A sentence for the operator when the cluster does not know this member.
-pub fn learn(me: &MemberInfo, told: &[MemberInfo]) -> Result<Learned, String> {
+pub fn learn(
+    me: &MemberInfo,
+    told: &[MemberInfo],
+    tls: Option<PeerTls>,
+) -> Result<Learned, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    runtime.block_on(ask(me, told))
+    runtime.block_on(ask(me, told, tls))
 }
 
-async fn ask(me: &MemberInfo, told: &[MemberInfo]) -> Result<Learned, String> {
+async fn ask(
+    me: &MemberInfo,
+    told: &[MemberInfo],
+    tls: Option<PeerTls>,
+) -> Result<Learned, String> {
     let identity = Identity {
         cluster: 0,
         id: NodeId(0),
@@ -43,6 +51,7 @@ async fn ask(me: &MemberInfo, told: &[MemberInfo]) -> Result<Learned, String> {
         client_urls: Vec::new(),
         peer_urls: Vec::new(),
         incarnation: 0,
+        tls,
     };
     let others: Vec<&MemberInfo> = told.iter().filter(|member| member.name != me.name).collect();
     if others.is_empty() {

@@ -1,19 +1,21 @@
 //! The way to one peer: frames gather in a buffer during a turn and leave with one system call.
 
-use super::{GREETING_TIMEOUT, Identity, Known, KnownPeer, Peer, malformed, read_frame, tune};
+use super::stream::{PeerStream, poll_send};
+use super::{GREETING_TIMEOUT, Identity, Known, KnownPeer, Peer, malformed, read_frame};
 use crate::fatal::Fatal;
 use crate::stats::PeerStats;
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use quorate_node::{Message, Tagged};
 use quorate_wire::hello::{Answer, Purpose, get_answer, put_hello};
 use quorate_wire::peer::{put_frame, put_framed};
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
@@ -28,11 +30,13 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from
 pub struct Link {
     peer: Peer,
     purpose: Purpose,
-    stream: RefCell<Option<Rc<TcpStream>>>,
+    stream: RefCell<Option<PeerStream>>,
     buffer: RefCell<BytesMut>,
     /// Set when the socket took less than there was.
     blocked: Notify,
     broken: Cell<bool>,
+    /// Somebody waits until the socket takes more, and writes then.
+    waiting: Cell<bool>,
     stats: Arc<PeerStats>,
 }
 
@@ -46,6 +50,7 @@ impl Link {
             buffer: RefCell::new(BytesMut::new()),
             blocked: Notify::new(),
             broken: Cell::new(false),
+            waiting: Cell::new(false),
             stats,
         })
     }
@@ -62,24 +67,45 @@ impl Link {
 
     /// Hands everything queued to the socket, as far as it takes it.
     pub fn flush(&self) {
-        let mut buffer = self.buffer.borrow_mut();
-        let stream = self.stream.borrow();
-        let Some(stream) = stream.as_ref() else { return };
-        while buffer.has_remaining() {
-            match stream.try_write(&buffer) {
-                Ok(count) => {
-                    self.stats.sent_bytes.add(count as u64);
-                    buffer.advance(count);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked.notify_one();
-                    return;
-                }
-                Err(_) => {
-                    self.broken.set(true);
-                    self.blocked.notify_one();
-                    return;
-                }
+        // While the socket is full, whoever waits for it also writes: its wake-up must not be lost.
+        if self.waiting.get() || self.buffer.borrow().is_empty() {
+            return;
+        }
+        if self.poll_flush(&mut Context::from_waker(Waker::noop())).is_pending() {
+            self.waiting.set(true);
+            self.blocked.notify_one();
+        }
+    }
+
+    /// Writes until nothing is left, or the stream has broken.
+    fn poll_flush(&self, context: &mut Context<'_>) -> Poll<()> {
+        let (mut buffer, mut stream) = (self.buffer.borrow_mut(), self.stream.borrow_mut());
+        let Some(stream) = stream.as_mut() else { return Poll::Ready(()) };
+        let before = buffer.len();
+        let sent = poll_send(stream, &mut buffer, context);
+        self.stats.sent_bytes.add((before - buffer.len()) as u64);
+        match sent {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(_)) => {
+                self.broken.set(true);
+                self.blocked.notify_one();
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// Resolves when the stream has ended: nothing is ever said this way.
+    fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut stream = self.stream.borrow_mut();
+        let Some(stream) = stream.as_mut() else { return Poll::Ready(()) };
+        let mut nothing = [0u8; 64];
+        loop {
+            let mut nothing = ReadBuf::new(&mut nothing);
+            match Pin::new(&mut *stream).poll_read(context, &mut nothing) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !nothing.filled().is_empty() => {}
+                Poll::Ready(Ok(()) | Err(_)) => return Poll::Ready(()),
             }
         }
     }
@@ -135,30 +161,24 @@ impl Link {
     }
 
     /// Keeps a connection until it ends.
-    async fn carry(&self, stream: TcpStream) {
-        let stream = Rc::new(stream);
-        *self.stream.borrow_mut() = Some(stream.clone());
+    async fn carry(&self, stream: PeerStream) {
+        *self.stream.borrow_mut() = Some(stream);
         self.broken.set(false);
-        let mut nothing = [0u8; 64];
+        self.waiting.set(false);
         loop {
             tokio::select! {
                 () = self.blocked.notified() => {
-                    if self.broken.get() || stream.writable().await.is_err() {
+                    if self.broken.get() {
                         break;
                     }
-                    self.flush();
-                }
-                readable = stream.readable() => {
-                    // Nothing is ever said this way: what can be read is the end.
-                    if readable.is_err() {
+                    // A stream that ends while it is full fails to be written to.
+                    std::future::poll_fn(|context| self.poll_flush(context)).await;
+                    self.waiting.set(false);
+                    if self.broken.get() {
                         break;
                     }
-                    match stream.try_read(&mut nothing) {
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        Ok(0) | Err(_) => break,
-                        Ok(_) => {}
-                    }
                 }
+                () = std::future::poll_fn(|context| self.poll_end(context)) => break,
             }
         }
         *self.stream.borrow_mut() = None;
@@ -171,15 +191,15 @@ pub async fn greet(
     peer: &Peer,
     identity: &Identity,
     purpose: Purpose,
-) -> io::Result<(TcpStream, Answer)> {
+) -> io::Result<(PeerStream, Answer)> {
     let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the peer has no address");
     for address in &peer.addresses {
-        match TcpStream::connect(address).await {
+        match PeerStream::open(address, identity.tls.as_ref()).await {
             Ok(mut stream) => {
-                tune(&stream)?;
                 let mut out = BytesMut::new();
                 put_framed(&mut out, |out| put_hello(out, &identity.hello(peer.id, purpose)));
                 stream.write_all(&out).await?;
+                stream.flush().await?;
                 let mut buffer = BytesMut::new();
                 let body = read_frame(&mut stream, &mut buffer).await?;
                 return Ok((stream, get_answer(body).map_err(malformed)?));

@@ -8,12 +8,14 @@ mod admit;
 mod known;
 mod learn;
 mod link;
+mod stream;
 
 pub use accept::{Acceptor, removed, serve};
 pub use admit::admit;
 pub use known::{Known, KnownPeer};
 pub use learn::learn;
 pub use link::Link;
+pub use stream::{PeerStream, PeerTls};
 
 use bytes::BytesMut;
 use quorate_base::NodeId;
@@ -27,6 +29,9 @@ use tokio::net::TcpStream;
 
 /// How long a connection and its greeting may take.
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes of a greeting or its answer: both come from somebody of whom nothing is known yet.
+const MAX_GREETING: usize = 256 << 10;
 
 /// A silent network is noticed after so long: bytes that nobody acknowledges end the connection, so
 /// that a healed link is used again within seconds instead of after TCP's own minutes.
@@ -47,6 +52,8 @@ pub struct Identity {
     pub peer_urls: Vec<String>,
     /// This life of its data directory.
     pub incarnation: u64,
+    /// How it secures what it says and hears.
+    pub tls: Option<PeerTls>,
 }
 
 impl Identity {
@@ -92,10 +99,13 @@ fn malformed(error: Malformed) -> io::Error {
 }
 
 /// Reads until one whole frame has arrived; what came after it stays in `buffer`.
-async fn read_frame(stream: &mut TcpStream, buffer: &mut BytesMut) -> io::Result<bytes::Bytes> {
+async fn read_frame(stream: &mut PeerStream, buffer: &mut BytesMut) -> io::Result<bytes::Bytes> {
     loop {
         if let Some(body) = get_frame(buffer).map_err(malformed)? {
             return Ok(body);
+        }
+        if buffer.len() > MAX_GREETING {
+            return Err(malformed(Malformed { what: "a greeting of this length" }));
         }
         if stream.read_buf(buffer).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

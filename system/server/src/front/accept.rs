@@ -2,13 +2,13 @@
 
 use super::Front;
 use super::dispatch::Connection;
-use super::half_open::Place;
 use super::listen::{Accepting, Listener, Serves};
 use super::stream::{Begun, Stream, Version};
 use crate::identity::PeerIdentity;
 use crate::metrics::calls::CallMetrics;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use quorate_host::half_open::Place;
 use quorate_tls::PeerCertificate;
 use std::io;
 use std::pin::pin;

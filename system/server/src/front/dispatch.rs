@@ -1,6 +1,5 @@
 //! Which way a request goes.
 
-use super::half_open::Place;
 use super::listen::Serves;
 use super::observed::{Received, Sent};
 use super::{Front, pages};
@@ -11,6 +10,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
+use quorate_host::half_open::Place;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};

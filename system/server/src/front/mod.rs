@@ -1,7 +1,7 @@
 //! Everything that stands between a client's socket and a service.
 //!
 //! One port serves gRPC, the JSON gateway and the pages. A connection is accepted, has a while to
-//! finish its handshakes ([`half_open`], [`accept`]), and then every request goes one of two ways:
+//! finish its handshakes ([`quorate_host::half_open`], [`accept`]), and then every request goes one of two ways:
 //! gRPC to the services' own router, untouched but for counting ([`dispatch`], [`observed`]), and
 //! everything else to the [`pages`] and the gateway. The gateway calls the same router in process,
 //! so that a service that is registered there has its JSON by itself.
@@ -11,7 +11,6 @@
 pub mod accept;
 mod answer;
 mod dispatch;
-mod half_open;
 pub mod listen;
 mod observed;
 mod pages;
@@ -22,7 +21,7 @@ pub use observed::Sent;
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::service::Service;
-use half_open::HalfOpen;
+use quorate_host::half_open::HalfOpen;
 use quorate_tls::ServerTls;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

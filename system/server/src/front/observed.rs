@@ -51,13 +51,19 @@ pub struct Sent {
     inner: tonic::body::Body,
     call: Option<(Call, MessageCounter)>,
     /// Held until the last byte has left or the client has gone.
-    _until_sent: Option<crate::budget::Permit>,
+    until_sent: Option<crate::budget::Permit>,
+    /// What is left of a piece that is given out in parts.
+    rest: Bytes,
 }
+
+/// A large answer is given out in parts of so many bytes: HTTP/2 queues whatever it is given, and an
+/// answer that it has queued whole would have given its room back before its client has read it.
+const PART: usize = 64 << 10;
 
 impl Sent {
     /// A body that belongs to no call.
     pub fn plain(inner: tonic::body::Body) -> Sent {
-        Sent { inner, call: None, _until_sent: None }
+        Sent { inner, call: None, until_sent: None, rest: Bytes::new() }
     }
 
     /// The answer to `call`; settles it now if the headers already say how it ends.
@@ -74,8 +80,8 @@ impl Sent {
             let counter = call.sent();
             (call, counter)
         });
-        let _until_sent = response.extensions_mut().remove::<crate::budget::Permit>();
-        response.map(|inner| Sent { inner, call, _until_sent })
+        let until_sent = response.extensions_mut().remove::<crate::budget::Permit>();
+        response.map(|inner| Sent { inner, call, until_sent, rest: Bytes::new() })
     }
 }
 
@@ -92,6 +98,10 @@ impl Body for Sent {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
+        if !this.rest.is_empty() {
+            let part = this.rest.len().min(PART);
+            return Poll::Ready(Some(Ok(Frame::data(this.rest.split_to(part)))));
+        }
         let polled = Pin::new(&mut this.inner).poll_frame(context);
         if let (Poll::Ready(Some(Ok(frame))), Some((call, counter))) = (&polled, &mut this.call) {
             if let Some(data) = frame.data_ref() {
@@ -100,11 +110,19 @@ impl Body for Sent {
                 call.ends_with(code);
             }
         }
-        polled
+        match polled {
+            Poll::Ready(Some(Ok(frame))) if this.until_sent.is_some() => {
+                Poll::Ready(Some(Ok(frame.map_data(|mut data| {
+                    this.rest = data.split_off(data.len().min(PART));
+                    data
+                }))))
+            }
+            polled => polled,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.rest.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -31,7 +31,7 @@ fn write_cluster(page: &mut Page, service: &Service) {
     let help = "Whether or not this member is a leader. 1 if is, 0 otherwise.";
     gauge(page, "etcd_server_is_leader", help, status.role == Role::Leader);
     let help = "Whether or not this member is a learner. 1 if is, 0 otherwise.";
-    gauge(page, "etcd_server_is_learner", help, false);
+    gauge(page, "etcd_server_is_learner", help, service.host.is_learner());
     page.single(
         "etcd_server_leader_changes_seen_total",
         Kind::Counter,

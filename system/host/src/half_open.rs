@@ -1,7 +1,7 @@
-//! Connections that have not proved yet that anybody is behind them.
+//! Connections, of clients or of members, that have not proved yet that anybody is behind them.
 //!
 //! A connection costs a descriptor and some memory from the moment it is accepted. Until its client
-//! has finished the handshake and said which HTTP it speaks, it is *half open*: it has a deadline,
+//! has finished the handshakes and said what it wants, it is *half open*: it has a deadline,
 //! and there is room for a bounded number. When the room is full the oldest makes place for the
 //! newest, not the other way round: a client that is really there finishes within a round trip or
 //! two, so a flood of silent connections pushes out itself.
