@@ -16,7 +16,7 @@
 //! - *A leader may remove itself.* It then no longer counts its own copy (trap 45), leads until the
 //!   second entry is committed, tells everybody, asks the best of the others to campaign and
 //!   steps down. On its way out it is a voter of the old configuration and may be elected
-//!   (trap 46).
+//!   (trap 46), and also after its last entry, as long as that is not committed.
 //! - *Whoever leaves is told*: the leader goes on to send to a removed member until it knows that its
 //!   removal is committed, or is silent for an election timeout. So a member ends because it
 //!   knows, and not only because nobody speaks to it any more.
@@ -133,6 +133,15 @@ impl Raft {
             out.send(*to, Message::TimeoutNow { term: self.term });
         }
         self.become_follower(now, self.term, None, out);
+    }
+
+    /// Whether this member asks for votes: it has one now, or had one in the newest configuration that
+    /// is known committed. Who left by an entry that only it holds must still be elected to bring
+    /// that entry to the others, whose logs are shorter (diss. 4.2.2); its own vote counts for nothing.
+    pub(crate) fn may_stand(&self) -> bool {
+        let me = self.config.id;
+        let had = self.committed_membership().is_voter(me);
+        self.membership().is_voter(me) || (had && !mutant!(RAFT_46_DEMOTED_CANNOT_VOTE))
     }
 
     /// True when it is committed that this member takes no part any more. One that has not reached its

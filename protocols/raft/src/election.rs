@@ -157,8 +157,7 @@ impl Raft {
             State::Candidate(_) => false,
             State::Follower | State::PreCandidate(_) | State::Leader(_) => false,
         };
-        let votes =
-            self.log.quorum().is_voter(self.config.id) || mutant!(RAFT_18_OUTSIDER_CAMPAIGNS);
+        let votes = self.may_stand() || mutant!(RAFT_18_OUTSIDER_CAMPAIGNS);
         votes && !own_vote_pending && !self.is_finishing_install()
     }
 

@@ -48,10 +48,7 @@ impl Raft {
             }
         }
         if self.role() != Role::Follower {
-            assert!(
-                self.log.quorum().is_voter(me) || self.is_leader(),
-                "only voters campaign (trap 18)"
-            );
+            assert!(self.may_stand() || self.is_leader(), "only voters campaign (trap 18)");
             assert!(!self.is_finishing_install(), "campaigns while its state is being replaced");
         }
         if cfg!(debug_assertions) {

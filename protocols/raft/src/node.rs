@@ -352,7 +352,7 @@ impl Protocol for Raft {
         let role = match &self.state {
             State::Leader(leader) => Some(leader.wakes_at()),
             State::Follower | State::PreCandidate(_) | State::Candidate(_) => {
-                self.log.quorum().is_voter(self.config.id).then_some(self.election_at)
+                self.may_stand().then_some(self.election_at)
             }
         };
         let reads = self.forwarded.expires_at(self.config.election_timeout);
