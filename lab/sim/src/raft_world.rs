@@ -318,6 +318,9 @@ impl Machine for Raft {
             let next = world.load.fates.len() as u64;
             world.load.peace_from.get_or_insert(next);
         }
+        if world.plan.changes && (world.peace.is_some() || world.dice.below(6) == 0) {
+            change_members(world);
+        }
         let anyone = NodeId(1 + world.dice.below(world.plan.nodes));
         let to = <Replica<Raft> as Host>::leader(world)
             .filter(|_| world.dice.below(5) > 0)
@@ -343,7 +346,8 @@ impl Machine for Raft {
 
     fn finished(world: &RaftWorld) -> bool {
         let load = &world.load;
-        world.plan.clients == 0 || load.applied_in_peace && load.read_in_peace
+        let settled = !world.plan.changes || is_whole(world);
+        world.plan.clients == 0 || load.applied_in_peace && load.read_in_peace && settled
     }
 
     fn scan(world: &mut RaftWorld) {
@@ -353,6 +357,49 @@ impl Machine for Raft {
             let detail = format!("at rest the states are {sums:x?}");
             world.fail(Violation::new("state-machine-safety", detail));
         }
+    }
+}
+
+/// Asks the leader for another configuration: in the chaos for any that comes to mind, in peace for the
+/// one in which everybody votes. Newcomers learn first, or the leader refuses.
+fn change_members(world: &mut RaftWorld) {
+    let Some(leader) = <Replica<Raft> as Host>::leader(world) else { return };
+    let Some(turn) = &world.member(leader).turn else { return };
+    let raft = turn.protocol();
+    let current = raft.membership().clone();
+    let ready: Vec<bool> = world.nodes().map(|node| raft.is_caught_up(node)).collect();
+    let peace = world.peace.is_some();
+    let mut target = Membership::default();
+    for node in world.nodes().collect::<Vec<_>>() {
+        let votes = current.voters.contains(&node);
+        let may_vote = votes || ready[node.0 as usize - 1];
+        match if peace { 1 } else { world.dice.below(8) } {
+            0 => {}
+            1 if may_vote => drop(target.voters.insert(node)),
+            1 | 2 => drop(target.learners.insert(node)),
+            _ if votes => drop(target.voters.insert(node)),
+            _ if current.contains(node) => drop(target.learners.insert(node)),
+            _ => {}
+        }
+    }
+    if world.host_raft(leader).is_some_and(|raft| raft.hurdle(&target).is_none()) {
+        world.count(if target.voters == current.voters { "learner changes" } else { "changes" });
+    }
+    world.feed(leader, Input::Request(raft::Request::Reconfigure(target)));
+}
+
+/// Everybody votes, and the leader knows that it is agreed upon.
+fn is_whole(world: &RaftWorld) -> bool {
+    let all = Membership::of(world.nodes());
+    let leader = <Replica<Raft> as Host>::leader(world);
+    let raft = leader.and_then(|leader| world.host_raft(leader));
+    raft.is_some_and(|raft| *raft.membership() == all && *raft.committed_membership() == all)
+}
+
+impl RaftWorld {
+    /// The consensus of a running member.
+    fn host_raft(&self, node: NodeId) -> Option<&Raft> {
+        self.member(node).turn.as_ref().map(quorate_base::Turn::protocol)
     }
 }
 

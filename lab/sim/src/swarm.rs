@@ -4,7 +4,7 @@
 //! (Groce et al., "Swarm Testing", ISSTA 2012): a leader that is always deposed never fills its
 //! pipeline. So each fault is on in a part of the seeds, and small limits come in all sizes.
 
-use crate::faults::{Draw, Strike};
+use crate::faults::{Draw, Fault, Strike};
 use crate::latency::Latency;
 use crate::network::{Rates, System};
 use quorate_base::Dice;
@@ -36,6 +36,10 @@ pub struct Plan {
     pub sabotage: Sabotage,
     /// Members, numbered from 1.
     pub nodes: u64,
+    /// How many of them the group begins with; the others join it later.
+    pub founders: u64,
+    /// Members come and go while everything else goes wrong.
+    pub changes: bool,
     /// How long the chaos lasts.
     pub chaos: Duration,
     /// What happens to messages.
@@ -119,6 +123,8 @@ impl Plan {
             seed,
             sabotage,
             nodes,
+            founders: nodes,
+            changes: false,
             chaos,
             rates: Rates {
                 loss: rate(dice, 150_000),
@@ -148,6 +154,21 @@ impl Plan {
             burst: 5,
             leases: true,
         }
+    }
+
+    /// The same world, in which members also come and go. Disks that forget are left out: which members
+    /// may lose theirs depends on who counts, and that changes all the time.
+    pub fn changing(mut self) -> Plan {
+        let mut dice = Dice::new(self.seed ^ 0x5eed_0002);
+        self.founders = dice.between(1, self.nodes);
+        self.changes = true;
+        self.schedule.retain(|strike| {
+            !matches!(
+                strike.fault,
+                Fault::Rot { .. } | Fault::Misdirect { .. } | Fault::Wipe { .. }
+            )
+        });
+        self
     }
 
     /// A world in which nothing goes wrong: for measuring, and for stories that bring their own

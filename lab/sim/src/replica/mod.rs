@@ -219,7 +219,13 @@ impl<M: Machine> Host for Replica<M> {
         }
         let now = world.member(node).clock.show(world.now);
         let dice = world.dice.fork(node.0);
-        let voters = Membership::of(world.nodes());
+        let founders = world.plan.founders;
+        let voters = if node.0 <= founders {
+            Membership::of((1..=founders).map(NodeId))
+        } else {
+            // Who joins later learns from the log or a snapshot who takes part.
+            Membership::default()
+        };
         let segment_bytes = world.plan.segment_bytes;
         let replica = world.host_mut(node);
         let struck = replica.disk.struck();
