@@ -6,6 +6,8 @@
 #[cfg(feature = "bench")]
 mod bench;
 mod codegen;
+#[cfg(feature = "bench")]
+mod differ;
 mod mutants;
 
 use std::process::ExitCode;
@@ -29,6 +31,9 @@ enum Chore {
     /// Measure Quorate against another system.
     #[cfg(feature = "bench")]
     Bench(bench::Arguments),
+    /// Send the same random requests to a real etcd and to Quorate, and demand the same answers.
+    #[cfg(feature = "bench")]
+    Differ(differ::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +42,8 @@ fn main() -> ExitCode {
         Chore::Mutants(arguments) => mutants::run(&arguments),
         #[cfg(feature = "bench")]
         Chore::Bench(arguments) => bench::run(&arguments),
+        #[cfg(feature = "bench")]
+        Chore::Differ(arguments) => differ::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
