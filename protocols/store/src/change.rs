@@ -43,13 +43,14 @@ fn pair_of(key: &Bytes, header: &Header, record: &Bytes) -> KeyValue {
 }
 
 impl<E: Engine> Applier<E> {
-    /// What must hold before a put changes anything (contract items 14 and 15).
+    /// What must hold before a put changes anything (contract items 14 and 15), in
+    /// the order that etcd looks in.
     pub(crate) fn check_put(&self, put: &Put, there: bool) -> Result<(), StoreError> {
-        if (put.ignore_value || put.ignore_lease) && !there {
-            return Err(StoreError::KeyNotFound);
-        }
         if put.lease != 0 && !self.leases.contains(put.lease) {
             return Err(StoreError::LeaseNotFound);
+        }
+        if (put.ignore_value || put.ignore_lease) && !there {
+            return Err(StoreError::KeyNotFound);
         }
         Ok(())
     }

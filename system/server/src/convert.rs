@@ -11,7 +11,8 @@ use quorate_wire::etcd::mvccpb;
 use quorate_wire::raw::KeyValueRef;
 use tonic::Status;
 
-type Checked<T> = Result<T, Status>;
+/// What a check lets through, or the status that the client gets.
+pub type Checked<T> = Result<T, Status>;
 
 fn key_range(key: Bytes, end: Bytes) -> Checked<KeyRange> {
     if key.is_empty() {
@@ -205,24 +206,63 @@ pub fn range_response(
     }
 }
 
-/// The answer to a transaction's operation; inside, headers carry the revision only (item 27).
-fn response_op(answer: Answer, revision: i64) -> pb::ResponseOp {
-    use pb::response_op::Response as R;
-    let header = Some(pb::ResponseHeader { revision, ..Default::default() });
-    let response = match answer {
-        Answer::Range(answer) => R::ResponseRange(range_response(answer, header)),
-        Answer::Put { prev } => {
-            R::ResponsePut(pb::PutResponse { header, prev_kv: prev.map(key_value) })
-        }
-        Answer::Delete { deleted, prev } => R::ResponseDeleteRange(pb::DeleteRangeResponse {
-            header,
-            deleted,
-            prev_kvs: prev.into_iter().map(key_value).collect(),
-        }),
-        Answer::Txn { succeeded, answers } => {
-            R::ResponseTxn(txn_response(succeeded, answers, revision, header))
-        }
-        Answer::Compact
+/// Which revision the headers inside of a transaction's answer carry: etcd's is the one that the next operation would
+/// have read at, so what stands before the first change still has the revision before the transaction.
+struct Within {
+    revision: i64,
+    changed: bool,
+    changes: bool,
+}
+
+impl Within {
+    fn header(&self) -> Option<pb::ResponseHeader> {
+        let before = self.changes && !self.changed;
+        let revision = if before { self.revision - 1 } else { self.revision };
+        Some(pb::ResponseHeader { revision, ..Default::default() })
+    }
+
+    /// The answer to an operation; inside, headers carry the revision only, and a transaction's nothing (item 27).
+    fn op(&mut self, answer: Answer) -> pb::ResponseOp {
+        use pb::response_op::Response as R;
+        self.changed |= !matches!(answer, Answer::Txn { .. }) && changes(&answer);
+        let header = self.header();
+        let response = match answer {
+            Answer::Range(answer) => R::ResponseRange(range_response(answer, header)),
+            Answer::Put { prev } => {
+                R::ResponsePut(pb::PutResponse { header, prev_kv: prev.map(key_value) })
+            }
+            Answer::Delete { deleted, prev } => R::ResponseDeleteRange(pb::DeleteRangeResponse {
+                header,
+                deleted,
+                prev_kvs: prev.into_iter().map(key_value).collect(),
+            }),
+            Answer::Txn { succeeded, answers } => {
+                let responses = answers.into_iter().map(|answer| self.op(answer)).collect();
+                let header = Some(pb::ResponseHeader::default());
+                R::ResponseTxn(pb::TxnResponse { header, succeeded, responses })
+            }
+            Answer::Compact
+            | Answer::LeaseGrant { .. }
+            | Answer::LeaseRevoke
+            | Answer::LeaseCheckpoint
+            | Answer::Alarm { .. }
+            | Answer::Members(_)
+            | Answer::Auth
+            | Answer::Authenticate { .. }
+            | Answer::AuditCheckpoint => unreachable!("a transaction holds no such operation"),
+        };
+        pb::ResponseOp { response: Some(response) }
+    }
+}
+
+/// Whether an operation of a transaction changed something.
+fn changes(answer: &Answer) -> bool {
+    match answer {
+        Answer::Put { .. } => true,
+        Answer::Delete { deleted, .. } => *deleted > 0,
+        Answer::Txn { answers, .. } => answers.iter().any(changes),
+        Answer::Range(_)
+        | Answer::Compact
         | Answer::LeaseGrant { .. }
         | Answer::LeaseRevoke
         | Answer::LeaseCheckpoint
@@ -230,19 +270,20 @@ fn response_op(answer: Answer, revision: i64) -> pb::ResponseOp {
         | Answer::Members(_)
         | Answer::Auth
         | Answer::Authenticate { .. }
-        | Answer::AuditCheckpoint => unreachable!("a transaction holds no such operation"),
-    };
-    pb::ResponseOp { response: Some(response) }
+        | Answer::AuditCheckpoint => false,
+    }
 }
 
-/// A transaction's answer as etcd's message.
+/// A transaction's answer as etcd's message; `revision` is the one after it.
 pub fn txn_response(
     succeeded: bool,
     answers: Vec<Answer>,
     revision: i64,
     header: Option<pb::ResponseHeader>,
 ) -> pb::TxnResponse {
-    let responses = answers.into_iter().map(|answer| response_op(answer, revision)).collect();
+    let changes = answers.iter().any(changes);
+    let mut within = Within { revision, changed: false, changes };
+    let responses = answers.into_iter().map(|answer| within.op(answer)).collect();
     pb::TxnResponse { header, succeeded, responses }
 }
 

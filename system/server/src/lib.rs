@@ -13,7 +13,7 @@ mod budget;
 mod caller;
 mod cluster;
 mod config;
-mod convert;
+pub mod convert;
 mod election;
 mod errors;
 mod fallback;

@@ -5,7 +5,7 @@
 //! comparable. Most requests are sensible; each field is absurd now and then.
 //!
 //! Left out, because the difference is meant: a put and a delete of one key in two transactions side by side, where etcd
-//! looks at the order in which they stand.
+//! looks at the order in which they stand; and relations and targets of compares that do not exist.
 
 use bytes::Bytes;
 use quorate_base::Dice;
@@ -19,9 +19,8 @@ use quorate_wire::etcd::etcdserverpb::{
 use super::op::{BASE, LEASE, Op, STREAMS};
 
 /// Every key that is ever written.
-const KEYS: [&[u8]; 12] = [
-    b"a", b"a\0", b"aa", b"ab", b"b", b"b/1", b"b/2", b"b/3", b"c", b"k\xff", b"m", b"\xff\xff",
-];
+const KEYS: [&[u8]; 12] =
+    [b"a", b"a\0", b"aa", b"ab", b"b", b"b/1", b"b/2", b"b/3", b"c", b"k\xff", b"m", b"\xff\xff"];
 
 /// Transactions inside of transactions.
 const DEPTH: usize = 3;
@@ -74,7 +73,9 @@ impl Source {
             80..82 => Op::Compact(self.compaction()),
             82..85 => self.grant(),
             85 => self.revoke(),
-            86..88 => Op::TimeToLive(LeaseTimeToLiveRequest { id: self.lease(), keys: self.coin() }),
+            86..88 => {
+                Op::TimeToLive(LeaseTimeToLiveRequest { id: self.lease(), keys: self.coin() })
+            }
             88 => Op::Leases,
             89 => Op::KeepAlive(self.lease()),
             90..96 => self.watch(),
@@ -333,8 +334,8 @@ impl Source {
         let key = self.key();
         let range_end = if self.rarely(4) { self.end(&key) } else { Bytes::new() };
         Compare {
-            result: self.below(4) as i32 + self.absurd(),
-            target: target + self.absurd(),
+            result: self.below(4) as i32,
+            target,
             key,
             range_end,
             target_union: if self.rarely(60) { None } else { Some(target_union) },

@@ -29,7 +29,9 @@ pub fn line(op: &Op) -> String {
         Op::Grant { request, lease: name } if request.id == 0 => {
             format!("lease grant {}   # chosen by the server, called {}", request.ttl, lease(*name))
         }
-        Op::Grant { request, .. } => format!("lease grant {} --id={}", request.ttl, lease(request.id)),
+        Op::Grant { request, .. } => {
+            format!("lease grant {} --id={}", request.ttl, lease(request.id))
+        }
         Op::GrantShort(ttl) => format!("lease grant {ttl}   # and revoked at once"),
         Op::Revoke(id) => format!("lease revoke {}", lease(*id)),
         Op::TimeToLive(request) => {
@@ -135,7 +137,10 @@ fn delete(request: &DeleteRangeRequest) -> String {
 fn watch(stream: usize, request: &WatchCreateRequest) -> String {
     let mut line = format!("watch/{stream} {}", interval(&request.key, &request.range_end));
     let number: fn(i64) -> String = |number| number.to_string();
-    values(&mut line, &[("rev", request.start_revision, revision), ("id", request.watch_id, number)]);
+    values(
+        &mut line,
+        &[("rev", request.start_revision, revision), ("id", request.watch_id, number)],
+    );
     for filter in &request.filters {
         let _ = write!(line, " --filter={filter}");
     }

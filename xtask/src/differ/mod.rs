@@ -17,8 +17,8 @@
 //!   as lines that look like etcdctl's.
 //!
 //! Where a difference is meant, the generator stays away from it, and the sentence that says so is in
-//! `docs/etcd-differences.md`: keys beyond 32,000 bytes, a put and a delete of one key in sibling transactions
-//! ([`generate`]), ties in sorts of more keys than Go's sort keeps stable.
+//! `docs/etcd-differences.md`: keys beyond 32,000 bytes, a put and a delete of one key in sibling transactions, unknown
+//! relations of a compare ([`generate`]), ties in sorts of more keys than Go's sort keeps stable.
 
 mod execute;
 mod generate;
@@ -72,7 +72,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         println!("skipped: no etcd to compare with; QUORATE_ETCD_BIN or --etcd-bin names one");
         return Ok(());
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(compare(arguments, etcd))
 }
 
@@ -107,7 +108,11 @@ async fn compare(arguments: &Arguments, etcd: &std::path::Path) -> Result<(), Bo
         println!("no difference");
         return Ok(());
     }
-    Err(format!("{} differences; each is fixed, or stands in docs/etcd-differences.md", found.len()).into())
+    Err(format!(
+        "{} differences; each is fixed, or stands in docs/etcd-differences.md",
+        found.len()
+    )
+    .into())
 }
 
 /// Plays one seed's episodes; says how many requests were sent and how many of them etcd refused.

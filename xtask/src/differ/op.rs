@@ -76,9 +76,10 @@ impl Op {
                 if plain == *request { Vec::new() } else { vec![Op::Delete(plain)] }
             }
             Op::Txn(request) => simpler_txn(request).into_iter().map(Op::Txn).collect(),
-            Op::Watch(stream, request) => {
-                simpler_watch(request).into_iter().map(|request| Op::Watch(*stream, request)).collect()
-            }
+            Op::Watch(stream, request) => simpler_watch(request)
+                .into_iter()
+                .map(|request| Op::Watch(*stream, request))
+                .collect(),
             Op::Compact(_)
             | Op::Grant { .. }
             | Op::GrantShort(_)

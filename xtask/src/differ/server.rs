@@ -126,9 +126,10 @@ fn free_url() -> Result<String, Failure> {
 
 /// The number in the first line of `--version`.
 fn version_of(program: &Path) -> Result<String, Failure> {
-    let output = Command::new(program).arg("--version").output().map_err(|error| {
-        Failure::Io { what: format!("run {}", program.display()), error }
-    })?;
+    let output = Command::new(program)
+        .arg("--version")
+        .output()
+        .map_err(|error| Failure::Io { what: format!("run {}", program.display()), error })?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut words = text.lines().next().unwrap_or_default().split_whitespace();
     let number = words.find(|word| word.starts_with(|first: char| first.is_ascii_digit()));

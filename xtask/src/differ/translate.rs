@@ -76,7 +76,9 @@ impl Numbers {
     pub fn txn_out(&self, request: &mut TxnRequest) {
         for compare in &mut request.compare {
             match &mut compare.target_union {
-                Some(TargetUnion::CreateRevision(revision) | TargetUnion::ModRevision(revision)) => {
+                Some(
+                    TargetUnion::CreateRevision(revision) | TargetUnion::ModRevision(revision),
+                ) => {
                     *revision = self.revision_out(*revision);
                 }
                 Some(TargetUnion::Lease(lease)) => *lease = self.lease_out(*lease),

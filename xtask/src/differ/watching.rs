@@ -61,10 +61,21 @@ impl Stream {
         told.values().flatten().filter(|entry| entry.contains("created: true")).count()
     }
 
+    /// Whether a watcher was cancelled because its start is compacted. After that etcd never tells progress on this
+    /// stream again: it goes on waiting for the watcher that is gone.
+    pub fn has_compacted(&self) -> bool {
+        let told = lock(&self.told);
+        let ended = |entry: &String| {
+            entry.contains("canceled: true") && !entry.contains("compact_revision: 0,")
+        };
+        told.values().flatten().any(ended)
+    }
+
     /// How many notices of progress on request have come.
     pub fn progress(&self) -> usize {
         let told = lock(&self.told);
-        told.get(&-1).map_or(0, |told| told.iter().filter(|entry| entry.starts_with("progress")).count())
+        told.get(&-1)
+            .map_or(0, |told| told.iter().filter(|entry| entry.starts_with("progress")).count())
     }
 }
 

@@ -186,6 +186,16 @@ async fn c27_inner_answers_carry_the_revision_and_nothing_else_in_their_header()
     assert_eq!(range_at(&answer, 1).header, Some(bare));
     assert_eq!(delete_at(&answer, 2).header, Some(bare));
     assert_eq!(range_at(txn_at(&answer, 3), 0).header, Some(bare));
+    assert_eq!(txn_at(&answer, 3).header, Some(ResponseHeader::default()));
+
+    // What stands before the first change was read at the revision before.
+    let ops = [get("c27h").op(), delete("c27h/none").op(), put("c27h", "w").op(), get("c27h").op()];
+    let answer = client.txn(always(ops)).await.unwrap();
+    let after = revision(&answer.header);
+    assert_eq!(revision(&range_at(&answer, 0).header), after - 1);
+    assert_eq!(revision(&delete_at(&answer, 1).header), after - 1);
+    assert_eq!(revision(&put_at(&answer, 2).header), after);
+    assert_eq!(revision(&range_at(&answer, 3).header), after);
 }
 
 #[tokio::test]

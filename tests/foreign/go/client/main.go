@@ -32,6 +32,8 @@ var checks = map[string]check{
 	"mutex":      checkMutex,
 	"election":   checkElection,
 	"stm":        checkSTM,
+	"namespace":  checkNamespace,
+	"leasing":    checkLeasing,
 	"admin":      checkAdmin,
 	"compaction": checkCompaction,
 	"failover":   checkFailover,

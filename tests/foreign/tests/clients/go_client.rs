@@ -73,6 +73,11 @@ fn go_elections_and_software_transactions_work() {
 }
 
 #[test]
+fn go_namespaces_and_leased_caches_work() {
+    passes(Cluster::shared(), &["namespace", "leasing"]);
+}
+
+#[test]
 fn go_administers() {
     passes(Cluster::shared(), &["admin"]);
 }

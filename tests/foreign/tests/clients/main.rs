@@ -2,8 +2,9 @@
 //!
 //! The contract tests of the product speak its own generated client; a misreading that both sides
 //! share would pass there. Here nothing on the client's side is ours: the Rust crate `etcd-client`,
-//! the command line `etcdctl` (from Debian, and of the newest version where it was built), and the
-//! official Go client with its concurrency package.
+//! the command line `etcdctl` (from Debian, and of the newest version where it was built), the official
+//! Go client with its concurrency, namespace and leasing packages, and a few lines of Python that
+//! speak JSON.
 //!
 //! The server is the `quorate` binary that `QUORATE_BIN` names (by default the newer of
 //! `target/debug/quorate` and `target/release/quorate`), or a real etcd with
@@ -18,4 +19,5 @@ mod etcdctl_admin;
 mod etcdctl_kv;
 mod go_client;
 mod harness;
+mod python_gateway;
 mod tools;
