@@ -104,11 +104,12 @@ impl Watchers {
         revision: i64,
     ) -> Result<i64, Refusal> {
         let asked = request.watch_id;
+        let id = if asked == 0 { self.free_id() } else { asked };
+        let watcher = Watcher::new(request, id, revision)?;
+        // After the range was looked at: a request that is wrong twice gets etcd's refusal.
         if asked != 0 && self.watchers.contains_key(&asked) {
             return Err(Refusal::DuplicateId);
         }
-        let id = if asked == 0 { self.free_id() } else { asked };
-        let watcher = Watcher::new(request, id, revision)?;
         self.take_place()?;
         if asked == 0 {
             self.next_id = id + 1;

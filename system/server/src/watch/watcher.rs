@@ -69,10 +69,10 @@ fn range_of(key: Bytes, end: Bytes) -> Result<KeyRange, Refusal> {
 impl Watcher {
     /// A watcher as the request asks, beginning after `current` unless it says otherwise.
     pub fn new(request: pb::WatchCreateRequest, id: i64, current: i64) -> Result<Watcher, Refusal> {
-        let range = range_of(request.key, request.range_end)?;
         if request.start_revision < 0 {
             return Err(Refusal::NegativeStart);
         }
+        let range = range_of(request.key, request.range_end)?;
         let filtered = |kind: FilterType| request.filters.contains(&kind.into());
         let watch = Watch {
             range,
