@@ -8,6 +8,7 @@ mod bench;
 mod codegen;
 #[cfg(feature = "bench")]
 mod differ;
+mod fuzz;
 mod mutants;
 
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ enum Chore {
     Codegen(codegen::Arguments),
     /// Put bugs of others back, one at a time, and demand that the laboratory finds each.
     Mutants(mutants::Arguments),
+    /// Feed what reads bytes with bytes that nobody wrote on purpose.
+    Fuzz(fuzz::Arguments),
     /// Measure Quorate against another system.
     #[cfg(feature = "bench")]
     Bench(bench::Arguments),
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Codegen(arguments) => codegen::run(&arguments),
         Chore::Mutants(arguments) => mutants::run(&arguments),
+        Chore::Fuzz(arguments) => fuzz::run(&arguments),
         #[cfg(feature = "bench")]
         Chore::Bench(arguments) => bench::run(&arguments),
         #[cfg(feature = "bench")]

@@ -1,0 +1,37 @@
+//! Every target bears its seeds, what failed once, and some thousand mutations of them.
+
+use quorate_fuzz::TARGETS;
+use quorate_fuzz::drive::{Until, drive};
+
+/// Mutations for each target: a few seconds for all of them.
+const RUNS: u64 = 300;
+
+#[test]
+fn every_target_bears_its_seeds_its_corpus_and_mutations_of_them() {
+    for target in TARGETS {
+        if let Err(failure) = drive(*target, 1, Until::Runs(RUNS)) {
+            panic!("{}: {} with {:?}", target.name, failure.message, failure.input);
+        }
+    }
+}
+
+#[test]
+fn a_target_that_does_not_bear_something_is_found_and_made_small() {
+    let glass = quorate_fuzz::Target {
+        name: "glass",
+        reads: "anything, and breaks at the byte 200",
+        seeds: || vec![vec![7; 40]],
+        run: |input| assert!(!input.contains(&200), "broken"),
+    };
+    let failure = drive(glass, 1, Until::Runs(100_000)).unwrap_err();
+    assert_eq!((failure.input, failure.message), (vec![200], "broken".to_owned()));
+}
+
+#[test]
+fn names_are_unique_and_every_target_has_seeds() {
+    let mut names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), TARGETS.len());
+    assert!(TARGETS.iter().all(|target| !(target.seeds)().is_empty()));
+}
