@@ -2,6 +2,7 @@
 
 mod files;
 mod histories;
+mod model;
 mod network;
 mod store;
 
@@ -18,6 +19,7 @@ pub const TARGETS: &[Target] = &[
     store::APPLY,
     store::SNAPSHOT_CHUNKS,
     store::AUTH_RANGES,
+    model::TXN_MODEL,
     files::LOG_SEGMENTS,
     files::BACKUP_FILE,
     files::ETCD_FILE,

@@ -133,7 +133,7 @@ fn is_admitted(action: &Action) -> bool {
 }
 
 /// An empty state.
-fn applier() -> Applier<MemEngine> {
+pub fn applier() -> Applier<MemEngine> {
     Applier::open(MemEngine::new(), Options::default()).expect("an empty engine")
 }
 
