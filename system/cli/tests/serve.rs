@@ -175,6 +175,16 @@ fn the_flags_of_the_deployment_files_are_ours() {
         let line = format!("serve --print-config {}", flags.join(" "));
         every_flag_works(&quorate(directory.path(), &line).ok(), flags.len());
     }
+    // The hook before a stop: a member that is alone has nobody to hand over to, and says so.
+    let hook = manifest.lines().find_map(|line| line.trim().strip_prefix("command: ["));
+    let hook = hook.expect("a preStop hook").trim_end_matches(']').replace(", ", " ");
+    let port = base_port();
+    let member = start(directory.path(), port, &alone(port, "data"));
+    let line =
+        hook.strip_prefix("quorate ").expect("our binary").replace(":2379", &format!(":{port}"));
+    let told = quorate(directory.path(), &line).ok();
+    assert!(told.starts_with("Nothing to hand over: "), "{told}");
+    drop(member);
     let settings = deployed("systemd/quorate.env");
     let settings: Vec<_> = settings
         .lines()
