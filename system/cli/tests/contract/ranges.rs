@@ -321,23 +321,3 @@ async fn c13_a_new_store_is_at_revision_one_and_its_first_write_makes_two() {
     assert_eq!(client.revision().await, 2);
     assert_eq!(client.write("k", "v").await, 3);
 }
-
-/// What is not there yet says so: clients of RangeStream fall back on Range when they read
-/// Unimplemented.
-#[tokio::test]
-async fn c12_range_stream_answers_or_says_that_it_is_not_implemented() {
-    let client = shared().await;
-    client.write("c12", "v").await;
-    let answer = client.kv().range_stream(get("c12")).await;
-    match Kind::current() {
-        Kind::Etcd => {
-            let message = answer.unwrap().into_inner().message().await.unwrap().unwrap();
-            assert_eq!(pairs(&message.range_response.unwrap().kvs), ["c12=v"]);
-        }
-        Kind::Quorate => {
-            let status = answer.unwrap_err();
-            assert_eq!(status.code(), Code::Unimplemented);
-            assert!(!status.message().is_empty());
-        }
-    }
-}
