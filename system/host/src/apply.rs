@@ -110,6 +110,8 @@ pub struct Outlets {
     pub inbox: Arc<Inbox>,
     /// Where it counts.
     pub stats: Arc<Stats>,
+    /// Who showed a password lately.
+    pub tokens: Arc<crate::Tokens>,
     /// Where it ends.
     pub fatal: Fatal,
 }
@@ -253,6 +255,8 @@ impl ApplyThread {
         let (applied, _) = view.applied();
         // Events before the view: a watcher that sees the revision finds its events in the ring.
         self.outlets.feed.push(&published.events);
+        // Tokens too: whoever waits for the place that a token names finds it.
+        self.outlets.tokens.note(published.tokens);
         let revision = view.revision();
         let swept = view.swept();
         self.outlets.view.store(Arc::new(view));
@@ -282,6 +286,7 @@ impl ApplyThread {
             return Err(EngineError(why));
         }
         self.leftovers = true;
+        self.outlets.tokens.forget_all();
         self.outlets.feed.reset(self.applier.revision());
         self.publish()?;
         self.outlets.inbox.request(Request::Raft(raft::Request::Installed { last: meta.last }));

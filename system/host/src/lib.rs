@@ -45,6 +45,7 @@ mod roster;
 mod start;
 pub mod stats;
 mod status;
+mod tokens;
 mod unsynced;
 
 pub use failure::Failure;
@@ -54,6 +55,7 @@ pub use peers::PeerTls;
 pub use quorate_node::Ask;
 pub use start::start;
 pub use status::Status;
+pub use tokens::Tokens;
 
 use crate::fatal::Fatal;
 use crate::inbox::Inbox;
@@ -99,6 +101,7 @@ struct Inner {
     feed: Arc<Feed>,
     stats: Arc<stats::Stats>,
     swept: watch::Receiver<i64>,
+    tokens: Arc<Tokens>,
     fatal: Fatal,
     dice: Mutex<Dice>,
     patience: Duration,
@@ -143,6 +146,11 @@ impl Host {
     /// Follows the known leader.
     pub fn leader(&self) -> watch::Receiver<Option<NodeId>> {
         self.inner.board.leader()
+    }
+
+    /// The simple tokens that this member knows.
+    pub fn tokens(&self) -> &Tokens {
+        &self.inner.tokens
     }
 
     /// Recent events, and the wake-ups that tell of new ones.

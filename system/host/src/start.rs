@@ -275,6 +275,7 @@ fn run<D: Disk>(
     };
     threads.push(("core", start_core(core)?));
 
+    let tokens = Arc::new(crate::Tokens::default());
     let outlets = Outlets {
         view: view.clone(),
         pending: pending.clone(),
@@ -283,6 +284,7 @@ fn run<D: Disk>(
         swept: swept_sender,
         inbox: inbox.clone(),
         stats: stats.clone(),
+        tokens: tokens.clone(),
         fatal: fatal.clone(),
     };
     let apply = ApplyThread::new(applier, generations.clone(), options.sweep_budget, outlets);
@@ -321,6 +323,7 @@ fn run<D: Disk>(
         feed,
         stats,
         swept,
+        tokens,
         fatal,
         dice: Mutex::new(dice),
         patience: options.patience,

@@ -137,6 +137,11 @@ errors! {
     bad_leader_transferee = FailedPrecondition, "etcdserver: bad leader transferee";
 }
 
+/// The system's source of randomness failed: without it there are no tokens.
+pub fn no_randomness() -> Status {
+    Status::internal("the system gives no random bytes")
+}
+
 /// A key that no engine of ours could hold; etcd has no such error.
 pub fn key_too_long(bytes: usize, limit: usize) -> Status {
     Status::invalid_argument(format!(

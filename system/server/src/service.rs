@@ -2,6 +2,7 @@
 
 use crate::budget::Budget;
 use crate::errors;
+use crate::token::TokenOptions;
 use quorate_host::stats::Counter;
 use quorate_host::{Host, View};
 use quorate_store::{Action, Alarm, AlarmKind, Caller, Outcome};
@@ -50,6 +51,8 @@ pub struct Service {
     pub host: Host,
     /// What it takes.
     pub limits: Limits,
+    /// Tokens and passwords.
+    pub tokens: TokenOptions,
     /// Watchers open on this member.
     pub watchers: AtomicUsize,
     /// Room for large answers.
@@ -60,10 +63,10 @@ pub struct Service {
 
 impl Service {
     /// The services of one member.
-    pub fn new(host: Host, limits: Limits) -> Arc<Service> {
+    pub fn new(host: Host, limits: Limits, tokens: TokenOptions) -> Arc<Service> {
         let budget = Budget::new(limits.max_answer_bytes, limits.answer_patience);
         let (watchers, ranges) = (AtomicUsize::new(0), Counter::default());
-        Arc::new(Service { host, limits, watchers, budget, ranges })
+        Arc::new(Service { host, limits, tokens, watchers, budget, ranges })
     }
 
     /// The newest state of this member.
@@ -121,7 +124,7 @@ impl Service {
             return false;
         }
         let alarm = Action::Alarm { raise: true, member, kind };
-        let caller = Caller::default();
+        let caller = self.myself();
         self.host.propose(caller, alarm, self.limits.max_request_bytes).await.is_ok()
     }
 }

@@ -17,6 +17,8 @@
 //! No test waits for a fixed time to let something happen: it polls with a limit, or asks for
 //! something else that must be answered later than what it is looking for.
 
+mod auth;
+mod auth_rights;
 mod cluster;
 mod compaction;
 mod election;
