@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod audit;
 pub mod backup;
 mod beacons;
 mod bulk;
@@ -48,6 +49,7 @@ mod status;
 mod tokens;
 mod unsynced;
 
+pub use audit::AuditCheckpoint;
 pub use failure::Failure;
 pub use feed::{EncodedEvent, Feed};
 pub use options::{HostOptions, MemberInfo, cluster_id, member_id};
@@ -102,6 +104,7 @@ struct Inner {
     stats: Arc<stats::Stats>,
     swept: watch::Receiver<i64>,
     tokens: Arc<Tokens>,
+    checkpoints: Arc<audit::Checkpoints>,
     fatal: Fatal,
     dice: Mutex<Dice>,
     patience: Duration,
@@ -146,6 +149,11 @@ impl Host {
     /// Follows the known leader.
     pub fn leader(&self) -> watch::Receiver<Option<NodeId>> {
         self.inner.board.leader()
+    }
+
+    /// The checkpoints of audit logs that were applied since the last call.
+    pub fn audit_checkpoints(&self) -> Vec<AuditCheckpoint> {
+        self.inner.checkpoints.take()
     }
 
     /// The simple tokens that this member knows.

@@ -276,6 +276,7 @@ fn run<D: Disk>(
     threads.push(("core", start_core(core)?));
 
     let tokens = Arc::new(crate::Tokens::default());
+    let checkpoints = Arc::new(crate::audit::Checkpoints::default());
     let outlets = Outlets {
         view: view.clone(),
         pending: pending.clone(),
@@ -285,6 +286,7 @@ fn run<D: Disk>(
         inbox: inbox.clone(),
         stats: stats.clone(),
         tokens: tokens.clone(),
+        checkpoints: checkpoints.clone(),
         fatal: fatal.clone(),
     };
     let apply = ApplyThread::new(applier, generations.clone(), options.sweep_budget, outlets);
@@ -324,6 +326,7 @@ fn run<D: Disk>(
         stats,
         swept,
         tokens,
+        checkpoints,
         fatal,
         dice: Mutex::new(dice),
         patience: options.patience,

@@ -9,6 +9,7 @@
 //! one, the common name of a client's certificate counts, if the listener left it
 //! ([`PeerIdentity`]).
 
+use crate::audit::{self, Call};
 use crate::errors;
 use crate::identity::PeerIdentity;
 use crate::rights::{Needs, needs};
@@ -24,7 +25,8 @@ use quorate_wire::etcd::rpcs::Rpc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tonic::codegen::http::HeaderMap;
-use tonic::{Request, Status};
+use tonic::transport::server::TcpConnectInfo;
+use tonic::{Code, Request, Status};
 
 /// How long a token that names a later place in the log than this member has applied is waited for.
 const TOKEN_PATIENCE: Duration = Duration::from_secs(2);
@@ -145,6 +147,7 @@ impl Service {
     /// # Errors
     /// Why not, in etcd's words.
     pub fn may_read(&self, known: &Known, view: &View, span: Span<'_>) -> Result<(), Status> {
+        audit::note_span(span, Right::Read);
         self.may(known, view, |auth, caller| {
             auth.check_range(caller, span, Right::Read).map_err(errors::unauthorized)
         })
@@ -227,18 +230,56 @@ pub async fn gate(
     mut request: HttpRequest,
     next: Next,
 ) -> HttpResponse {
-    let view = service.view();
-    let rpc = Rpc::of_path(request.uri().path());
-    let (Some(rpc), true) = (rpc, view.auth().enabled()) else { return next.run(request).await };
+    let Some(rpc) = Rpc::of_path(request.uri().path()) else { return next.run(request).await };
+    let Some(audit) = &service.audit else {
+        return match recognize_all(&service, rpc, &mut request).await {
+            (_, Ok(())) => next.run(request).await,
+            (_, Err(refusal)) => refusal.into_http(),
+        };
+    };
+    let peer = request.extensions().get::<TcpConnectInfo>().and_then(|info| info.remote_addr);
+    let (user, admitted) = recognize_all(&service, rpc, &mut request).await;
+    let call = Call { rpc, user, peer };
+    let announced = match &admitted {
+        Ok(()) => audit.announce(&call, needs(rpc)).await,
+        Err(_) => Ok(()),
+    };
+    let work = async {
+        match (admitted, announced) {
+            (Err(refusal), _) => refusal.into_http(),
+            (Ok(()), Err(why)) => errors::not_audited(&why).into_http(),
+            (Ok(()), Ok(())) => next.run(request).await,
+        }
+    };
+    audit.witness(&service, call, work, came_to).await
+}
+
+/// The code of an answer, and whether it says that the caller may not.
+fn came_to(response: &HttpResponse) -> (i32, bool) {
+    let Some(status) = Status::from_header_map(response.headers()) else { return (0, true) };
+    let code = status.code();
+    let unknown = [errors::user_empty(), errors::auth_old_revision()];
+    let unnamed = unknown.iter().any(|known| known.message() == status.message());
+    let refused = matches!(code, Code::PermissionDenied | Code::Unauthenticated) || unnamed;
+    (code.into(), !refused)
+}
+
+/// Finds out who calls and leaves that in the request; judges by the table.
+async fn recognize_all(
+    service: &Service,
+    rpc: Rpc,
+    request: &mut HttpRequest,
+) -> (Option<Bytes>, Result<(), Status>) {
+    if !service.view().auth().enabled() {
+        return (None, Ok(()));
+    }
     let shown = Shown::of(request.headers(), request.extensions().get::<PeerIdentity>());
     service.await_token(&shown).await;
     let view = service.view();
     let known = service.identify(shown, &view);
-    if let Err(refusal) = admit(needs(rpc), &known, &view) {
-        return refusal.into_http();
-    }
+    let (user, admitted) = (known.user().cloned(), admit(needs(rpc), &known, &view));
     request.extensions_mut().insert(known);
-    next.run(request).await
+    (user, admitted)
 }
 
 /// Judges by the table alone.

@@ -1,5 +1,6 @@
 //! A member as a process: its sockets, its services, its end.
 
+use crate::audit::Audit;
 use crate::auth::AuthService;
 use crate::cluster::ClusterService;
 use crate::election::ElectionService;
@@ -75,7 +76,9 @@ pub fn run(
         tracing::info!("stopped before it was admitted");
         return Ok(());
     };
-    let service = Service::new(host.clone(), limits(&config), config.tokens.clone());
+    let start = |(options, every)| Audit::start(options, host.member_id(), every);
+    let audit = config.audit.clone().map(start).transpose().map_err(ServeError::Start)?;
+    let service = Service::new(host.clone(), limits(&config), config.tokens.clone(), audit);
     let (stopping, stopped) = watch::channel(false);
     let servers = serve(&config, &service, clients, &stopped)?;
     tracing::info!(
@@ -320,7 +323,8 @@ async fn look_after(service: &Arc<Service>, retention: Option<Retention>) {
             service.host.publish_itself().await;
         }
     };
-    tokio::join!(expire, space, publish, compact(service, retention));
+    let audit = crate::audit::keep_checkpoints(service.clone());
+    tokio::join!(expire, space, publish, compact(service, retention), audit);
 }
 
 /// Compacts by itself, on the leader: what is forgotten is decided once and goes through the log.

@@ -56,6 +56,7 @@ pub fn config(settings: &Settings) -> Result<Config, FlagError> {
         grpc_keepalive_interval: settings.time("grpc-keepalive-interval"),
         grpc_keepalive_timeout: settings.time("grpc-keepalive-timeout"),
         tokens: super::tokens::options(settings)?,
+        audit: super::tokens::audit(settings),
         client_threads: client_threads(settings),
         edge: super::edge::edge(settings)?,
         unsafe_no_fsync: settings.is("unsafe-no-fsync"),

@@ -1,4 +1,4 @@
-//! `--auth-token`, `--auth-token-ttl` and `--bcrypt-cost`.
+//! Who may and who did: `--auth-token`, `--auth-token-ttl`, `--bcrypt-cost`, `--audit-log…`.
 //!
 //! `--auth-token=jwt,sign-method=ES256,priv-key=ec.pem,ttl=5m`: a kind, then options with commas
 //! between them, as in etcd. The files are read once, at the start.
@@ -6,6 +6,7 @@
 use super::FlagError;
 use super::settings::Settings;
 use super::value;
+use quorate_server::audit::AuditOptions;
 use quorate_server::{JwtError, JwtKeys, TokenKind, TokenOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,18 @@ pub fn options(settings: &Settings) -> Result<TokenOptions, FlagError> {
         ttl: Duration::from_secs(settings.count("auth-token-ttl")),
         bcrypt_cost: u32::try_from(settings.count("bcrypt-cost")).expect("its bound fits"),
     })
+}
+
+/// What the flags of the audit log say.
+pub fn audit(settings: &Settings) -> Option<(AuditOptions, Duration)> {
+    let path = settings.text("audit-log");
+    let options = AuditOptions {
+        path: path.into(),
+        max_bytes: settings.count("audit-log-max-bytes"),
+        max_files: settings.size("audit-log-max-files"),
+    };
+    let every = settings.time("audit-checkpoint-interval").max(Duration::from_millis(100));
+    (!path.is_empty()).then_some((options, every))
 }
 
 fn kind(text: &str) -> Result<TokenKind, FlagError> {

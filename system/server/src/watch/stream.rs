@@ -122,6 +122,9 @@ impl Watchers {
         let span = Span { key: first, end: &request.range_end };
         let known = self.service.recognize(&self.known);
         let allowed = self.service.may_read(&known, &self.service.view(), span);
+        if let Some(audit) = &self.service.audit {
+            audit.watcher(known.user().cloned(), span, allowed.is_ok(), revision);
+        }
         allowed.map_err(|refused| Refusal::NotAllowed(refused.into()))?;
         let asked = request.watch_id;
         if asked != 0 && self.watchers.contains_key(&asked) {
