@@ -324,11 +324,7 @@ mod tests {
 
     #[test]
     fn protection_that_is_missing_is_an_error() {
-<<<<<<< HEAD
         for flag in ["--discovery-cert=c", "--discovery-key=k"] {
-=======
-        for flag in ["--peer-cert-file=c", "--peer-client-cert-auth", "--peer-auto-tls=1"] {
->>>>>>> 2faad42 (cli: format)
             let name = flag.split('=').next().unwrap();
             refuses(flag, &[name, "not supported yet"]);
         }
