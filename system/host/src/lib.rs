@@ -337,6 +337,12 @@ impl Host {
         }
     }
 
+    /// The caller of commands that this member gives for reasons of its own. It names nobody while
+    /// authentication is off, so that the log stays readable for the release before.
+    pub fn myself(&self) -> Caller {
+        if self.view().auth().enabled() { Caller::member() } else { Caller::default() }
+    }
+
     /// Says how this member is called and where clients reach it, once the table of members is there and
     /// says otherwise. Call it now and then.
     pub async fn publish_itself(&self) {
@@ -347,7 +353,7 @@ impl Host {
         if outdated.is_some() {
             let (name, client_urls) = (name.clone(), client_urls.clone());
             let change = MemberChange::Publish { id: id.0, name, client_urls };
-            let told = self.change_members(Caller::default(), change, 0).await;
+            let told = self.change_members(self.myself(), change, 0).await;
             if let Err(failure) = told {
                 tracing::debug!("not published yet: {failure}");
             }

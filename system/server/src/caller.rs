@@ -96,12 +96,6 @@ impl Service {
         known.map_or_else(|| Ok(Caller::default()), |known| Ok(known.good()?.caller.clone()))
     }
 
-    /// The caller of commands that this member gives for reasons of its own. It names nobody while
-    /// authentication is off, so that the log stays readable for the release before.
-    pub fn myself(&self) -> Caller {
-        if self.view().auth().enabled() { Caller::member() } else { Caller::default() }
-    }
-
     /// Finds out again who calls, on a stream that has been open for a while.
     pub fn recognize(&self, known: &Known) -> Known {
         if !self.view().auth().enabled() {

@@ -347,7 +347,7 @@ async fn compact(service: &Service, retention: Option<Retention>) {
         let compaction = Action::Compact { revision: target };
         match service
             .host
-            .propose(service.myself(), compaction, service.limits.max_request_bytes)
+            .propose(service.host.myself(), compaction, service.limits.max_request_bytes)
             .await
         {
             Ok(outcome) if outcome.result.is_ok() => {

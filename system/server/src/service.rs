@@ -133,7 +133,7 @@ impl Service {
             return false;
         }
         let alarm = Action::Alarm { raise: true, member, kind };
-        let caller = self.myself();
+        let caller = self.host.myself();
         self.host.propose(caller, alarm, self.limits.max_request_bytes).await.is_ok()
     }
 }

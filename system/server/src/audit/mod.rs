@@ -267,7 +267,7 @@ pub async fn keep_checkpoints(service: Arc<Service>) {
         let member = service.host.member_id();
         let action = Action::AuditCheckpoint { member, records, hash };
         let limit = service.limits.max_request_bytes;
-        if service.host.propose(service.myself(), action, limit).await.is_ok() {
+        if service.host.propose(service.host.myself(), action, limit).await.is_ok() {
             (told_calls, told_at) = (calls, tokio::time::Instant::now());
         }
     }
