@@ -82,10 +82,43 @@ fn generate() -> Result<BTreeMap<String, Vec<u8>>, Box<dyn Error>> {
         let name = entry.file_name().to_string_lossy().into_owned();
         files.insert(name, fs::read(entry.path())?);
     }
+    files.insert("rpcs.rs".to_owned(), rpcs(&descriptors).into_bytes());
     let mut plain = descriptors;
     plain.file.iter_mut().for_each(|file| file.source_code_info = None);
     files.insert("descriptor.bin".to_owned(), plain.encode_to_vec());
     Ok(files)
+}
+
+/// An enum of all calls: whoever has to decide something for each of them matches on it, and a call that comes with a new
+/// version of the API does not compile until it is decided.
+fn rpcs(descriptors: &prost_types::FileDescriptorSet) -> String {
+    let mut rows = Vec::new();
+    for root in ROOTS {
+        let file = descriptors.file.iter().find(|file| file.name() == root);
+        let file = file.expect("every root was compiled");
+        for service in &file.service {
+            let prefix = if service.name() == "KV" { "Kv" } else { service.name() };
+            for method in &service.method {
+                let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                rows.push((format!("{prefix}{}", method.name()), path));
+            }
+        }
+    }
+    let list = |row: &dyn Fn(&str, &str) -> String| -> String {
+        rows.iter().map(|(name, path)| row(name, path)).collect()
+    };
+    let variants = list(&|name, path| format!("    /// `{path}`\n    {name},\n"));
+    let all = list(&|name, _| format!("        Rpc::{name},\n"));
+    let of_path = list(&|name, path| format!("            \"{path}\" => Some(Rpc::{name}),\n"));
+    let paths = list(&|name, path| format!("            Rpc::{name} => \"{path}\",\n"));
+    let count = rows.len();
+    format!(
+        "/// Every call of the API.\n#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]\npub enum Rpc {{\n\
+         {variants}}}\n\nimpl Rpc {{\n    /// All of them, in the order of their files.\n    pub const ALL: [Rpc; {count}] = \
+         [\n{all}    ];\n\n    /// The call under a path.\n    pub fn of_path(path: &str) -> Option<Rpc> {{\n        \
+         match path {{\n{of_path}            _ => None,\n        }}\n    }}\n\n    /// Its path.\n    pub fn path(self) -> \
+         &'static str {{\n        match self {{\n{paths}        }}\n    }}\n}}\n"
+    )
 }
 
 /// Fails on the first file that differs from its generated content, is missing, or is not generated at all.

@@ -17,7 +17,9 @@ use quorate_base::NodeId;
 use quorate_node::{LeaseChange, Request, Seat};
 use quorate_raft::{self as raft, Entry, Membership, SnapshotMeta};
 use quorate_storage::engine::{Generations, LsmEngine, OpenGeneration};
-use quorate_store::{Applier, Command, Engine, EngineError, Member, Members, Options, Outcome};
+use quorate_store::{
+    Action, Applier, Command, Engine, EngineError, Member, Members, Options, Outcome,
+};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -110,6 +112,10 @@ pub struct Outlets {
     pub inbox: Arc<Inbox>,
     /// Where it counts.
     pub stats: Arc<Stats>,
+    /// Who showed a password lately.
+    pub tokens: Arc<crate::Tokens>,
+    /// What members say of their audit logs.
+    pub checkpoints: Arc<crate::audit::Checkpoints>,
     /// Where it ends.
     pub fatal: Fatal,
 }
@@ -239,6 +245,11 @@ impl ApplyThread {
         let (Some(command), Some(outcome)) = (command, outcome) else { return Ok(()) };
         if outcome.result.is_ok() {
             self.outlets.stats.applied(&command.action);
+            if let Action::AuditCheckpoint { member, records, hash } = &command.action {
+                let (member, records, hash) = (*member, *records, hash.clone());
+                let told = crate::AuditCheckpoint { member, records, hash, index: entry.index };
+                self.outlets.checkpoints.push(told);
+            }
             LeaseChange::note(&command.action, entry.term, leases);
         }
         if command.id.origin == self.outlets.pending.origin() && command.id.seq != 0 {
@@ -253,6 +264,8 @@ impl ApplyThread {
         let (applied, _) = view.applied();
         // Events before the view: a watcher that sees the revision finds its events in the ring.
         self.outlets.feed.push(&published.events);
+        // Tokens too: whoever waits for the place that a token names finds it.
+        self.outlets.tokens.note(published.tokens);
         let revision = view.revision();
         let swept = view.swept();
         self.outlets.view.store(Arc::new(view));
@@ -282,6 +295,7 @@ impl ApplyThread {
             return Err(EngineError(why));
         }
         self.leftovers = true;
+        self.outlets.tokens.forget_all();
         self.outlets.feed.reset(self.applier.revision());
         self.publish()?;
         self.outlets.inbox.request(Request::Raft(raft::Request::Installed { last: meta.last }));

@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod audit;
 pub mod backup;
 mod beacons;
 mod bulk;
@@ -45,8 +46,10 @@ mod roster;
 mod start;
 pub mod stats;
 mod status;
+mod tokens;
 mod unsynced;
 
+pub use audit::AuditCheckpoint;
 pub use failure::Failure;
 pub use feed::{EncodedEvent, Feed};
 pub use options::{HostOptions, MemberInfo, cluster_id, member_id};
@@ -54,6 +57,7 @@ pub use peers::PeerTls;
 pub use quorate_node::Ask;
 pub use start::start;
 pub use status::Status;
+pub use tokens::Tokens;
 
 use crate::fatal::Fatal;
 use crate::inbox::Inbox;
@@ -99,6 +103,8 @@ struct Inner {
     feed: Arc<Feed>,
     stats: Arc<stats::Stats>,
     swept: watch::Receiver<i64>,
+    tokens: Arc<Tokens>,
+    checkpoints: Arc<audit::Checkpoints>,
     fatal: Fatal,
     dice: Mutex<Dice>,
     patience: Duration,
@@ -143,6 +149,16 @@ impl Host {
     /// Follows the known leader.
     pub fn leader(&self) -> watch::Receiver<Option<NodeId>> {
         self.inner.board.leader()
+    }
+
+    /// The checkpoints of audit logs that were applied since the last call.
+    pub fn audit_checkpoints(&self) -> Vec<AuditCheckpoint> {
+        self.inner.checkpoints.take()
+    }
+
+    /// The simple tokens that this member knows.
+    pub fn tokens(&self) -> &Tokens {
+        &self.inner.tokens
     }
 
     /// Recent events, and the wake-ups that tell of new ones.
@@ -321,6 +337,12 @@ impl Host {
         }
     }
 
+    /// The caller of commands that this member gives for reasons of its own. It names nobody while
+    /// authentication is off, so that the log stays readable for the release before.
+    pub fn myself(&self) -> Caller {
+        if self.view().auth().enabled() { Caller::member() } else { Caller::default() }
+    }
+
     /// Says how this member is called and where clients reach it, once the table of members is there and
     /// says otherwise. Call it now and then.
     pub async fn publish_itself(&self) {
@@ -331,7 +353,7 @@ impl Host {
         if outdated.is_some() {
             let (name, client_urls) = (name.clone(), client_urls.clone());
             let change = MemberChange::Publish { id: id.0, name, client_urls };
-            let told = self.change_members(Caller::default(), change, 0).await;
+            let told = self.change_members(self.myself(), change, 0).await;
             if let Err(failure) = told {
                 tracing::debug!("not published yet: {failure}");
             }

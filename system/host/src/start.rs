@@ -275,6 +275,8 @@ fn run<D: Disk>(
     };
     threads.push(("core", start_core(core)?));
 
+    let tokens = Arc::new(crate::Tokens::default());
+    let checkpoints = Arc::new(crate::audit::Checkpoints::default());
     let outlets = Outlets {
         view: view.clone(),
         pending: pending.clone(),
@@ -283,6 +285,8 @@ fn run<D: Disk>(
         swept: swept_sender,
         inbox: inbox.clone(),
         stats: stats.clone(),
+        tokens: tokens.clone(),
+        checkpoints: checkpoints.clone(),
         fatal: fatal.clone(),
     };
     let apply = ApplyThread::new(applier, generations.clone(), options.sweep_budget, outlets);
@@ -321,6 +325,8 @@ fn run<D: Disk>(
         feed,
         stats,
         swept,
+        tokens,
+        checkpoints,
         fatal,
         dice: Mutex::new(dice),
         patience: options.patience,

@@ -1,6 +1,8 @@
 //! What one member is told at its start. Parsing flags, environment and files is the command
 //! line's work; here every value has its type and its unit.
 
+use crate::audit::AuditOptions;
+use crate::token::TokenOptions;
 use quorate_host::{MemberInfo, member_id};
 use quorate_store::Retention;
 use quorate_tls::{ClientFiles, ServerFiles};
@@ -73,6 +75,10 @@ pub struct Config {
     pub grpc_keepalive_interval: Duration,
     /// How long a client may take to answer one.
     pub grpc_keepalive_timeout: Duration,
+    /// Tokens and passwords.
+    pub tokens: TokenOptions,
+    /// The audit log, if there is one, and the time between its checkpoints.
+    pub audit: Option<(AuditOptions, Duration)>,
     /// Threads that serve clients.
     pub client_threads: usize,
     /// What stands at the sockets.

@@ -5,6 +5,7 @@
 //! that was elected before changes nothing. A campaign whose key has gone while it waited is told
 //! so ("election: not leader"), where etcd would congratulate it.
 
+use crate::caller::Known;
 use crate::follow::{Follow, News};
 use crate::kv::unreadable;
 use crate::line::{self, Place, Session};
@@ -56,8 +57,10 @@ impl Election for ElectionService {
         request: Request<LeaderRequest>,
     ) -> Result<Response<LeaderResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
+        let known = Known::of(&request);
         let line = line::line(&request.into_inner().name);
         let view = self.0.linearizable().await?;
+        self.0.may_read(&known, &view, (&line).into())?;
         let elected = view.range(&line::first(&line)).map_err(unreadable)?.kvs.into_iter().next();
         let elected = elected.ok_or_else(errors::nobody_elected)?;
         Ok(Response::new(told(&self.0, elected, view.revision())))
@@ -70,12 +73,13 @@ impl Election for ElectionService {
         request: Request<LeaderRequest>,
     ) -> Result<Response<Self::ObserveStream>, Status> {
         let led = leader_watch::while_led(&self.0, request.metadata())?;
+        let known = Known::of(&request);
         let line = line::line(&request.into_inner().name);
         let (answers, receiver) = mpsc::channel(1);
         let service = self.0.clone();
         tokio::spawn(async move {
             let ended = tokio::select! {
-                ended = observe(&service, &line, &answers) => ended,
+                ended = observe(&service, &known, &line, &answers) => ended,
                 () = answers.closed() => return,
             };
             if let Err(error) = ended {
@@ -157,11 +161,13 @@ async fn campaign(
 /// Tells who is elected, what it proclaims, and who comes after it, until the observer goes.
 async fn observe(
     service: &Arc<Service>,
+    known: &Known,
     line: &KeyRange,
     answers: &mpsc::Sender<Result<LeaderResponse, Status>>,
 ) -> Result<(), Status> {
     loop {
         let view = service.linearizable().await?;
+        service.may_read(&service.recognize(known), &view, line.into())?;
         let elected = view.range(&line::first(line)).map_err(unreadable)?.kvs.into_iter().next();
         let (elected, revision) = match elected {
             Some(elected) => (elected, view.revision()),

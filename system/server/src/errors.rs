@@ -137,6 +137,19 @@ errors! {
     bad_leader_transferee = FailedPrecondition, "etcdserver: bad leader transferee";
 }
 
+/// What only an administrator does is not done when it cannot be audited.
+pub fn not_audited(why: &str) -> Status {
+    Status::resource_exhausted(format!(
+        "quorate: the audit log cannot be written ({why}): make room for it, or start this member \
+         without --audit-log; until then administration is refused here"
+    ))
+}
+
+/// The system's source of randomness failed: without it there are no tokens.
+pub fn no_randomness() -> Status {
+    Status::internal("the system gives no random bytes")
+}
+
 /// A key that no engine of ours could hold; etcd has no such error.
 pub fn key_too_long(bytes: usize, limit: usize) -> Status {
     Status::invalid_argument(format!(

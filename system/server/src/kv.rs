@@ -1,6 +1,7 @@
 //! `etcdserverpb.KV`.
 
 use crate::budget::Permit;
+use crate::caller::Known;
 use crate::service::Service;
 use crate::{budget, convert, errors, large, leader_watch, range_stream};
 use bytes::BytesMut;
@@ -48,17 +49,25 @@ impl KvService {
 
     async fn read(
         &self,
+        known: &Known,
         range: &Range,
         serializable: bool,
     ) -> Result<(RangeAnswer, i64, Option<Permit>), Status> {
         let view = self.view_for(serializable).await?;
+        self.0.may_read(known, &view, (&range.range).into())?;
         self.0.ranges.count();
         let (answer, permit) = large::range(&self.0, &view, range).await?;
         Ok((answer, view.revision(), permit))
     }
 
-    async fn read_txn(&self, txn: &Txn, stale: bool) -> Result<pb::TxnResponse, Status> {
+    async fn read_txn(
+        &self,
+        known: &Known,
+        txn: &Txn,
+        stale: bool,
+    ) -> Result<pb::TxnResponse, Status> {
         let view = self.view_for(stale).await?;
+        self.0.may_read_txn(known, &view, txn)?;
         let revision = view.revision();
         match view.read_txn(txn).map_err(unreadable)? {
             Answer::Txn { succeeded, answers } => {
@@ -76,9 +85,11 @@ impl RawKv for KvService {
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<RawRangeResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
+        let known = Known::of(&request);
         let request = request.into_inner();
         let serializable = request.serializable;
-        let (answer, revision, permit) = self.read(&convert::range(request)?, serializable).await?;
+        let (answer, revision, permit) =
+            self.read(&known, &convert::range(request)?, serializable).await?;
         let size = |pair: &quorate_store::KeyValue| pair.key.len() + pair.value.len() + 48;
         let mut pairs = BytesMut::with_capacity(answer.kvs.iter().map(size).sum());
         for pair in &answer.kvs {
@@ -102,9 +113,11 @@ impl Kv for KvService {
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<pb::RangeResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
+        let known = Known::of(&request);
         let request = request.into_inner();
         let serializable = request.serializable;
-        let (answer, revision, permit) = self.read(&convert::range(request)?, serializable).await?;
+        let (answer, revision, permit) =
+            self.read(&known, &convert::range(request)?, serializable).await?;
         let answer = convert::range_response(answer, self.0.header(revision));
         Ok(budget::until_sent(Response::new(answer), permit))
     }
@@ -116,11 +129,13 @@ impl Kv for KvService {
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
+        let known = Known::of(&request);
         let request = request.into_inner();
         let serializable = request.serializable;
         let range = convert::range(request)?;
         range_stream::check(&range)?;
         let view = self.view_for(serializable).await?;
+        self.0.may_read(&known, &view, (&range.range).into())?;
         Ok(Response::new(range_stream::open(self.0.clone(), range, view)))
     }
 
@@ -169,14 +184,14 @@ impl Kv for KvService {
         request: Request<pb::TxnRequest>,
     ) -> Result<Response<pb::TxnResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
-        let caller = self.0.caller(&request)?;
+        let (caller, known) = (self.0.caller(&request)?, Known::of(&request));
         let request = request.into_inner();
         let stale = convert::all_serializable(&request);
         let txn = convert::txn(request, self.0.limits.max_txn_ops)?;
         validate::check_txn(&txn, self.0.limits.max_txn_ops).map_err(|e| errors::invalid(&e))?;
         let permit = large::room_for_txn(&self.0, &self.0.view(), &txn).await?;
         if validate::is_read_only(&txn) {
-            let response = Response::new(self.read_txn(&txn, stale).await?);
+            let response = Response::new(self.read_txn(&known, &txn, stale).await?);
             return Ok(budget::until_sent(response, permit));
         }
         match settled(self.0.write(caller, Action::Txn(txn)).await?)? {

@@ -1,10 +1,12 @@
 //! `etcdserverpb.Lease`.
 
+use crate::caller::Known;
 use crate::errors;
 use crate::kv::{settled, unreadable};
 use crate::leader_watch::{self, while_led};
 use crate::service::Service;
 use quorate_host::Ask;
+use quorate_store::touch::Right;
 use quorate_store::{Action, Answer, Caller, StoreError};
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::etcdserverpb::lease_server::Lease;
@@ -59,12 +61,13 @@ impl Lease for LeaseService {
         request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
         let led = while_led(&self.0, request.metadata())?;
+        let known = Known::of(&request);
         let mut requests = request.into_inner();
         let (answers, receiver) = tokio::sync::mpsc::channel(KEEP_ALIVE_BUFFER);
         let service = self.0.clone();
         tokio::spawn(async move {
             while let Some(Ok(request)) = requests.next().await {
-                let answer = keep_alive(&service, request.id).await;
+                let answer = keep_alive(&service, &known, request.id).await;
                 let failed = answer.is_err();
                 if answers.send(answer).await.is_err() || failed {
                     break;
@@ -79,8 +82,12 @@ impl Lease for LeaseService {
         request: Request<pb::LeaseTimeToLiveRequest>,
     ) -> Result<Response<pb::LeaseTimeToLiveResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
+        let known = Known::of(&request);
         let pb::LeaseTimeToLiveRequest { id, keys } = request.into_inner();
         let view = self.0.linearizable().await?;
+        if keys {
+            self.0.may_lease(&known, &view, id, Right::Read)?;
+        }
         let header = self.0.header(view.revision());
         let gone =
             pb::LeaseTimeToLiveResponse { header, id, ttl: -1, granted_ttl: 0, keys: Vec::new() };
@@ -110,7 +117,13 @@ impl Lease for LeaseService {
         request: Request<pb::LeaseLeasesRequest>,
     ) -> Result<Response<pb::LeaseLeasesResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
+        let caller = Known::of(&request);
         let known = self.0.host.leases().await.map_err(|failure| errors::failed(&failure))?;
+        let view = self.0.view();
+        if view.auth().enabled() {
+            let may = |id: &i64| self.0.may_lease(&caller, &view, *id, Right::Read);
+            known.iter().try_for_each(may)?;
+        }
         let leases = known.into_iter().map(|id| pb::LeaseStatus { id }).collect();
         let header = self.0.header(self.0.view().revision());
         Ok(Response::new(pb::LeaseLeasesResponse { header, leases }))
@@ -149,7 +162,13 @@ pub async fn grant(
 }
 
 /// One renewal. The header is that of the moment before it (item 56).
-async fn keep_alive(service: &Service, id: i64) -> Result<pb::LeaseKeepAliveResponse, Status> {
+async fn keep_alive(
+    service: &Service,
+    known: &Known,
+    id: i64,
+) -> Result<pb::LeaseKeepAliveResponse, Status> {
+    // The stream may be older than the newest word on its caller.
+    service.may_lease(&service.recognize(known), &service.view(), id, Right::Write)?;
     let header = service.header(service.view().revision());
     let asked = service.host.ask(Ask::Renew(id)).await;
     let ttl = asked.map_err(|failure| errors::failed(&failure))?;

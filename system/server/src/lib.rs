@@ -9,6 +9,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
+mod auth;
 mod budget;
 mod caller;
 mod cluster;
@@ -33,9 +35,11 @@ mod maintenance;
 mod metrics;
 mod notify;
 mod range_stream;
+mod rights;
 mod run;
 mod secure;
 mod service;
+mod token;
 mod watch;
 
 pub use config::{Config, Edge, ListenTls, MemberConfig, PeerTls, SelfSigned};
@@ -43,6 +47,7 @@ pub use identity::PeerIdentity;
 pub use maintenance::ETCD_VERSION;
 pub use quorate_store::Retention;
 pub use run::run;
+pub use token::{JwtError, JwtKeys, TokenKind, TokenOptions};
 
 use thiserror::Error;
 

@@ -1,5 +1,6 @@
 //! `etcdserverpb.Maintenance`.
 
+use crate::caller::Known;
 use crate::kv::{settled, unreadable};
 use crate::service::Service;
 use crate::{convert, errors};
@@ -69,8 +70,11 @@ impl Maintenance for MaintenanceService {
         &self,
         request: Request<pb::AlarmRequest>,
     ) -> Result<Response<pb::AlarmResponse>, Status> {
-        let caller = self.0.caller(&request)?;
+        let (caller, known) = (self.0.caller(&request)?, Known::of(&request));
         let request = request.into_inner();
+        if request.action != i32::from(pb::alarm_request::AlarmAction::Get) {
+            self.0.may_manage(&known, &self.0.view())?;
+        }
         let response = match pb::alarm_request::AlarmAction::try_from(request.action) {
             Ok(pb::alarm_request::AlarmAction::Get) => self.list_alarms(&request),
             Ok(pb::alarm_request::AlarmAction::Activate) => {

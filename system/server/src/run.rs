@@ -1,5 +1,7 @@
 //! A member as a process: its sockets, its services, its end.
 
+use crate::audit::Audit;
+use crate::auth::AuthService;
 use crate::cluster::ClusterService;
 use crate::election::ElectionService;
 use crate::front::accept::Thread;
@@ -15,7 +17,7 @@ use crate::watch::WatchService;
 use crate::{Config, ServeError, secure};
 use quorate_base::{Instant, NodeId};
 use quorate_host::{Host, HostOptions, PeerTls};
-use quorate_store::{Action, Caller, Retainer, Retention};
+use quorate_store::{Action, Retainer, Retention};
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::v3electionpb::election_server::ElectionServer;
 use quorate_wire::etcd::v3lockpb::lock_server::LockServer;
@@ -74,7 +76,9 @@ pub fn run(
         tracing::info!("stopped before it was admitted");
         return Ok(());
     };
-    let service = Service::new(host.clone(), limits(&config));
+    let start = |(options, every)| Audit::start(options, host.member_id(), every);
+    let audit = config.audit.clone().map(start).transpose().map_err(ServeError::Start)?;
+    let service = Service::new(host.clone(), limits(&config), config.tokens.clone(), audit);
     let (stopping, stopped) = watch::channel(false);
     let servers = serve(&config, &service, clients, &stopped)?;
     tracing::info!(
@@ -262,6 +266,7 @@ fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
     let watch = RawWatchServer::new(Arc::new(WatchService(service.clone())));
     let lease = pb::lease_server::LeaseServer::new(LeaseService(service.clone()));
     let cluster = pb::cluster_server::ClusterServer::new(ClusterService(service.clone()));
+    let auth = pb::auth_server::AuthServer::new(AuthService(service.clone()));
     let maintenance = MaintenanceService(service.clone());
     let maintenance = pb::maintenance_server::MaintenanceServer::new(maintenance);
     let lock = LockServer::new(LockService(service.clone()));
@@ -279,13 +284,17 @@ fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
         .add_service(lease.max_decoding_message_size(limit))
         .add_service(cluster.max_decoding_message_size(limit))
         .add_service(maintenance.max_decoding_message_size(limit))
+        .add_service(auth.max_decoding_message_size(limit))
         .add_service(lock.max_decoding_message_size(limit))
         .add_service(election.max_decoding_message_size(limit))
         .add_service(health)
         .add_service(reflection)
         .add_service(reflection_alpha);
     let learner = axum::middleware::from_fn_with_state(service.clone(), crate::learner::guard);
-    let router = routes.into_axum_router().fallback(crate::fallback::unknown_call).layer(learner);
+    let gate = axum::middleware::from_fn_with_state(service.clone(), crate::caller::gate);
+    // The last one stands first.
+    let router = routes.into_axum_router().fallback(crate::fallback::unknown_call);
+    let router = router.layer(learner).layer(gate);
     Ok(Routes::from(router))
 }
 
@@ -297,6 +306,7 @@ async fn look_after(service: &Arc<Service>, retention: Option<Retention>) {
         loop {
             ticks.tick().await;
             service.host.expire();
+            service.host.tokens().purge(service.tokens.ttl);
         }
     };
     let space = async {
@@ -313,7 +323,8 @@ async fn look_after(service: &Arc<Service>, retention: Option<Retention>) {
             service.host.publish_itself().await;
         }
     };
-    tokio::join!(expire, space, publish, compact(service, retention));
+    let audit = crate::audit::keep_checkpoints(service.clone());
+    tokio::join!(expire, space, publish, compact(service, retention), audit);
 }
 
 /// Compacts by itself, on the leader: what is forgotten is decided once and goes through the log.
@@ -336,7 +347,7 @@ async fn compact(service: &Service, retention: Option<Retention>) {
         let compaction = Action::Compact { revision: target };
         match service
             .host
-            .propose(Caller::default(), compaction, service.limits.max_request_bytes)
+            .propose(service.host.myself(), compaction, service.limits.max_request_bytes)
             .await
         {
             Ok(outcome) if outcome.result.is_ok() => {

@@ -1,7 +1,9 @@
 //! What every etcd service of this member shares: the host, the limits, the header.
 
+use crate::audit::{self, Audit};
 use crate::budget::Budget;
 use crate::errors;
+use crate::token::TokenOptions;
 use quorate_host::stats::Counter;
 use quorate_host::{Host, View};
 use quorate_store::{Action, Alarm, AlarmKind, Caller, Outcome};
@@ -50,6 +52,10 @@ pub struct Service {
     pub host: Host,
     /// What it takes.
     pub limits: Limits,
+    /// Tokens and passwords.
+    pub tokens: TokenOptions,
+    /// Who did what, if that is written down.
+    pub audit: Option<Audit>,
     /// Watchers open on this member.
     pub watchers: AtomicUsize,
     /// Room for large answers.
@@ -60,10 +66,15 @@ pub struct Service {
 
 impl Service {
     /// The services of one member.
-    pub fn new(host: Host, limits: Limits) -> Arc<Service> {
+    pub fn new(
+        host: Host,
+        limits: Limits,
+        tokens: TokenOptions,
+        audit: Option<Audit>,
+    ) -> Arc<Service> {
         let budget = Budget::new(limits.max_answer_bytes, limits.answer_patience);
         let (watchers, ranges) = (AtomicUsize::new(0), Counter::default());
-        Arc::new(Service { host, limits, watchers, budget, ranges })
+        Arc::new(Service { host, limits, tokens, audit, watchers, budget, ranges })
     }
 
     /// The newest state of this member.
@@ -89,6 +100,7 @@ impl Service {
 
     /// Puts an action through the log on the caller's behalf and returns what it answered.
     pub async fn write(&self, caller: Caller, action: Action) -> Result<Outcome, Status> {
+        audit::note(&action);
         self.check_load()?;
         self.check_quota(&action).await?;
         let proposal = self.host.propose(caller, action, self.limits.max_request_bytes);
@@ -121,7 +133,7 @@ impl Service {
             return false;
         }
         let alarm = Action::Alarm { raise: true, member, kind };
-        let caller = Caller::default();
+        let caller = self.host.myself();
         self.host.propose(caller, alarm, self.limits.max_request_bytes).await.is_ok()
     }
 }

@@ -43,3 +43,9 @@ pub mod v3lockpb {
 pub mod v3electionpb {
     include!("gen/v3electionpb.rs");
 }
+
+/// An enum of all calls of the services above.
+#[rustfmt::skip]
+pub mod rpcs {
+    include!("gen/rpcs.rs");
+}

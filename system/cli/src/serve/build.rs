@@ -55,6 +55,8 @@ pub fn config(settings: &Settings) -> Result<Config, FlagError> {
         auto_compaction: retention(settings)?,
         grpc_keepalive_interval: settings.time("grpc-keepalive-interval"),
         grpc_keepalive_timeout: settings.time("grpc-keepalive-timeout"),
+        tokens: super::tokens::options(settings)?,
+        audit: super::tokens::audit(settings),
         client_threads: client_threads(settings),
         edge: super::edge::edge(settings)?,
         unsafe_no_fsync: settings.is("unsafe-no-fsync"),
@@ -322,7 +324,7 @@ mod tests {
 
     #[test]
     fn protection_that_is_missing_is_an_error() {
-        for flag in ["--discovery-cert=c", "--auth-token=jwt"] {
+        for flag in ["--discovery-cert=c", "--discovery-key=k"] {
             let name = flag.split('=').next().unwrap();
             refuses(flag, &[name, "not supported yet"]);
         }

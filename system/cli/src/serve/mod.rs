@@ -16,6 +16,7 @@ mod print;
 mod process;
 mod settings;
 mod table;
+mod tokens;
 mod value;
 
 use std::io::Write;

@@ -6,7 +6,6 @@ use quorate_client::etcd::v3electionpb::election_client::ElectionClient;
 use quorate_client::etcd::v3electionpb::*;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use crate::harness::api::{DeleteRangeRequest, KeyValue};
@@ -14,7 +13,7 @@ use crate::harness::*;
 
 const LIMIT: Duration = Duration::from_secs(15);
 
-fn election(client: &Client) -> ElectionClient<Channel> {
+fn election(client: &Client) -> ElectionClient<client::Line> {
     ElectionClient::new(client.channel())
 }
 

@@ -17,6 +17,9 @@
 //! No test waits for a fixed time to let something happen: it polls with a limit, or asks for
 //! something else that must be answered later than what it is looking for.
 
+mod audit;
+mod auth;
+mod auth_rights;
 mod cluster;
 mod compaction;
 mod election;

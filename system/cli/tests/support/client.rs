@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
+use super::api::auth_client::AuthClient;
 use super::api::cluster_client::ClusterClient;
 use super::api::kv_client::KvClient;
 use super::api::lease_client::LeaseClient;
@@ -27,20 +30,38 @@ const ANSWER_LIMIT: usize = i32::MAX as usize;
 #[derive(Clone)]
 pub struct Client {
     channel: Channel,
+    token: Token,
+}
+
+/// A connection on which every call carries the client's token.
+pub type Line = InterceptedService<Channel, Token>;
+
+/// Puts a token into the metadata of each call, if there is one.
+#[derive(Clone, Default)]
+pub struct Token(Option<String>);
+
+impl Interceptor for Token {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            let value = token.parse().map_err(|_| Status::internal("a token of other letters"))?;
+            request.metadata_mut().insert("token", value);
+        }
+        Ok(request)
+    }
 }
 
 impl Client {
     /// Connects to `endpoint`, a URL with the scheme `http`.
     pub async fn connect(endpoint: &str) -> Result<Client, tonic::transport::Error> {
         let endpoint = Client::endpoint(endpoint, CALL_LIMIT)?;
-        Ok(Client { channel: endpoint.connect().await? })
+        Ok(Client { channel: endpoint.connect().await?, token: Token::default() })
     }
 
     /// A client whose calls take at most `limit` and which connects at its first call, and again
     /// after each time that it lost its member.
     pub fn patient(endpoint: &str, limit: Duration) -> Client {
         let endpoint = Client::endpoint(endpoint, limit).expect("a URL of the harness");
-        Client { channel: endpoint.connect_lazy() }
+        Client { channel: endpoint.connect_lazy(), token: Token::default() }
     }
 
     fn endpoint(url: &str, limit: Duration) -> Result<Endpoint, tonic::transport::Error> {
@@ -50,23 +71,38 @@ impl Client {
     }
 
     /// The connection itself, for services that this client does not wrap.
-    pub fn channel(&self) -> Channel {
-        self.channel.clone()
+    pub fn channel(&self) -> Line {
+        InterceptedService::new(self.channel.clone(), self.token.clone())
     }
 
-    pub fn kv(&self) -> KvClient<Channel> {
+    /// The same connection, with a token on each call.
+    pub fn with_token(&self, token: &str) -> Client {
+        Client { channel: self.channel.clone(), token: Token(Some(token.to_owned())) }
+    }
+
+    pub fn auth(&self) -> AuthClient<Line> {
+        AuthClient::new(self.channel())
+    }
+
+    /// Shows a password and returns the token.
+    pub async fn login(&self, name: &str, password: &str) -> Result<String, Status> {
+        let request = AuthenticateRequest { name: name.to_owned(), password: password.to_owned() };
+        Ok(self.auth().authenticate(request).await?.into_inner().token)
+    }
+
+    pub fn kv(&self) -> KvClient<Line> {
         KvClient::new(self.channel()).max_decoding_message_size(ANSWER_LIMIT)
     }
 
-    pub fn lease(&self) -> LeaseClient<Channel> {
+    pub fn lease(&self) -> LeaseClient<Line> {
         LeaseClient::new(self.channel())
     }
 
-    pub fn maintenance(&self) -> MaintenanceClient<Channel> {
+    pub fn maintenance(&self) -> MaintenanceClient<Line> {
         MaintenanceClient::new(self.channel())
     }
 
-    pub fn watch(&self) -> WatchClient<Channel> {
+    pub fn watch(&self) -> WatchClient<Line> {
         WatchClient::new(self.channel()).max_decoding_message_size(ANSWER_LIMIT)
     }
 

@@ -7,6 +7,7 @@
 mod stream;
 mod watcher;
 
+use crate::caller::Known;
 use crate::leader_watch;
 use crate::service::Service;
 use quorate_wire::etcd::etcdserverpb as pb;
@@ -28,7 +29,8 @@ impl RawWatch for WatchService {
         request: Request<Streaming<pb::WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let led = leader_watch::while_led(&self.0, request.metadata())?;
-        let watchers = Watchers::new(self.0.clone(), request.into_inner());
+        let known = Known::of(&request);
+        let watchers = Watchers::new(self.0.clone(), known, request.into_inner());
         Ok(Response::new(leader_watch::guard(watchers, led)))
     }
 }

@@ -1,9 +1,11 @@
 //! The watchers of one stream, as the stream of their answers.
 
+use crate::caller::Known;
 use crate::service::Service;
 use crate::watch::watcher::{NO_WATCHER, Refusal, Watcher};
 use quorate_host::View;
 use quorate_store::Polled;
+use quorate_store::touch::Span;
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::etcdserverpb::watch_request::RequestUnion;
 use quorate_wire::watch_raw::RawWatchResponse;
@@ -19,6 +21,10 @@ use tonic::{Status, Streaming};
 /// See the module's essay.
 pub struct Watchers {
     service: Arc<Service>,
+    /// Who opened the stream, as of its beginning.
+    known: Known,
+    /// The auth revision at which the watchers' rights were looked at.
+    judged_at: u64,
     /// `None` once the client has said its last word; it may still listen, as in etcd.
     requests: Option<Streaming<pb::WatchRequest>>,
     revisions: WatchStream<i64>,
@@ -37,7 +43,11 @@ pub struct Watchers {
 
 impl Watchers {
     /// A stream without watchers.
-    pub fn new(service: Arc<Service>, requests: Streaming<pb::WatchRequest>) -> Watchers {
+    pub fn new(
+        service: Arc<Service>,
+        known: Known,
+        requests: Streaming<pb::WatchRequest>,
+    ) -> Watchers {
         let period = service.limits.progress_interval;
         // Streams that began together need not speak together: up to a tenth later.
         let jitter = period.mul_f64((service.host.random_lease_id() % 1_000) as f64 / 10_000.0);
@@ -46,6 +56,8 @@ impl Watchers {
         let mut ticks = tokio::time::interval_at(first, period);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         Watchers {
+            known,
+            judged_at: judged_at(&service.view()),
             requests: Some(requests),
             revisions: WatchStream::from_changes(service.host.feed().revisions()),
             progress: IntervalStream::new(ticks),
@@ -103,6 +115,17 @@ impl Watchers {
         request: pb::WatchCreateRequest,
         revision: i64,
     ) -> Result<i64, Refusal> {
+        if request.start_revision < 0 {
+            return Err(Refusal::NegativeStart);
+        }
+        let first: &[u8] = if request.key.is_empty() { &[0] } else { &request.key };
+        let span = Span { key: first, end: &request.range_end };
+        let known = self.service.recognize(&self.known);
+        let allowed = self.service.may_read(&known, &self.service.view(), span);
+        if let Some(audit) = &self.service.audit {
+            audit.watcher(known.user().cloned(), span, allowed.is_ok(), revision);
+        }
+        allowed.map_err(|refused| Refusal::NotAllowed(refused.into()))?;
         let asked = request.watch_id;
         let id = if asked == 0 { self.free_id() } else { asked };
         let watcher = Watcher::new(request, id, revision)?;
@@ -161,9 +184,35 @@ impl Watchers {
         }
     }
 
+    /// Ends the watchers whose keys the caller may not read any more: users and roles have changed,
+    /// or authentication was turned on.
+    fn judge_again(&mut self, view: &View) {
+        let auth = view.auth();
+        let now = judged_at(view);
+        if std::mem::replace(&mut self.judged_at, now) == now || !auth.enabled() {
+            return;
+        }
+        let known = self.service.recognize(&self.known).unpinned();
+        let refused = self.watchers.iter().filter_map(|(id, watcher)| {
+            let allowed =
+                self.service.may_read(&known, view, (&watcher.cursor.watch().range).into());
+            Some((*id, allowed.err()?))
+        });
+        for (id, status) in refused.collect::<Vec<_>>() {
+            self.remove(id);
+            let head = self.head(id, view.revision());
+            let cancel_reason = Refusal::NotAllowed(status.into()).reason();
+            self.say(pb::WatchResponse { canceled: true, cancel_reason, ..head });
+        }
+    }
+
     /// Polls watchers, beginning where the last look ended, until one has an answer.
     fn look(&mut self) -> Result<(), Status> {
         let view = self.service.view();
+        self.judge_again(&view);
+        if !self.ready.is_empty() {
+            return Ok(());
+        }
         let mut pending = false;
         let from = self.resume;
         let ids: Vec<i64> = {
@@ -236,6 +285,12 @@ impl Watchers {
             self.say(self.head(id, revision));
         }
     }
+}
+
+/// The auth revision; 0 while nothing is judged.
+fn judged_at(view: &View) -> u64 {
+    let auth = view.auth();
+    if auth.enabled() { auth.revision() } else { 0 }
 }
 
 #[derive(PartialEq, Eq)]

@@ -38,6 +38,8 @@ pub enum Refusal {
     EmptyRange,
     /// The id is taken.
     DuplicateId,
+    /// The caller may not read there.
+    NotAllowed(Box<tonic::Status>),
     /// A limit of this server.
     TooMany(String),
 }
@@ -50,6 +52,11 @@ impl Refusal {
             Refusal::EmptyRange => "mvcc: watcher range is empty".to_owned(),
             Refusal::DuplicateId => {
                 "mvcc: duplicate watch ID provided on the WatchStream".to_owned()
+            }
+            // As Go prints a status.
+            Refusal::NotAllowed(status) => {
+                let code = format!("{:?}", status.code());
+                format!("rpc error: code = {code} desc = {}", status.message())
             }
             Refusal::TooMany(why) => why.clone(),
         }

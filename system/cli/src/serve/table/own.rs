@@ -18,6 +18,30 @@ pub const FLAGS: &[Flag] = &[
         "How --print-config prints; short: -w.",
     ),
     works(
+        "audit-log",
+        "",
+        Path,
+        "Write who did what into this file, a chain of hashes; see `quorate audit verify`.",
+    ),
+    works(
+        "audit-log-max-bytes",
+        "104857600",
+        Count(1 << 12, 1 << 40),
+        "A file of the audit log of so many bytes is put aside.",
+    ),
+    works(
+        "audit-log-max-files",
+        "10",
+        Count(1, 100_000),
+        "Files of the audit log that were put aside and are kept.",
+    ),
+    works(
+        "audit-checkpoint-interval",
+        "1m",
+        Duration,
+        "Time after which a member tells the others how far its audit log is.",
+    ),
+    works(
         "client-threads",
         "0",
         Count(0, 1024),
