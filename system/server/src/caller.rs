@@ -9,7 +9,8 @@ impl Service {
     ///
     /// # Errors
     /// When the request claims to be what it cannot show.
-    pub fn caller<T>(&self, _request: &Request<T>) -> Result<Caller, Status> {
-        Ok(Caller::default())
+    pub fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        let fences = crate::fence::of_request(request.metadata())?;
+        Ok(Caller { fences, ..Caller::default() })
     }
 }

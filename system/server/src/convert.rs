@@ -227,6 +227,7 @@ fn response_op(answer: Answer, revision: i64) -> pb::ResponseOp {
         | Answer::LeaseRevoke
         | Answer::LeaseCheckpoint
         | Answer::Alarm { .. }
+        | Answer::Guard
         | Answer::Members(_)
         | Answer::Auth
         | Answer::Authenticate { .. }

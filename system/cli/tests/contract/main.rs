@@ -21,6 +21,7 @@ mod cluster;
 mod compaction;
 mod election;
 mod gateway;
+mod guard;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests of faults, which need other parts of it")]
 mod harness;

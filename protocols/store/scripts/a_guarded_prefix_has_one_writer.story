@@ -1,0 +1,62 @@
+# Fencing. A holder that slept for longer than its lease writes over what the next holder wrote: with a guard, apply
+# refuses whoever does not carry the token of the holder at that place in the log.
+guard data/ by=lock
+expect guards="data/:lock" rev=1
+---
+
+# Nobody holds the lock: nobody writes.
+put data/a 0
+expect answer="fenced at revision 1: data/ needs token none of lock, not none" rev=1
+---
+
+(grant 1 10)
+(put lock/1 lease=1)
+(grant 2 10)
+(put lock/2 lease=2)
+put data/a 0
+expect answer="fenced at revision 3: data/ needs token 2 of lock, not none"
+---
+
+# Who waits does not hold.
+put data/a 0 fence=lock:3
+expect answer="fenced at revision 3: data/ needs token 2 of lock, not 3"
+---
+
+put data/a 1 fence=lock:2
+expect rev=4 value.data/a=1
+---
+
+# What lies elsewhere, and reading, is free.
+put other 1
+expect rev=5
+---
+
+# The first holder sleeps; its lease expires, and the line moves up.
+revoke 1 by=1
+expect keys="data/a lock/2 other"
+---
+
+put data/a late fence=lock:2
+expect answer="fenced at revision 6: data/ needs token 3 of lock, not 2" value.data/a=1
+---
+
+put data/a 2 fence=lock:3
+expect value.data/a=2
+---
+
+# One of several tokens may be the one.
+put data/a 3 fence=other:1,lock:3
+expect value.data/a=3
+---
+
+# A crash forgets nothing of it.
+crash
+replay
+put data/a late fence=lock:2
+expect answer="fenced at revision 8: data/ needs token 3 of lock, not 2" guards="data/:lock"
+---
+
+unguard data/
+put data/a 4
+expect value.data/a=4 guards=""
+---
