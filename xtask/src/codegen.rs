@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use prost::Message as _;
 
 /// The `.proto` files compiled, relative to the proto directory; what they import comes along.
-const ROOTS: [&str; 10] = [
+const ROOTS: [&str; 11] = [
     "mvccpb/kv.proto",
     "authpb/auth.proto",
     "etcdserverpb/kv.proto",
@@ -28,6 +28,7 @@ const ROOTS: [&str; 10] = [
     "etcdserverpb/auth.proto",
     "v3lockpb/v3lock.proto",
     "v3electionpb/v3election.proto",
+    "quorate/v1/guard.proto",
 ];
 
 /// Options of `xtask codegen`.

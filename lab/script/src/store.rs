@@ -103,7 +103,8 @@ impl StoreStory {
                 *self = StoreStory::new(args.key("ring")?.unwrap_or(1000));
                 String::new()
             }
-            "put" | "del" | "txn" | "compact" | "grant" | "revoke" | "alarm" | "auth" => {
+            "put" | "del" | "txn" | "compact" | "grant" | "revoke" | "alarm" | "auth" | "guard"
+            | "unguard" => {
                 let id = match args.key::<String>("op")? {
                     Some(id) => crate::node::parse_operation(&id)?,
                     None => quorate_store::OpId::default(),

@@ -5,6 +5,7 @@
 //! then it may still happen, once. What a client knows (the newest revision that it was told, its
 //! place in the watch) outlives its connections, as it does in the product's client.
 
+mod guards;
 mod leases;
 
 use crate::journal::Journal;
@@ -22,8 +23,8 @@ pub use leases::{note_leaders, renewed};
 use quorate_base::{Dice, Instant, NodeId};
 use quorate_node::Request;
 use quorate_store::{
-    Action, Command, Compare, CompareResult, CompareTarget, Delete, KeyRange, OpId, Put, Range,
-    Txn, TxnOp,
+    Action, Caller, Command, Compare, CompareResult, CompareTarget, Delete, KeyRange, OpId,
+    Outcome, Put, Range, StoreError, Txn, TxnOp,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -282,12 +283,16 @@ fn begin_write(world: &mut Server, at: usize) {
         18 => Action::LeaseGrant { id: (origin << 20 | client.seq) as i64, ttl: TTL },
         _ => Action::LeaseRevoke { id: lease.max(1), term: None },
     };
+    let (action, caller) = match world.plan.guards {
+        true => guards::about(&mut world.dice, &world.load.history, origin, lease, action),
+        false => (action, Caller::default()),
+    };
     world.load.journal.invoke(at, world.now, &action);
     let dice = &mut world.dice;
     let padding = dice.below(world.plan.value_bytes) as usize;
     // The client has given up or finished all of its earlier operations.
     let id = OpId { origin, seq: client.seq, floor: client.seq };
-    let payload = world.load.commands.encode(Command::new(id, action), padding);
+    let payload = world.load.commands.encode(Command { id, caller, action }, padding);
     let began = elapsed(world);
     world.load.clients[at].operation = world.load.token();
     submit(world, at, id, payload, began);
@@ -445,6 +450,10 @@ pub fn published(world: &mut Server, node: NodeId, news: News) {
             && outcome.is_some_and(|outcome| outcome.result.is_ok())
         {
             world.count("compactions");
+        }
+        let fenced = |outcome: &Outcome| matches!(outcome.result, Err(StoreError::Fenced(_)));
+        if first && outcome.is_some_and(fenced) {
+            world.count("fenced writes");
         }
         if first {
             judge_expiry(world, applied.at.term, command);

@@ -99,6 +99,7 @@ impl Journal {
             | Action::LeaseRevoke { .. }
             | Action::LeaseCheckpoint { .. }
             | Action::Alarm { .. }
+            | Action::Guard(_)
             | Action::Member(_)
             | Action::Auth(_)
             | Action::AuditCheckpoint { .. } => {}

@@ -84,6 +84,8 @@ pub struct Plan {
     pub burst: u64,
     /// Clients hold leases, too.
     pub leases: bool,
+    /// Some keys are guarded by a lock that clients take and lose, now and then.
+    pub guards: bool,
 }
 
 /// Least time without a leader before a campaign.
@@ -153,6 +155,7 @@ impl Plan {
             think_us: [50_000, 150_000, 400_000][dice.below(3) as usize],
             burst: 5,
             leases: true,
+            guards: false,
         }
     }
 

@@ -3,7 +3,7 @@
 use quorate_node::Node;
 use quorate_sim::replica::Replica;
 use quorate_sim::runner;
-use quorate_sim::swarm::Sabotage;
+use quorate_sim::swarm::{Plan, Sabotage};
 
 /// What must happen in at least half of the worlds ...
 const OFTEN: [&str; 5] =
@@ -41,6 +41,19 @@ fn two_hundred_worlds_of_three_servers_keep_every_promise() {
             assert!(marks.contains_key(mark), "no world has {mark}");
         }
     }
+}
+
+/// Worlds whose clients take, lose and forget a lock that guards some of their keys.
+#[test]
+fn sixty_worlds_with_guarded_keys_keep_every_promise() {
+    let mut fenced = 0;
+    for seed in 0..60 {
+        let plan = Plan { guards: true, ..Plan::draw(seed, 3, Sabotage::None) };
+        let summary =
+            runner::run::<Replica<Node>>(plan).unwrap_or_else(|failure| panic!("{failure}"));
+        fenced += u32::from(summary.counts.contains_key("fenced writes"));
+    }
+    assert!(fenced > 30, "a write is refused in {fenced} worlds only");
 }
 
 /// Within how many seeds a bug on purpose must be caught.

@@ -218,6 +218,10 @@ table! {
         "A member that opens its state again, or takes it as a snapshot, does not know that authentication is on.";
     AUTH_321_OLD_REVISION_PASSES = 321, "contract item 64", "refused-as-the-log-says",
         "A command passes whose caller was identified before users or roles changed.";
+    GUARD_330_NOT_AT_APPLY = 330, "fencing", "a guarded key has one writer",
+        "Guards are kept, listed and replicated, but apply does not look at them.";
+    GUARD_331_SKIPS_NESTED = 331, "CVE-2026-33343", "a guarded key has one writer",
+        "A write inside a nested transaction is not held against the guards.";
 }
 
 /// Whether this build can be mutated at all.

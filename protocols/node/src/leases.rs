@@ -177,6 +177,7 @@ impl LeaseChange {
             | Action::Txn(_)
             | Action::Compact { .. }
             | Action::Alarm { .. }
+            | Action::Guard(_)
             | Action::Member(_)
             | Action::Auth(_)
             | Action::AuditCheckpoint { .. } => {}

@@ -10,6 +10,7 @@
 
 use crate::count::Counter;
 use crate::engine::{Engine, EngineError};
+use crate::guard::Guards;
 use crate::history;
 use crate::layout::{self, CONFIG, MEMBER, META, Meta};
 use crate::lease::Leases;
@@ -18,8 +19,8 @@ use crate::session::Sessions;
 use crate::txn::{self, Path};
 use crate::view::View;
 use crate::{
-    Action, Alarm, AlarmKind, Answer, Auth, Command, Event, MemberAction, Members, StoreError,
-    TokenChange, Txn, TxnOp, touch,
+    Action, Alarm, AlarmKind, Answer, Auth, Command, Event, Fence, MemberAction, Members,
+    StoreError, TokenChange, Txn, TxnOp, touch,
 };
 use bytes::Bytes;
 use quorate_base::mutant;
@@ -74,6 +75,7 @@ pub struct Applier<E: Engine> {
     /// Keys and values are built here, so that a write allocates nothing of its own.
     pub(crate) key: Vec<u8>,
     pub(crate) value: Vec<u8>,
+    pub(crate) guards: Guards,
     sessions: Sessions,
     alarms: Arc<BTreeSet<Alarm>>,
     members: Arc<Members>,
@@ -110,6 +112,7 @@ impl<E: Engine> Applier<E> {
         }
         let counter = Counter::open(&engine)?;
         let leases = Leases::open(&engine)?;
+        let guards = Guards::open(&engine)?;
         let sessions = Sessions::open(&engine)?;
         let alarms = Arc::new(crate::alarm::load(&engine)?);
         let members = Arc::new(Members::load(&engine)?);
@@ -124,6 +127,7 @@ impl<E: Engine> Applier<E> {
             options,
             key: Vec::new(),
             value: Vec::new(),
+            guards,
             sessions,
             alarms,
             members,
@@ -251,7 +255,8 @@ impl<E: Engine> Applier<E> {
         let counts = self.counter.index().clone();
         let (members, config) = (self.members.clone(), self.config.clone());
         let (alarms, auth) = (self.alarms.clone(), self.auth.clone());
-        let view = View::new(engine, self.meta, counts, alarms, members, config, auth);
+        let guards = self.guards.table().clone();
+        let view = View::new(engine, self.meta, counts, alarms, members, config, auth, guards);
         let (events, tokens) = (std::mem::take(&mut self.events), std::mem::take(&mut self.tokens));
         Ok(Published { view, events, tokens })
     }
@@ -270,6 +275,7 @@ impl<E: Engine> Applier<E> {
         self.check_alarms(action)?;
         let engine = &self.engine;
         self.auth.judge(caller, action, |lease| crate::lease::load_keys(engine, lease))?;
+        self.check_guards(&caller.fences, action)?;
         match action {
             Action::Put(put) => {
                 let old = self.current(&put.key)?;
@@ -285,7 +291,7 @@ impl<E: Engine> Applier<E> {
                 self.advance(revision);
                 Ok(answer)
             }
-            Action::Txn(txn) => self.txn(txn),
+            Action::Txn(txn) => self.txn(&caller.fences, txn),
             Action::Compact { revision } => self.compact(*revision),
             Action::LeaseGrant { id, ttl } => self.grant(*id, *ttl),
             Action::LeaseRevoke { id, term: named } => {
@@ -311,6 +317,7 @@ impl<E: Engine> Applier<E> {
                 Ok(self.change_auth(caller, change).map_err(StoreError::Auth)?)
             }
             Action::AuditCheckpoint { .. } => Ok(Answer::AuditCheckpoint),
+            Action::Guard(change) => self.change_guard(change),
         }
     }
 
@@ -325,10 +332,11 @@ impl<E: Engine> Applier<E> {
         }
     }
 
-    fn txn(&mut self, txn: &Txn) -> Result<Answer, ReadError> {
+    fn txn(&mut self, fences: &[Fence], txn: &Txn) -> Result<Answer, ReadError> {
         let reader = self.reader(self.meta.revision);
         let mut path = Path::default();
         txn::decide(&reader, txn, &mut path)?;
+        self.check_guarded_path(fences, txn, &path)?;
         txn::check(&reader, txn, &mut path.clone(), &|put| {
             let there = (put.ignore_value || put.ignore_lease) && self.current(&put.key)?.is_some();
             Ok(self.check_put(put, there)?)
@@ -384,7 +392,8 @@ impl<E: Engine> Applier<E> {
             Action::Delete(_)
             | Action::Compact { .. }
             | Action::LeaseRevoke { .. }
-            | Action::LeaseCheckpoint { .. } => (true, false),
+            | Action::LeaseCheckpoint { .. }
+            | Action::Guard(_) => (true, false),
         };
         let raised = |kind: AlarmKind| self.alarms.iter().any(|alarm| alarm.kind == kind);
         if corrupt && raised(AlarmKind::Corrupt) {

@@ -100,6 +100,7 @@ impl<E: Engine> Applier<E> {
         }
         if kind == Kind::Birth {
             self.counter.birth(&self.engine, &put.key)?;
+            self.guards.born(&put.key, header.create);
         }
         if self.options.collect_events {
             let kv = KeyValue {
@@ -182,6 +183,7 @@ impl<E: Engine> Applier<E> {
             self.attach(&key, header.lease, 0);
         }
         self.counter.death(&key);
+        self.guards.died(&key, header.create);
         if self.options.collect_events {
             let kv = KeyValue { key, mod_revision: at.revision, ..KeyValue::default() };
             self.events.push(Event { delete: true, kv, prev: Some(pair.clone()) });

@@ -1,7 +1,7 @@
 //! What goes through the log, what is asked of a view, and what comes back: etcd's semantics in
 //! plain types, apart from any encoding.
 
-use crate::{AuthChange, AuthError, Caller};
+use crate::{AuthChange, AuthError, Caller, Fenced, Guard, GuardChange};
 use bytes::Bytes;
 
 /// Identifies one operation over all its copies in the log, so that a retried one is applied once.
@@ -61,6 +61,8 @@ pub enum Action {
     Alarm { raise: bool, member: u64, kind: AlarmKind },
     /// Changes who belongs to the cluster.
     Member(MemberAction),
+    /// Changes what is guarded by locks.
+    Guard(GuardChange),
     /// Changes users and roles.
     Auth(AuthChange),
     /// Says how far the audit log of a member has come, for the members that keep one to write
@@ -307,6 +309,7 @@ pub enum Answer {
     },
     /// All members after a change.
     Members(Vec<Member>),
+    Guard,
     Auth,
     /// The token that was issued, if members keep tokens, and the auth revision.
     Authenticate {
@@ -398,4 +401,14 @@ pub enum StoreError {
     LastMember { id: u64 },
     /// The caller may not, or users and roles are not as the change needs them.
     Auth(AuthError),
+    /// The keys are guarded, and the command does not carry the token.
+    Fenced(Box<Fenced>),
+    /// The prefix is guarded by another lock.
+    GuardExists(Box<Guard>),
+    /// The prefix is not guarded.
+    #[allow(missing_docs)]
+    GuardNotFound { prefix: Bytes },
+    /// There are as many guards as there may be.
+    #[allow(missing_docs)]
+    TooManyGuards { limit: usize },
 }

@@ -16,6 +16,7 @@
 //! | `MEMBER` | member id | see `member.rs` |
 //! | `CONFIG` | nothing | the configuration of consensus, as it wrote it |
 //! | `BUCKET` | first user key of a bucket | number of keys in it, see `count.rs` |
+//! | `GUARD` | guarded prefix | name of its lock |
 //!
 //! A record is mod revision, sub-revision, create revision, version, lease, value.
 //!
@@ -48,10 +49,13 @@ pub(crate) const BUCKET: u8 = 0x50;
 pub(crate) const AUTH: u8 = 0x60;
 pub(crate) const MEMBER: u8 = 0x70;
 pub(crate) const CONFIG: u8 = 0x71;
+pub(crate) const GUARD: u8 = 0x80;
 
 /// All spaces, ascending.
-pub(crate) const SPACES: [u8; 12] =
-    [META, CURRENT, HISTORY, LOG, LEASE, ATTACHED, SESSION, ALARM, BUCKET, AUTH, MEMBER, CONFIG];
+pub(crate) const SPACES: [u8; 13] = [
+    META, CURRENT, HISTORY, LOG, LEASE, ATTACHED, SESSION, ALARM, BUCKET, AUTH, MEMBER, CONFIG,
+    GUARD,
+];
 
 /// Bytes in front of a record's value.
 pub(crate) const HEADER: usize = 36;

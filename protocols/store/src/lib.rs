@@ -47,8 +47,8 @@
 //!
 //! # Left out
 //!
-//! A rolling hash of the applied state (its place in the meta record is kept);
-//! fencing by prefix. A watcher of few keys far in the past reads the log of changes of all keys,
+//! A rolling hash of the applied state (its place in the meta record is kept).
+//! A watcher of few keys far in the past reads the log of changes of all keys,
 //! as in etcd.
 
 #![forbid(unsafe_code)]
@@ -64,6 +64,7 @@ mod compact;
 mod count;
 mod cursor;
 mod engine;
+mod guard;
 mod hash;
 mod history;
 mod import;
@@ -92,6 +93,7 @@ pub use caller::{Caller, Fence, User};
 pub use command::*;
 pub use cursor::{Batch, Cursor, Delivery, Polled, Watch};
 pub use engine::{Engine, EngineError, EngineRead, Pair};
+pub use guard::{Fenced, Guard, GuardChange, GuardTable, MAX_GUARDS};
 pub use hash::{Checksum, checksum};
 pub use import::{ImportError, Importer};
 pub use interest::Interests;

@@ -51,6 +51,18 @@ impl KeyRange {
         self.key[..] <= *key && (self.is_unbounded() || key < &self.end[..])
     }
 
+    /// True when every key that can be in it is in `other` too.
+    pub fn is_within(&self, other: &KeyRange) -> bool {
+        if self.is_single() {
+            return other.contains(&self.key);
+        }
+        let begins = self.is_empty() || other.contains(&self.key);
+        let ends = self.is_empty()
+            || other.is_unbounded()
+            || (!other.is_single() && !self.is_unbounded() && self.end <= other.end);
+        begins && ends
+    }
+
     /// True when some key could be in both.
     pub fn overlaps(&self, other: &KeyRange) -> bool {
         if self.is_empty() || other.is_empty() {
@@ -109,6 +121,13 @@ mod tests {
                 let (a, b) = (range(ak, ae), range(bk, be));
                 let both = keys.iter().any(|key| a.contains(key) && b.contains(key));
                 assert_eq!(a.overlaps(&b), both, "{a:?} {b:?}");
+                // The keys tried are not all there are: a range of two may end between them.
+                if a.is_within(&b) {
+                    assert!(
+                        keys.iter().all(|key| !a.contains(key) || b.contains(key)),
+                        "{a:?} {b:?}"
+                    );
+                }
             }
         }
     }

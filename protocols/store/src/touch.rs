@@ -85,6 +85,7 @@ pub fn visit<'a, E>(
         | Action::LeaseGrant { .. }
         | Action::LeaseCheckpoint { .. }
         | Action::Alarm { .. }
+        | Action::Guard(_)
         | Action::Member(_)
         | Action::Auth(_)
         | Action::AuditCheckpoint { .. } => Ok(()),

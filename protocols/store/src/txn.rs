@@ -7,7 +7,7 @@
 
 use crate::engine::EngineRead;
 use crate::reader::{ReadError, Reader};
-use crate::{Answer, Put, StoreError, Txn, TxnOp};
+use crate::{Answer, Fenced, Guard, Put, StoreError, Txn, TxnOp};
 use quorate_base::mutant;
 use std::collections::VecDeque;
 
@@ -17,6 +17,17 @@ use std::collections::VecDeque;
 pub(crate) struct Path(VecDeque<bool>);
 
 impl Path {
+    /// Passes over the choices of a transaction that is not looked at.
+    pub fn skip(&mut self, txn: &Txn) {
+        let succeeded = self.next();
+        for op in branch(txn, succeeded) {
+            match op {
+                TxnOp::Txn(nested) => self.skip(nested),
+                TxnOp::Range(_) | TxnOp::Put(_) | TxnOp::Delete(_) => {}
+            }
+        }
+    }
+
     /// The choice of the transaction that execution reaches next.
     pub fn next(&mut self) -> bool {
         self.0.pop_front().expect("the path has a choice for every transaction on it")
@@ -131,6 +142,17 @@ impl std::fmt::Display for StoreError {
                 write!(f, "member {id:x} is the last that votes: nothing could be decided after it")
             }
             StoreError::Auth(error) => write!(f, "{error}"),
+            StoreError::Fenced(fenced) => {
+                let Fenced { guard: Guard { prefix, lock }, current, given } = &**fenced;
+                write!(f, "{prefix:?} is guarded by {lock:?}: token {given:?} is not {current:?}")
+            }
+            StoreError::GuardExists(guard) => {
+                write!(f, "{:?} is guarded by {:?} already", guard.prefix, guard.lock)
+            }
+            StoreError::GuardNotFound { prefix } => write!(f, "{prefix:?} is not guarded"),
+            StoreError::TooManyGuards { limit } => {
+                write!(f, "there are {limit} guards, the limit")
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The order of the checks is part of the contract: a request that is wrong twice gets the same
 //! error as from etcd.
 
-use crate::{Action, Delete, KeyRange, Put, Range, Txn, TxnOp};
+use crate::{Action, Delete, GuardChange, KeyRange, Put, Range, Txn, TxnOp};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -31,6 +31,8 @@ pub enum ValidationError {
     InvalidSortOption,
     /// An operation of a transaction holds no request; for the decoder to use (contract item 23).
     EmptyOp,
+    /// A guard names no lock.
+    EmptyLock,
     /// The time to live is beyond [`MAX_LEASE_TTL`].
     LeaseTtlTooLarge { asked: i64 },
 }
@@ -49,6 +51,7 @@ impl fmt::Display for ValidationError {
             }
             ValidationError::InvalidSortOption => write!(f, "unknown sort order or target"),
             ValidationError::EmptyOp => write!(f, "an operation of a transaction is empty"),
+            ValidationError::EmptyLock => write!(f, "a guard names no lock"),
             ValidationError::LeaseTtlTooLarge { asked } => {
                 write!(f, "a time to live of {asked} s, at most {MAX_LEASE_TTL} s are allowed")
             }
@@ -133,6 +136,10 @@ pub fn check(action: &Action, max_ops: usize) -> Result<(), ValidationError> {
         | Action::Member(_)
         | Action::Auth(_)
         | Action::AuditCheckpoint { .. } => Ok(()),
+        Action::Guard(GuardChange::Set { lock, .. }) if lock.is_empty() => {
+            Err(ValidationError::EmptyLock)
+        }
+        Action::Guard(_) => Ok(()),
     }
 }
 
@@ -232,6 +239,7 @@ pub fn cost(action: &Action) -> u64 {
         | Action::LeaseRevoke { .. }
         | Action::LeaseCheckpoint { .. }
         | Action::Alarm { .. }
+        | Action::Guard(_)
         | Action::Member(_)
         | Action::Auth(_)
         | Action::AuditCheckpoint { .. } => 0,

@@ -9,7 +9,9 @@ use crate::hash::Checksum;
 use crate::layout::{self, CURRENT, HISTORY, Header, Meta};
 use crate::lease::{self, Lease};
 use crate::reader::{ReadError, Reader};
-use crate::{Alarm, Answer, Auth, Members, Range, RangeAnswer, StoreError, Txn, txn, validate};
+use crate::{
+    Alarm, Answer, Auth, GuardTable, Members, Range, RangeAnswer, StoreError, Txn, txn, validate,
+};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,6 +37,7 @@ struct Inner<V> {
     members: Arc<Members>,
     config: Option<Bytes>,
     auth: Arc<Auth>,
+    guards: Arc<GuardTable>,
 }
 
 /// How much the state holds, in bytes of keys, values and their headers; what the engine makes of
@@ -67,8 +70,11 @@ impl<V: EngineRead> View<V> {
         members: Arc<Members>,
         config: Option<Bytes>,
         auth: Arc<Auth>,
+        guards: Arc<GuardTable>,
     ) -> View<V> {
-        View { inner: Arc::new(Inner { engine, meta, counts, alarms, members, config, auth }) }
+        View {
+            inner: Arc::new(Inner { engine, meta, counts, alarms, members, config, auth, guards }),
+        }
     }
 
     /// Who belongs to the cluster.
@@ -162,6 +168,11 @@ impl<V: EngineRead> View<V> {
         &self.inner.auth
     }
 
+    /// What is guarded: prefixes with the names of their locks.
+    pub fn guards(&self) -> &GuardTable {
+        &self.inner.guards
+    }
+
     /// How much it holds.
     pub fn size(&self) -> Size {
         let Meta { live_bytes, past_bytes, .. } = self.inner.meta;
@@ -225,6 +236,10 @@ impl<V: EngineRead> View<V> {
         for (key, record) in self.auth().records() {
             sum.bytes(&key);
             sum.bytes(&record);
+        }
+        for (prefix, lock) in self.guards() {
+            sum.bytes(prefix);
+            sum.bytes(lock);
         }
         let sum = sum.finish();
         Ok((sum ^ (sum >> 32)) as u32)

@@ -36,9 +36,14 @@ fn main() -> ExitCode {
 
 /// Whether the command line names a command of [`local`], directly or as `help <command>`.
 fn is_local(arguments: &[OsString]) -> bool {
+    // `check perf` measures a cluster as etcdctl does; `check FILE` judges a history.
+    let next = |index: usize| arguments.get(index + 1).and_then(|word| word.to_str());
+    let is_etcds_check = |index| matches!(next(index), Some("perf" | "datascale"));
     let is_named = |index: usize| {
         let name = arguments.get(index).and_then(|argument| argument.to_str());
-        name.is_some_and(|name| local::NAMES.contains(&name))
+        name.is_some_and(|name| {
+            local::NAMES.contains(&name) && (name != "check" || !is_etcds_check(index))
+        })
     };
     let asks_for_help = arguments.get(1).is_some_and(|argument| argument == "help");
     !is_etcdctl(arguments) && (is_named(1) || asks_for_help && is_named(2))

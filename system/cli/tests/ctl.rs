@@ -170,6 +170,66 @@ fn what_is_wrong_ends_with_etcdctls_code_and_words() {
         ("snapshot save", 128, "snapshot save expects one argument <filename>"),
         ("snapshot status", 128, "snapshot status requires exactly one argument <filename>"),
         ("snapshot restore", 128, "snapshot restore requires exactly one argument <filename>"),
+        ("lock", 128, "lock takes a lock name argument and an optional command to execute"),
+        ("lock l nosuchcommand", 1, "exec: \"nosuchcommand\": executable file not found in $PATH"),
+        ("lock l -- false", 1, "exit status 1"),
+        ("elect", 128, "elect takes one election name argument and an optional proposal argument"),
+        ("elect e", 128, "no proposal argument but -l not set"),
+        ("elect e p -l", 128, "proposal given but -l is set"),
+        ("auth enable x", 128, "auth enable command does not accept any arguments"),
+        ("auth disable x", 128, "auth disable command does not accept any arguments"),
+        ("auth status x", 128, "auth status command does not accept any arguments"),
+        ("user add", 128, "user add command requires user name as its argument"),
+        ("user add :p", 128, "empty user name is not allowed"),
+        ("user get", 128, "user get command requires user name as its argument"),
+        ("user list x", 128, "user list command requires no arguments"),
+        ("user delete", 128, "user delete command requires user name as its argument"),
+        ("user passwd", 128, "user passwd command requires user name as its argument"),
+        (
+            "user grant-role u",
+            128,
+            "user grant command requires user name and role name as its argument",
+        ),
+        (
+            "user revoke-role u",
+            128,
+            "user revoke-role requires user name and role name as its argument",
+        ),
+        ("role add", 128, "role add command requires role name as its argument"),
+        ("role get", 128, "role get command requires role name as its argument"),
+        ("role list x", 128, "role list command requires no arguments"),
+        ("role delete", 128, "role delete command requires role name as its argument"),
+        (
+            "role grant-permission r read",
+            128,
+            "role grant command requires role name, permission type, and key [endkey] as its argument",
+        ),
+        ("role grant-permission r all k", 128, "invalid permission type: all"),
+        (
+            "role grant-permission r read k --prefix --from-key",
+            128,
+            "--from-key and --prefix flags are mutually exclusive",
+        ),
+        (
+            "role grant-permission r read k m --prefix",
+            128,
+            "unexpected endkey argument with --prefix flag",
+        ),
+        (
+            "role revoke-permission r",
+            128,
+            "role revoke-permission command requires role name and key [endkey] as its argument",
+        ),
+        ("downgrade validate", 128, "TARGET_VERSION not provided"),
+        ("downgrade enable a b", 128, "too many arguments"),
+        ("make-mirror", 128, "make-mirror takes one destination argument"),
+        (
+            "make-mirror x --dest-prefix a --no-dest-prefix",
+            128,
+            "`--dest-prefix` and `--no-dest-prefix` cannot be set at the same time, choose one",
+        ),
+        ("check perf --load=huge", 4, "unknown load option huge"),
+        ("check datascale --load=huge", 4, "unknown load option huge"),
     ] {
         let words: Vec<&str> = line.split(' ').collect();
         let expected = (code, String::new(), format!("Error: {message}"));
@@ -180,6 +240,170 @@ fn what_is_wrong_ends_with_etcdctls_code_and_words() {
         let (code, output, error) = member.run(&words, "");
         assert_eq!((code, output.as_str()), (1, ""), "{line}");
         assert!(error.contains("--help"), "{line} names no way out: {error}");
+    }
+}
+
+/// A command that runs until it is interrupted, and the lines that it prints.
+struct Running {
+    process: Child,
+    lines: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
+}
+
+impl Running {
+    fn start(member: &Member, line: &str) -> Running {
+        use std::io::BufRead as _;
+        let mut process = Command::new(env!("CARGO_BIN_EXE_quorate"))
+            .args(["--endpoints", &member.endpoint])
+            .args(line.split(' '))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let lines = std::io::BufReader::new(process.stdout.take().expect("piped")).lines();
+        Running { process, lines }
+    }
+
+    fn line(&mut self) -> String {
+        self.lines.next().expect("a line").expect("text")
+    }
+
+    /// Interrupts it; how it ended.
+    fn interrupt(mut self) -> Option<i32> {
+        let id = self.process.id().cast_signed();
+        let id = rustix::process::Pid::from_raw(id).expect("a process id");
+        rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it runs");
+        self.process.wait().expect("it ends").code()
+    }
+}
+
+#[test]
+fn a_lock_is_held_while_a_command_runs_or_until_it_is_interrupted() {
+    let member = Member::start();
+    let key = member.prints("lock work printenv ETCD_LOCK_KEY", "");
+    assert!(key.starts_with("work/") && key.trim_end().len() > "work/".len(), "{key}");
+    assert_eq!(member.prints("get work/ --prefix --keys-only", ""), "", "given back");
+    let mut holder = Running::start(&member, "lock work");
+    let held = holder.line();
+    assert!(held.starts_with("work/"), "{held}");
+    assert_eq!(holder.line(), "", "the key has no value");
+    let mut next = Running::start(&member, "lock work -- echo mine");
+    let in_line = ["get", "work/", "--prefix", "--count-only", "-w", "fields"];
+    let end = Instant::now() + PATIENCE;
+    while !member.run(&in_line, "").1.contains("\"Count\" : 2\n") {
+        assert!(Instant::now() < end, "the second does not stand in line");
+    }
+    assert_eq!(holder.interrupt(), Some(0));
+    assert_eq!(next.line(), "mine");
+    assert_eq!(next.process.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn guards_are_set_shown_and_kept_to() {
+    let member = Member::start();
+    let said = member.prints("lock guard g/ --by l", "");
+    assert_eq!(said, "writes under g/ now need the token of lock l\n");
+    assert_eq!(member.prints("lock guards", ""), "g/, l, nobody, \n");
+    let (code, _, error) = member.run(&["put", "g/a", "x"], "");
+    assert!(
+        code == 1 && error.contains("fenced") && error.contains("take the lock first"),
+        "{error}"
+    );
+    let put = format!(
+        "lock l {} put g/a x --endpoints {}",
+        env!("CARGO_BIN_EXE_quorate"),
+        member.endpoint
+    );
+    // The flags of the command below belong to it.
+    let put = put.replacen("lock l ", "lock l -- ", 1);
+    assert_eq!(member.prints(&put, ""), "OK\n");
+    assert_eq!(member.prints("get g/a --print-value-only", ""), "x\n");
+    assert_eq!(member.prints("lock unguard g/", ""), "writes under g/ need no token any more\n");
+    assert_eq!(member.prints("put g/a y", ""), "OK\n");
+    let (code, _, error) = member.run(&["lock", "guard", "g/"], "");
+    assert_eq!((code, error.as_str()), (128, "Error: write `quorate lock guard PREFIX --by LOCK`"));
+    // A lock may still be called so.
+    let key = member.prints("lock -- guard printenv ETCD_LOCK_KEY", "");
+    assert!(key.starts_with("guard/"), "{key}");
+}
+
+#[test]
+fn an_election_is_won_followed_and_given_up() {
+    let member = Member::start();
+    let mut observer = Running::start(&member, "elect office -l");
+    let mut first = Running::start(&member, "elect office one");
+    let key = first.line();
+    assert!(key.starts_with("office/"), "{key}");
+    assert_eq!(first.line(), "one");
+    assert_eq!((observer.line(), observer.line()), (key, "one".to_owned()));
+    let mut second = Running::start(&member, "elect office two");
+    assert_eq!(first.interrupt(), Some(0));
+    let key = second.line();
+    assert_eq!((observer.line(), observer.line()), (key, "two".to_owned()));
+    assert_eq!(second.interrupt(), Some(0));
+    assert_eq!(observer.interrupt(), Some(0));
+}
+
+#[test]
+fn a_mirror_copies_follows_and_goes_on_where_it_was() {
+    let (source, destination) = (Member::start(), Member::start());
+    for pair in ["app/1 a", "app/2 b", "other x"] {
+        source.prints(&format!("put {pair}"), "");
+    }
+    let mirror = format!(
+        "make-mirror {} --prefix app/ --dest-prefix copy/ --checkpoint-key mirror",
+        destination.endpoint
+    );
+    let expect = |what: &str| {
+        let end = Instant::now() + PATIENCE;
+        while destination.prints("get copy/ --prefix", "") != what {
+            assert!(Instant::now() < end, "{:?}", destination.prints("get copy/ --prefix", ""));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let running = Running::start(&source, &mirror);
+    expect("copy/1\na\ncopy/2\nb\n");
+    source.prints("put app/3 c", "");
+    source.prints("del app/1", "");
+    expect("copy/2\nb\ncopy/3\nc\n");
+    assert_eq!(running.interrupt(), Some(1));
+    // What happened while nobody mirrored, a delete too.
+    source.prints("txn", "\nput app/4 d\ndel app/2\n\n\n");
+    let running = Running::start(&source, &mirror);
+    expect("copy/3\nc\ncopy/4\nd\n");
+    running.interrupt();
+    assert_eq!(destination.prints("get mirror --print-value-only", ""), "7\n");
+    assert_eq!(destination.prints("get other", ""), "");
+}
+
+#[test]
+fn called_as_etcdctl_it_is_the_clients_command_line_only() {
+    let directory = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+    let link = directory.path().join("etcdctl");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_quorate"), &link).expect("a link");
+    let run = |words: &[&str]| {
+        let output = Command::new(&link).args(words).output().expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, help, _) = run(&["--help"]);
+    assert_eq!(code, Some(0));
+    for name in
+        ["get", "lock", "elect", "auth", "user", "role", "downgrade", "make-mirror", "check"]
+    {
+        assert!(help.contains(&format!("\n  {name} ")), "{name}: {help}");
+    }
+    for name in ["serve", "sim", "up "] {
+        assert!(!help.contains(&format!("\n  {name} ")), "{name}: {help}");
+    }
+    let (_, version, _) = run(&["version"]);
+    assert!(version.starts_with("etcdctl version: 3.7"), "{version}");
+    assert_eq!(run(&["serve"]).0, Some(1));
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, _) = run(&["completion", shell]);
+        assert!(
+            code == Some(0) && script.contains("etcdctl") && script.contains("make-mirror"),
+            "{shell}"
+        );
     }
 }
 

@@ -153,6 +153,10 @@ impl Client {
         if let Some(token) = self.token(slot).await? {
             request.metadata_mut().insert("token", token);
         }
+        for fence in &self.shared.options.fences {
+            let value = ascii(&fence.to_string())?;
+            request.metadata_mut().append(quorate_wire::fence::METADATA, value);
+        }
         Ok(request)
     }
 

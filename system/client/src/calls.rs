@@ -7,6 +7,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use quorate_wire::etcd::etcdserverpb as pb;
+use quorate_wire::etcd::etcdserverpb::auth_client::AuthClient;
 use quorate_wire::etcd::etcdserverpb::cluster_client::ClusterClient;
 use quorate_wire::etcd::etcdserverpb::kv_client::KvClient;
 use quorate_wire::etcd::etcdserverpb::lease_client::LeaseClient;
@@ -78,6 +79,40 @@ calls! {
     Read maintenance.hash_kv as hash_kv: HashKvRequest -> HashKvResponse;
     /// Hands leadership to another member.
     Write maintenance.move_leader as move_leader: MoveLeaderRequest -> MoveLeaderResponse;
+    /// Turns access control on.
+    Write auth.auth_enable as auth_enable: AuthEnableRequest -> AuthEnableResponse;
+    /// Turns access control off.
+    Write auth.auth_disable as auth_disable: AuthDisableRequest -> AuthDisableResponse;
+    /// Tells whether access control is on.
+    Read auth.auth_status as auth_status: AuthStatusRequest -> AuthStatusResponse;
+    /// Adds a user.
+    Write auth.user_add as user_add: AuthUserAddRequest -> AuthUserAddResponse;
+    /// Lists the roles of a user.
+    Read auth.user_get as user_get: AuthUserGetRequest -> AuthUserGetResponse;
+    /// Lists the users.
+    Read auth.user_list as user_list: AuthUserListRequest -> AuthUserListResponse;
+    /// Removes a user.
+    Write auth.user_delete as user_delete: AuthUserDeleteRequest -> AuthUserDeleteResponse;
+    /// Gives a user another password.
+    Write auth.user_change_password as user_change_password: AuthUserChangePasswordRequest -> AuthUserChangePasswordResponse;
+    /// Gives a user a role.
+    Write auth.user_grant_role as user_grant_role: AuthUserGrantRoleRequest -> AuthUserGrantRoleResponse;
+    /// Takes a role from a user.
+    Write auth.user_revoke_role as user_revoke_role: AuthUserRevokeRoleRequest -> AuthUserRevokeRoleResponse;
+    /// Adds a role.
+    Write auth.role_add as role_add: AuthRoleAddRequest -> AuthRoleAddResponse;
+    /// Lists what a role may do.
+    Read auth.role_get as role_get: AuthRoleGetRequest -> AuthRoleGetResponse;
+    /// Lists the roles.
+    Read auth.role_list as role_list: AuthRoleListRequest -> AuthRoleListResponse;
+    /// Removes a role.
+    Write auth.role_delete as role_delete: AuthRoleDeleteRequest -> AuthRoleDeleteResponse;
+    /// Lets a role do something with an interval of keys.
+    Write auth.role_grant_permission as role_grant_permission: AuthRoleGrantPermissionRequest -> AuthRoleGrantPermissionResponse;
+    /// Takes that from a role.
+    Write auth.role_revoke_permission as role_revoke_permission: AuthRoleRevokePermissionRequest -> AuthRoleRevokePermissionResponse;
+    /// Validates, begins or cancels a downgrade of the cluster.
+    Write maintenance.downgrade as downgrade: DowngradeRequest -> DowngradeResponse;
 }
 
 impl Client {
@@ -196,6 +231,12 @@ fn cluster(channel: Channel, options: &Options) -> ClusterClient<Channel> {
 
 fn maintenance(channel: Channel, options: &Options) -> MaintenanceClient<Channel> {
     MaintenanceClient::new(channel)
+        .max_encoding_message_size(options.max_request_bytes)
+        .max_decoding_message_size(options.max_answer_bytes)
+}
+
+fn auth(channel: Channel, options: &Options) -> AuthClient<Channel> {
+    AuthClient::new(channel)
         .max_encoding_message_size(options.max_request_bytes)
         .max_decoding_message_size(options.max_answer_bytes)
 }

@@ -9,21 +9,29 @@
 //! outlive connections: a watcher resumes after the last revision it has seen, so that the caller sees no gap and no
 //! event twice.
 //!
-//! Left out: the lock and election recipes.
+//! [`Client::stand_in_line`] is the recipe of locks and elections, [`Session`] the lease behind it, and [`Fence`] the token
+//! that guarded keys ask for.
 
 mod call;
 mod calls;
 mod connect;
 mod error;
+mod guard;
 mod keep_alive;
+mod line;
 mod options;
 mod picker;
+mod session;
 mod watch;
 
 pub use error::{Error, Outcome};
+pub use guard::Fence;
 pub use keep_alive::KeepAlive;
+pub use line::Place;
 pub use options::{Credentials, Options, Tls};
 pub use quorate_wire::etcd;
+pub use quorate_wire::native::v1 as native;
+pub use session::Session;
 pub use watch::Watcher;
 
 use std::sync::{Arc, Mutex};

@@ -27,6 +27,8 @@ pub struct Options {
     pub max_answer_bytes: usize,
     /// Who to be; `None` where access control is off.
     pub credentials: Option<Credentials>,
+    /// Locks that the client holds: sent with every request, for keys that are guarded.
+    pub fences: Vec<crate::Fence>,
 }
 
 /// How a client speaks TLS. The files are read again when they change.
@@ -76,6 +78,7 @@ impl Default for Options {
             max_answer_bytes: i32::MAX as usize,
             credentials: None,
             tls: None,
+            fences: Vec::new(),
         }
     }
 }

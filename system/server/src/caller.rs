@@ -92,8 +92,11 @@ impl Service {
     /// # Errors
     /// When the request claims to be what it cannot show.
     pub fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
-        let known = request.extensions().get::<Known>();
-        known.map_or_else(|| Ok(Caller::default()), |known| Ok(known.good()?.caller.clone()))
+        let fences = crate::fence::of_request(request.metadata())?;
+        match request.extensions().get::<Known>() {
+            None => Ok(Caller { fences, ..Caller::default() }),
+            Some(known) => Ok(Caller { fences, ..known.good()?.caller.clone() }),
+        }
     }
 
     /// Finds out again who calls, on a stream that has been open for a while.

@@ -267,6 +267,7 @@ fn changes(answer: &Answer) -> bool {
         | Answer::LeaseRevoke
         | Answer::LeaseCheckpoint
         | Answer::Alarm { .. }
+        | Answer::Guard
         | Answer::Members(_)
         | Answer::Auth
         | Answer::Authenticate { .. }

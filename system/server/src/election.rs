@@ -10,7 +10,7 @@ use crate::follow::{Follow, News};
 use crate::kv::unreadable;
 use crate::line::{self, Place, Session};
 use crate::service::Service;
-use crate::{convert, errors, leader_watch};
+use crate::{convert, errors, fence, leader_watch};
 use bytes::Bytes;
 use quorate_store::{Caller, KeyRange, KeyValue, Txn, TxnOp};
 use quorate_wire::etcd::v3electionpb::election_server::Election;
@@ -36,7 +36,7 @@ impl Election for ElectionService {
         leader_watch::check(&self.0, request.metadata())?;
         let caller = self.0.caller(&request)?;
         let (service, request) = (self.0.clone(), request.into_inner());
-        line::to_the_end(|gone| campaign(service, caller, request, gone)).await.map(Response::new)
+        line::to_the_end(|gone| campaign(service, caller, request, gone)).await
     }
 
     async fn proclaim(
@@ -129,7 +129,7 @@ async fn campaign(
     caller: Caller,
     request: CampaignRequest,
     mut gone: line::Gone,
-) -> Result<CampaignResponse, Status> {
+) -> Result<Response<CampaignResponse>, Status> {
     let CampaignRequest { name, lease, value } = request;
     let session = Session::of(&service, &caller, lease).await?;
     let key = line::key_of(&name, session.lease);
@@ -154,8 +154,10 @@ async fn campaign(
         return Err(error);
     }
     line::wait(&service, &place, &mut gone, errors::not_elected).await?;
-    let leader = LeaderKey { name, key, rev: created, lease: session.lease };
-    Ok(CampaignResponse { header: service.header(ran.revision), leader: Some(leader) })
+    let leader = LeaderKey { name: name.clone(), key, rev: created, lease: session.lease };
+    let header = service.header(ran.revision);
+    let answer = CampaignResponse { header, leader: Some(leader) };
+    Ok(fence::with_token(answer, &name, created))
 }
 
 /// Tells who is elected, what it proclaims, and who comes after it, until the observer goes.

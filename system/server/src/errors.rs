@@ -133,6 +133,8 @@ errors! {
     too_many_learners = FailedPrecondition, "etcdserver: too many learner members in cluster";
     /// A learner answers little.
     not_for_learners = FailedPrecondition, "etcdserver: rpc not supported for learner";
+    /// A guard without a lock.
+    empty_lock = InvalidArgument, "quorate: lock name is not provided";
     /// A call that the transfer does not allow.
     bad_leader_transferee = FailedPrecondition, "etcdserver: bad leader transferee";
 }
@@ -157,6 +159,19 @@ pub fn key_too_long(bytes: usize, limit: usize) -> Status {
     ))
 }
 
+fn guard_exists(prefix: &[u8], lock: &[u8]) -> Status {
+    let (prefix, lock) = (String::from_utf8_lossy(prefix), String::from_utf8_lossy(lock));
+    Status::failed_precondition(format!(
+        "quorate: keys under \"{prefix}\" are guarded by lock \"{lock}\" already: take that guard \
+         away first"
+    ))
+}
+
+fn guard_not_found(prefix: &[u8]) -> Status {
+    let prefix = String::from_utf8_lossy(prefix);
+    Status::not_found(format!("quorate: \"{prefix}\" is not a guarded prefix"))
+}
+
 /// A call that a later release answers.
 pub fn not_yet(what: &str) -> Status {
     Status::unimplemented(format!("{what} is not part of this release of Quorate yet"))
@@ -179,6 +194,12 @@ pub fn refused(error: &StoreError) -> Status {
         StoreError::NotALearner { .. } => not_a_learner(),
         StoreError::TooManyLearners { .. } => too_many_learners(),
         StoreError::LastMember { .. } => not_enough_started(),
+        StoreError::Fenced(fenced) => crate::fence::refused(fenced),
+        StoreError::GuardExists(guard) => guard_exists(&guard.prefix, &guard.lock),
+        StoreError::GuardNotFound { prefix } => guard_not_found(prefix),
+        StoreError::TooManyGuards { limit } => Status::resource_exhausted(format!(
+            "quorate: {limit} prefixes are guarded, the limit: guard a shorter prefix instead"
+        )),
     }
 }
 
@@ -215,6 +236,7 @@ pub fn invalid(error: &ValidationError) -> Status {
         ValidationError::InvalidSortOption => invalid_sort_option(),
         ValidationError::EmptyOp => key_not_found(),
         ValidationError::LeaseTtlTooLarge { .. } => lease_ttl_too_large(),
+        ValidationError::EmptyLock => empty_lock(),
     }
 }
 

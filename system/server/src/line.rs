@@ -132,6 +132,7 @@ pub async fn run(service: &Service, caller: &Caller, txn: Txn) -> Result<Ran, St
                 | Answer::LeaseRevoke
                 | Answer::LeaseCheckpoint
                 | Answer::Alarm { .. }
+                | Answer::Guard
                 | Answer::Members(_)
                 | Answer::Auth
                 | Answer::Authenticate { .. }

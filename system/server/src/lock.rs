@@ -8,7 +8,7 @@
 
 use crate::line::{self, Place, Session};
 use crate::service::Service;
-use crate::{errors, leader_watch};
+use crate::{errors, fence, leader_watch};
 use bytes::Bytes;
 use quorate_store::{Action, Answer, Caller, Delete, KeyRange, Txn, TxnOp};
 use quorate_wire::etcd::v3lockpb::lock_server::Lock;
@@ -63,7 +63,8 @@ async fn lock(
         line::wait(&service, &place, &mut gone, errors::session_expired).await?.revision()
     };
     let header = service.header(revision);
-    Ok(Response::new(LockResponse { header, key: place.key }))
+    let answer = LockResponse { header, key: place.key };
+    Ok(fence::with_token(answer, &request.name, place.created))
 }
 
 fn is_here(error: tokio::sync::oneshot::error::TryRecvError) -> bool {

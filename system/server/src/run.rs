@@ -7,6 +7,7 @@ use crate::election::ElectionService;
 use crate::front::accept::Thread;
 use crate::front::listen::{Listener, Serves, cannot_listen};
 use crate::front::{Front, FrontOptions};
+use crate::guard::GuardService;
 use crate::kv::KvService;
 use crate::lease::LeaseService;
 use crate::lock::LockService;
@@ -22,6 +23,7 @@ use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::v3electionpb::election_server::ElectionServer;
 use quorate_wire::etcd::v3lockpb::lock_server::LockServer;
 use quorate_wire::etcd::{DESCRIPTOR_SET, GRPC_OVERHEAD_BYTES};
+use quorate_wire::native::v1::guard_server::GuardServer;
 use quorate_wire::range_raw::RawKvServer;
 use quorate_wire::watch_raw::RawWatchServer;
 use std::io;
@@ -271,6 +273,7 @@ fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
     let maintenance = pb::maintenance_server::MaintenanceServer::new(maintenance);
     let lock = LockServer::new(LockService(service.clone()));
     let election = ElectionServer::new(ElectionService(service.clone()));
+    let guard = GuardServer::new(GuardService(service.clone()));
     let (_, health) = tonic_health::server::health_reporter();
     let reflect = || {
         tonic_reflection::server::Builder::configure()
@@ -287,6 +290,7 @@ fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
         .add_service(auth.max_decoding_message_size(limit))
         .add_service(lock.max_decoding_message_size(limit))
         .add_service(election.max_decoding_message_size(limit))
+        .add_service(guard.max_decoding_message_size(limit))
         .add_service(health)
         .add_service(reflection)
         .add_service(reflection_alpha);

@@ -14,7 +14,7 @@ use crate::binary::{
 use bytes::{BufMut, Bytes, BytesMut};
 use quorate_store::{
     Action, AlarmKind, Caller, Command, Compare, CompareResult, CompareTarget, Delete, Fence,
-    KeyRange, OpId, Put, Range, SortOrder, SortTarget, Txn, TxnOp, User,
+    GuardChange, KeyRange, OpId, Put, Range, SortOrder, SortTarget, Txn, TxnOp, User,
 };
 
 /// A command that names nobody.
@@ -114,6 +114,8 @@ fn size_hint(action: &Action) -> usize {
         | Action::LeaseRevoke { .. }
         | Action::Alarm { .. }
         | Action::Member(_) => 0,
+        Action::Guard(GuardChange::Set { prefix, lock }) => prefix.len() + lock.len(),
+        Action::Guard(GuardChange::Remove { prefix }) => prefix.len(),
     }
 }
 
@@ -178,6 +180,15 @@ fn put_action(out: &mut BytesMut, action: &Action) {
             out.put_u8(12);
             crate::member::put_action(out, action);
         }
+        Action::Guard(GuardChange::Set { prefix, lock }) => {
+            out.put_u8(16);
+            put_bytes(out, prefix);
+            put_bytes(out, lock);
+        }
+        Action::Guard(GuardChange::Remove { prefix }) => {
+            out.put_u8(17);
+            put_bytes(out, prefix);
+        }
     }
 }
 
@@ -221,6 +232,11 @@ fn get_action(input: &mut Bytes) -> Read<Action> {
             hash: get_bytes(input, "audit hash")?,
         },
         12 => Action::Member(crate::member::get_action(input)?),
+        16 => Action::Guard(GuardChange::Set {
+            prefix: get_bytes(input, "guarded prefix")?,
+            lock: get_bytes(input, "guarding lock")?,
+        }),
+        17 => Action::Guard(GuardChange::Remove { prefix: get_bytes(input, "guarded prefix")? }),
         _ => return Err(Malformed { what: "action" }),
     })
 }
@@ -485,7 +501,11 @@ mod tests {
     }
 
     fn command(dice: &mut Dice) -> Command {
-        let action = match dice.below(10) {
+        let action = match dice.below(12) {
+            9 => {
+                Action::Guard(GuardChange::Set { prefix: some_bytes(dice), lock: some_bytes(dice) })
+            }
+            10 => Action::Guard(GuardChange::Remove { prefix: some_bytes(dice) }),
             0 => Action::Put(put(dice)),
             1 => Action::Delete(Delete { range: keys(dice), prev_kv: false }),
             2 => Action::Txn(txn(dice, 3)),

@@ -13,8 +13,10 @@ pub mod command;
 mod command_auth;
 pub mod etcd;
 pub mod etcd_file;
+pub mod fence;
 pub mod hello;
 mod member;
+pub mod native;
 pub mod peer;
 #[cfg(test)]
 mod peer_tests;

@@ -47,6 +47,7 @@ pub(super) fn action(action: &Action) -> String {
         | Action::Txn(_)
         | Action::Compact { .. }
         | Action::Alarm { .. }
+        | Action::Guard(_)
         | Action::Member(_)
         | Action::Auth(_)
         | Action::AuditCheckpoint { .. } => format!("{action:?}"),

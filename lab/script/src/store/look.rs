@@ -4,7 +4,9 @@ use super::{MEMORY, StoreStory};
 use crate::Fallible;
 use bytes::Bytes;
 use goldenscript::{Argument, Command};
-use quorate_store::{Answer, EngineRead, KeyRange, KeyValue, Outcome, Range, RangeAnswer, View};
+use quorate_store::{
+    Answer, EngineRead, Fenced, KeyRange, KeyValue, Outcome, Range, RangeAnswer, StoreError, View,
+};
 
 fn text(bytes: &Bytes) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -33,6 +35,18 @@ pub(super) fn range(answer: &RangeAnswer) -> String {
 pub(super) fn outcome(outcome: &Outcome) -> String {
     match &outcome.result {
         Ok(done) => format!("revision {}{}", outcome.revision, answer(done)),
+        Err(StoreError::Fenced(fenced)) => {
+            let Fenced { guard, current, given } = &**fenced;
+            let token =
+                |token: &Option<i64>| token.map_or("none".into(), |token| token.to_string());
+            let (prefix, lock) = (text(&guard.prefix), text(&guard.lock));
+            format!(
+                "fenced at revision {}: {prefix} needs token {} of {lock}, not {}",
+                outcome.revision,
+                token(current),
+                token(given)
+            )
+        }
         Err(error) => format!("refused at revision {}: {error:?}", outcome.revision),
     }
 }
@@ -54,6 +68,7 @@ fn answer(answer: &Answer) -> String {
         }
         Answer::Compact
         | Answer::LeaseRevoke
+        | Answer::Guard
         | Answer::LeaseCheckpoint
         | Answer::Auth
         | Answer::AuditCheckpoint => String::new(),
@@ -117,6 +132,11 @@ fn value(story: &StoreStory, key: &str) -> Fallible<String> {
         "keys" => {
             let kvs = all(story, KeyRange::all());
             kvs.iter().map(|kv| text(&kv.key)).collect::<Vec<_>>().join(" ")
+        }
+        "guards" => {
+            let guards = view.guards().iter();
+            let words = guards.map(|(prefix, lock)| format!("{}:{}", text(prefix), text(lock)));
+            words.collect::<Vec<_>>().join(" ")
         }
         "leases" => {
             let leases = view.leases().expect(MEMORY);

@@ -4,7 +4,7 @@ use crate::Fallible;
 use crate::args::Args;
 use quorate_store::{
     Action, AlarmKind, Allows, AuthChange, Caller, Compare, CompareResult, CompareTarget, Delete,
-    Grant, KeyRange, Put, Range, SortOrder, SortTarget, Txn, TxnOp, User,
+    Fence, Grant, GuardChange, KeyRange, Put, Range, SortOrder, SortTarget, Txn, TxnOp, User,
 };
 
 fn bytes(word: &str) -> bytes::Bytes {
@@ -49,6 +49,11 @@ pub(super) fn action(args: &Args) -> Fallible<Action> {
             Action::Alarm { raise, member: 1, kind: AlarmKind::NoSpace }
         }
         "auth" => Action::Auth(auth(args)?),
+        "guard" => Action::Guard(GuardChange::Set {
+            prefix: bytes(args.word(0)?),
+            lock: bytes(&args.key::<String>("by")?.ok_or("by which lock?")?),
+        }),
+        "unguard" => Action::Guard(GuardChange::Remove { prefix: bytes(args.word(0)?) }),
         other => return Err(format!("`{other}` writes nothing").into()),
     })
 }
@@ -90,12 +95,26 @@ fn auth(args: &Args) -> Fallible<AuthChange> {
 
 /// Who a command names: `as=user@revision` or `as=user`, which is at the newest auth revision.
 pub(super) fn caller(args: &Args, newest: u64) -> Fallible<Caller> {
-    let Some(name) = args.key::<String>("as")? else { return Ok(Caller::default()) };
+    let fences = fences(args)?;
+    let Some(name) = args.key::<String>("as")? else {
+        return Ok(Caller { fences, ..Caller::default() });
+    };
     let (name, auth_revision) = match name.split_once('@') {
         Some((name, revision)) => (name.to_owned(), revision.parse()?),
         None => (name, newest),
     };
-    Ok(Caller { user: User::Named(name.into()), auth_revision, fences: Vec::new() })
+    Ok(Caller { user: User::Named(name.into()), auth_revision, fences })
+}
+
+/// The tokens that a command carries: `fence=lock:5,other:7`.
+fn fences(args: &Args) -> Fallible<Vec<Fence>> {
+    let text = args.key::<String>("fence")?.unwrap_or_default();
+    let mut fences = Vec::new();
+    for word in text.split(',').filter(|word| !word.is_empty()) {
+        let (lock, token) = word.rsplit_once(':').ok_or("write fence=LOCK:TOKEN")?;
+        fences.push(Fence { lock: bytes(lock), token: token.parse()? });
+    }
+    Ok(fences)
 }
 
 fn txn(args: &Args) -> Fallible<Txn> {
@@ -147,6 +166,11 @@ fn operation(text: &str) -> Fallible<TxnOp> {
             lease: lease.parse()?,
             ..Put::default()
         }),
+        // One operation in a transaction of its own, which may hold another one in turn.
+        ["txn", ..] => {
+            let inner = operation(text.trim_start_matches("txn").trim_start())?;
+            TxnOp::Txn(Txn { success: vec![inner], ..Txn::default() })
+        }
         ["del", keys @ ..] => TxnOp::Delete(Delete { range: key_range(keys)?, prev_kv: false }),
         ["get", keys @ .., at] if at.starts_with("rev=") => {
             let revision = at.trim_start_matches("rev=").parse()?;

@@ -12,6 +12,7 @@
 //! | `acknowledged-writes-are-seen` | a linearizable read is no older than any write acknowledged before | B1, B2 |
 //! | `revisions-never-go-back` | for one session | B13 |
 //! | `watch-without-gap` | events are the model's changes: ordered, unique, complete | B9, B10 |
+//! | (the same) | a write under a guard goes through exactly with the holder's token | fencing |
 //! | `lease-lives-its-time` | no expiry earlier than the last answer promised | B7 |
 
 use crate::oracles::members::Members;
@@ -20,7 +21,8 @@ use bytes::Bytes;
 use quorate_base::NodeId;
 use quorate_raft::LogId;
 use quorate_store::{
-    Action, Command, CompareTarget, Event, KeyRange, KeyValue, OpId, Outcome, Put, Txn, TxnOp,
+    Action, Command, CompareTarget, Event, GuardChange, KeyRange, KeyValue, OpId, Outcome, Put,
+    Txn, TxnOp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +45,8 @@ pub struct History {
     /// Changed keys by revision.
     changes: BTreeMap<i64, Vec<Bytes>>,
     leases: BTreeMap<i64, BTreeSet<Bytes>>,
+    /// Guarded prefixes with their locks.
+    guards: BTreeMap<Bytes, Bytes>,
     members: Members,
     /// Operations that were applied, and the revision after them.
     done: BTreeMap<(u64, u64), i64>,
@@ -59,6 +63,7 @@ impl Default for History {
             versions: BTreeMap::new(),
             changes: BTreeMap::new(),
             leases: BTreeMap::new(),
+            guards: BTreeMap::new(),
             members: Members::default(),
             done: BTreeMap::new(),
             floors: BTreeMap::new(),
@@ -130,11 +135,46 @@ impl History {
                 return Expected { fresh, ok: true, revision: self.revision };
             }
         }
-        let ok = self.act(term, &command.action);
+        let ok = !self.is_fenced(command) && self.act(term, &command.action);
         if seq > 0 {
             self.done.insert((origin, seq), self.revision);
         }
         Expected { fresh: true, ok, revision: self.revision }
+    }
+
+    /// The token of the one who holds a lock.
+    pub fn token(&self, lock: &[u8]) -> Option<i64> {
+        let line = KeyRange::prefix([lock, b"/"].concat());
+        self.keys(&line, self.revision).iter().map(|kv| kv.create_revision).min()
+    }
+
+    /// Whether a command writes where it may not.
+    fn is_fenced(&self, command: &Command) -> bool {
+        let writes: Vec<Bytes> = match &command.action {
+            Action::Put(put) => vec![put.key.clone()],
+            Action::Delete(delete) => vec![delete.range.key.clone()],
+            Action::Txn(txn) => {
+                let puts = self.branch(txn).iter().map(|op| match op {
+                    TxnOp::Put(put) => Some(put.key.clone()),
+                    TxnOp::Range(_) | TxnOp::Delete(_) | TxnOp::Txn(_) => None,
+                });
+                puts.flatten().collect()
+            }
+            Action::LeaseRevoke { id, term: None } => {
+                self.leases.get(id).into_iter().flatten().cloned().collect()
+            }
+            _ => Vec::new(),
+        };
+        self.guards.iter().any(|(prefix, lock)| {
+            let carries = command
+                .caller
+                .fences
+                .iter()
+                .any(|fence| fence.lock == *lock && Some(fence.token) == self.token(lock));
+            let line = [&lock[..], b"/"].concat();
+            let guarded = |key: &Bytes| key.starts_with(prefix) && !key.starts_with(&line);
+            !carries && writes.iter().any(guarded)
+        })
     }
 
     fn act(&mut self, term: u64, action: &Action) -> bool {
@@ -165,6 +205,10 @@ impl History {
                 self.remove(keys.into_iter().collect());
                 true
             }
+            Action::Guard(GuardChange::Set { prefix, lock }) => {
+                *self.guards.entry(prefix.clone()).or_insert_with(|| lock.clone()) == *lock
+            }
+            Action::Guard(GuardChange::Remove { prefix }) => self.guards.remove(prefix).is_some(),
             Action::LeaseCheckpoint { .. }
             | Action::Alarm { .. }
             | Action::Auth(_)
@@ -197,14 +241,17 @@ impl History {
         true
     }
 
-    /// The clients' only transaction: one compare of a revision, then one put or nothing.
-    fn txn(&mut self, txn: &Txn) -> bool {
+    fn branch<'a>(&self, txn: &'a Txn) -> &'a [TxnOp] {
         let holds = txn.compares.iter().all(|compare| {
             let found = self.newest(&compare.range.key).map_or(0, |kv| kv.mod_revision);
             compare.target == CompareTarget::Mod(found)
         });
-        let branch = if holds { &txn.success } else { &txn.failure };
-        branch.iter().all(|op| match op {
+        if holds { &txn.success } else { &txn.failure }
+    }
+
+    /// The clients' only transaction: one compare of a revision, then one put or nothing.
+    fn txn(&mut self, txn: &Txn) -> bool {
+        self.branch(txn).iter().all(|op| match op {
             TxnOp::Put(put) => self.put(put),
             TxnOp::Range(_) => true,
             TxnOp::Delete(_) | TxnOp::Txn(_) => unreachable!("no client asks for it"),

@@ -258,9 +258,10 @@ impl Auth {
                 });
             }
             Action::LeaseGrant { .. } => self.check_named(caller),
-            Action::Compact { .. } | Action::Alarm { .. } | Action::Member(_) => {
-                self.check_root(caller)
-            }
+            Action::Compact { .. }
+            | Action::Alarm { .. }
+            | Action::Member(_)
+            | Action::Guard(_) => self.check_root(caller),
             // Its password was checked, at a revision that the change itself compares.
             Action::Auth(AuthChange::Authenticate { .. }) => Ok(()),
             Action::Auth(_) => self.check_root(caller),

@@ -111,6 +111,7 @@ impl Model {
                 }
                 Ok(Answer::LeaseCheckpoint)
             }
+            Action::Guard(_) => unreachable!("guards have an evaluator of their own"),
             Action::Alarm { raise, member, kind } => {
                 let alarm = Alarm { member: *member, kind: *kind };
                 let known = if *raise {

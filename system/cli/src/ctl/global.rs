@@ -4,11 +4,12 @@
 //! wins (etcdctl refuses). Without `--endpoints` the endpoints are those of the cluster that `quorate up` describes in
 //! `quorate-data/cluster.json`, if there is one here, else etcd's default.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use quorate_client::{Client, Credentials, Options, Tls};
+use quorate_client::{Client, Credentials, Fence, Options, Tls};
 
 use super::failure::{BAD_ARGUMENTS, BAD_CONNECTION, Failure};
 use super::output::{Format, Output};
@@ -82,6 +83,9 @@ pub struct Global {
     /// A token to send instead of a name and a password
     #[arg(long, global = true, env = "ETCDCTL_AUTH_JWT_TOKEN", hide_env = true)]
     auth_jwt_token: Option<String>,
+    /// Locks held, as LOCK:TOKEN: sent with every request, for guarded keys (set by `quorate lock` for its command)
+    #[arg(long, global = true, env = "QUORATE_FENCE", hide_env = true)]
+    fence: Vec<String>,
     /// Accepted for etcdctl's sake; this client keeps no debug log
     #[arg(long, global = true, env = "ETCDCTL_DEBUG", hide_env = true)]
     debug: bool,
@@ -213,6 +217,7 @@ impl Global {
             max_answer_bytes: or(self.max_recv_bytes, defaults.max_answer_bytes),
             credentials: self.credentials()?,
             tls: self.security.tls()?,
+            fences: self.fences()?,
         };
         Client::new(options).map_err(|error| Failure::call(BAD_ARGUMENTS, &error))
     }
@@ -223,6 +228,12 @@ impl Global {
     /// There is no such format.
     pub fn output(&self) -> Result<Output, Failure> {
         Ok(Output::new(Format::parse(&self.write_out)?, self.hex))
+    }
+
+    fn fences(&self) -> Result<Vec<Fence>, Failure> {
+        let values = self.fence.iter().filter(|value| !value.is_empty());
+        let fences = values.map(|value| Fence::parse(value)).collect::<Result<Vec<_>, _>>();
+        Ok(fences.map_err(|error| Failure::call(BAD_ARGUMENTS, &error))?.concat())
     }
 
     fn credentials(&self) -> Result<Option<Credentials>, Failure> {
@@ -236,8 +247,12 @@ impl Global {
             (Some(password), _) if !password.is_empty() => (user.clone(), password.clone()),
             (_, Some((name, password))) => (name.to_owned(), password.to_owned()),
             (_, None) => {
-                let way_out = "write --user name:password, or set ETCDCTL_PASSWORD";
-                return Err(Failure::arguments(format!("no password for user {user}: {way_out}")));
+                if !std::io::stdin().is_terminal() {
+                    let way_out = "write --user name:password, or set ETCDCTL_PASSWORD";
+                    let message = format!("no password for user {user}: {way_out}");
+                    return Err(Failure::arguments(message));
+                }
+                (user.clone(), super::password::ask("Password: ")?)
             }
         };
         Ok(Some(Credentials::Password { name, password }))

@@ -9,28 +9,39 @@
 //! short commands keep to `--command-timeout` even where etcdctl waits for ever; conditions of a transaction that etcdctl
 //! answers with a Go panic are errors; and without `--endpoints` the cluster described in `quorate-data` is used.
 
+mod access;
 mod alarm;
 mod answers;
+mod auth;
+mod check;
 mod compaction;
 mod compare;
 mod defrag;
 mod del;
+mod downgrade;
+mod elect;
 mod endpoint;
 mod endpoint_print;
 mod failure;
 mod get;
 mod global;
+mod guard;
 mod info;
 mod json;
 mod lease;
+mod lock;
+mod make_mirror;
 mod member;
 mod move_leader;
 mod output;
+mod password;
 mod put;
 mod quote;
+mod role;
 mod snapshot;
 mod txn;
 mod units;
+mod user;
 mod watch;
 
 use std::ffi::OsString;
@@ -75,6 +86,24 @@ enum Command {
     #[command(subcommand)]
     Alarm(alarm::Command),
     Defrag(defrag::Arguments),
+    /// Validates, begins or cancels going back to an older version
+    #[command(subcommand)]
+    Downgrade(downgrade::Command),
+    Lock(lock::Arguments),
+    Elect(elect::Arguments),
+    /// Enable or disable authentication
+    #[command(subcommand)]
+    Auth(auth::Command),
+    /// Adds, lists and changes users
+    #[command(subcommand)]
+    User(user::Command),
+    /// Adds, lists and changes roles
+    #[command(subcommand)]
+    Role(role::Command),
+    /// Measures what a cluster bears: perf, datascale
+    #[command(subcommand)]
+    Check(check::Command),
+    MakeMirror(Box<make_mirror::Arguments>),
     /// Shows the flags that every command takes
     Options,
     Completion(info::Completion),
@@ -130,6 +159,14 @@ async fn dispatch(command: Command, global: &Global, is_etcdctl: bool) -> Result
         Command::Snapshot(command) => snapshot::run(command, global).await,
         Command::Alarm(command) => alarm::run(command, global).await,
         Command::Defrag(arguments) => defrag::run(arguments, global).await,
+        Command::Downgrade(command) => downgrade::run(command, global).await,
+        Command::Lock(arguments) => lock::run(arguments, global, is_etcdctl).await,
+        Command::Elect(arguments) => elect::run(arguments, global).await,
+        Command::Auth(command) => auth::run(command, global).await,
+        Command::User(command) => user::run(command, global).await,
+        Command::Role(command) => role::run(command, global).await,
+        Command::Check(command) => check::run(command, global).await,
+        Command::MakeMirror(arguments) => make_mirror::run(*arguments, global).await,
         Command::Options => info::options(command_line(is_etcdctl)),
         Command::Completion(arguments) => info::completion(&arguments, command_line(is_etcdctl)),
         Command::Version => info::version(is_etcdctl),

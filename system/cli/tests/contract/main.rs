@@ -25,6 +25,7 @@ mod compaction;
 mod election;
 mod floods;
 mod gateway;
+mod guard;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests of faults, which need other parts of it")]
 mod harness;
