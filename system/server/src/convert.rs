@@ -246,6 +246,7 @@ impl Within {
             | Answer::LeaseRevoke
             | Answer::LeaseCheckpoint
             | Answer::Alarm { .. }
+            | Answer::Guard
             | Answer::Members(_)
             | Answer::Auth
             | Answer::Authenticate { .. }

@@ -126,6 +126,7 @@ fn is_admitted(action: &Action) -> bool {
         | Action::LeaseRevoke { .. }
         | Action::LeaseCheckpoint { .. }
         | Action::Alarm { .. }
+        | Action::Guard(_)
         | Action::Member(_)
         | Action::Auth(_)
         | Action::AuditCheckpoint { .. } => true,
