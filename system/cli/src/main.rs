@@ -10,6 +10,7 @@ compile_error!("mutants never ship: `quorate` is built without --cfg quorate_mut
 #[macro_use]
 mod out;
 
+mod chaos;
 mod check;
 mod columns;
 mod ctl;

@@ -27,6 +27,7 @@ mod large;
 mod leader_watch;
 mod learner;
 mod lease;
+mod leave;
 mod line;
 mod lock;
 mod maintenance;
