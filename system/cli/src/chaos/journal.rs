@@ -190,7 +190,7 @@ impl Journal {
             lines.flush()?;
         }
         let events = std::mem::take(&mut inner.events);
-        Ok((History { events }, std::mem::take(&mut inner.samples)))
+        Ok((History::new(events), std::mem::take(&mut inner.samples)))
     }
 
     /// How many operations ended in each way so far: answered, refused, unknown.

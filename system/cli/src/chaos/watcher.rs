@@ -63,7 +63,7 @@ impl Told {
         let mut out = std::io::BufWriter::new(std::fs::File::create(path)?);
         events.iter().try_for_each(|event| write_event(&mut out, event))?;
         std::io::Write::flush(&mut out)?;
-        Ok(History { events })
+        Ok(History::new(events))
     }
 }
 
