@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{audit, check, node, serve, sim, status, up};
+use crate::{audit, chaos, check, node, serve, sim, status, up};
 
 /// The names of the commands below, by which a command line is told from one of [`crate::ctl`].
-pub const NAMES: &[&str] = &["serve", "up", "status", "node", "audit", "check", "sim"];
+pub const NAMES: &[&str] = &["serve", "up", "status", "node", "audit", "chaos", "check", "sim"];
 
 #[derive(Parser)]
 #[command(name = "quorate", version, about = "Runs and looks after members on this machine.")]
@@ -33,6 +33,8 @@ enum Command {
     /// Verify audit logs
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Break a cluster on purpose while it is used, and judge what its clients saw
+    Chaos(chaos::ChaosArguments),
     /// Judge histories that clients recorded: was it what the system promises?
     Check(check::CheckArguments),
     /// Simulate: hunt for bad seeds, replay and draw them, play scenarios, explore small worlds
@@ -50,6 +52,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Command::Status(arguments) => status::main(&arguments),
         Command::Node(arguments) => node::main(arguments),
         Command::Audit(command) => audit::main(command),
+        Command::Chaos(arguments) => chaos::main(&arguments),
         Command::Check(arguments) => check::main(&arguments),
         Command::Sim(arguments) => sim::main(arguments),
     }

@@ -11,6 +11,7 @@ compile_error!("mutants never ship: `quorate` is built without --cfg quorate_mut
 mod out;
 
 mod audit;
+mod chaos;
 mod check;
 mod columns;
 mod ctl;

@@ -23,6 +23,11 @@ use crate::up::control::{self, Action, EVERYBODY, Request};
   quorate node cut n2 --to n1
   quorate node heal
 
+  # Every sync of n2's disk takes 300 ms longer; then its disk hangs; then it is well again
+  quorate node disk n2 300ms
+  quorate node disk n2 hang
+  quorate node disk n2 ok
+
 All of it can be combined; `quorate status` tells what is amiss.")]
 pub struct NodeArguments {
     #[command(subcommand)]
@@ -48,6 +53,8 @@ enum NodeCommand {
     Cut(Links),
     /// Let packets through again; without a name, on all links
     Heal(Heal),
+    /// Make its disk late, or let it hang, or let it be as it is
+    Disk(Disk),
 }
 
 #[derive(Args, Debug)]
@@ -80,10 +87,30 @@ struct Heal {
     from: Option<String>,
 }
 
+#[derive(Args, Debug)]
+struct Disk {
+    /// Its name, such as n2
+    name: String,
+    /// How much longer every sync takes (300ms), hang, or ok
+    #[arg(value_name = "STATE", value_parser = disk_state)]
+    state: String,
+}
+
+/// As the member reads it.
+fn disk_state(text: &str) -> Result<String, String> {
+    if text == "hang" || text == "ok" {
+        return Ok(text.to_owned());
+    }
+    let delay = crate::check::duration(text);
+    let delay = delay.map_err(|_| "expected a time such as 300ms, hang, or ok".to_owned())?;
+    Ok(delay.as_millis().to_string())
+}
+
 impl NodeCommand {
     fn request(self) -> Request {
-        let plain = |action, node: Node| Request { action, node: node.name, to: None, from: None };
-        let links = |action, Links { name, to, from }| Request { action, node: name, to, from };
+        let plain = |action, node: Node| Request::of(action, &node.name);
+        let links =
+            |action, Links { name, to, from }| Request { to, from, ..Request::of(action, &name) };
         match self {
             NodeCommand::Stop(node) => plain(Action::Stop, node),
             NodeCommand::Kill(node) => plain(Action::Kill, node),
@@ -94,6 +121,9 @@ impl NodeCommand {
             NodeCommand::Heal(Heal { name, to, from }) => {
                 let name = name.unwrap_or_else(|| EVERYBODY.to_owned());
                 links(Action::Heal, Links { name, to, from })
+            }
+            NodeCommand::Disk(Disk { name, state }) => {
+                Request { disk: Some(state), ..Request::of(Action::Disk, &name) }
             }
         }
     }

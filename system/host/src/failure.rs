@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// A request without an answer. Of a write that failed with anything but `TooManyRequests`, nobody
+/// A request without an answer. Of a write that failed with anything but the first three, nobody
 /// knows whether it was applied; a read that failed changed nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum Failure {
@@ -19,6 +19,16 @@ pub enum Failure {
         bytes: usize,
         /// The limit in bytes.
         limit: usize,
+    },
+    /// Some member's build could not read the command; certainly not applied.
+    #[error(
+        "it needs builds of level {needed}, and some member is of level {level}: upgrade it first"
+    )]
+    NotCapable {
+        /// The level that every member must have.
+        needed: u32,
+        /// The lowest that one has.
+        level: u32,
     },
     /// A leader is known, but no answer came in time.
     #[error("no answer in time")]

@@ -29,6 +29,7 @@ mod beacons;
 mod bulk;
 mod clock;
 mod core;
+mod delayed;
 pub mod etcd;
 mod failure;
 mod fatal;
@@ -75,6 +76,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
+
+/// The level of this build, see [`Host::level`].
+pub const LEVEL: u32 = peers::LEVEL;
 
 /// This release.
 pub const RELEASE: &str = env!("CARGO_PKG_VERSION");
@@ -192,17 +196,30 @@ impl Host {
         Some(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    /// The level of the cluster: the lowest of its members' builds. What needs a higher one is
+    /// refused, see [`Failure::NotCapable`].
+    pub fn level(&self) -> u32 {
+        let others = self.members().into_iter().map(|member| member.id);
+        self.inner.known.level(others.filter(|id| *id != self.inner.id))
+    }
+
     /// Puts an action through the log on somebody's behalf and waits for what it did.
     ///
     /// # Errors
-    /// With [`Failure::TooManyRequests`] and [`Failure::TooLarge`] it was certainly not applied;
-    /// with any other, nobody knows.
+    /// With [`Failure::TooManyRequests`], [`Failure::TooLarge`] and [`Failure::NotCapable`] it was
+    /// certainly not applied; with any other, nobody knows.
     pub async fn propose(
         &self,
         caller: Caller,
         action: Action,
         max_bytes: usize,
     ) -> Result<Outcome, Failure> {
+        let needed = peers::needed(&caller, &action);
+        // Most commands are as old as the log.
+        let level = if needed > 1 { self.level() } else { needed };
+        if needed > level {
+            return Err(Failure::NotCapable { needed, level });
+        }
         let (id, answered) = self.inner.pending.begin()?;
         // If the caller goes away, nobody needs to retry for it.
         let mut forget = Forget { inner: &self.inner, seq: id.seq, armed: true };

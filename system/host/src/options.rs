@@ -52,6 +52,8 @@ pub struct HostOptions {
     pub sweep_budget: usize,
     /// Do not sync the log.
     pub unsafe_no_fsync: bool,
+    /// A file that says how late the disk of the log is; for experiments.
+    pub chaos_disk: Option<PathBuf>,
 }
 
 /// FNV-1a: stable for ever, which is all that an id needs.

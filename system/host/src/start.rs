@@ -66,6 +66,8 @@ pub fn start(options: HostOptions) -> Result<Host, String> {
     if options.unsafe_no_fsync {
         tracing::warn!("the log is not synced: acknowledged writes can be lost");
         start_on(options, crate::unsynced::Unsynced)
+    } else if let Some(told) = options.chaos_disk.clone() {
+        start_on(options, move |disk| crate::delayed::Delayed::new(disk, told.clone()))
     } else {
         start_on(options, |disk| disk)
     }

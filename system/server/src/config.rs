@@ -85,6 +85,8 @@ pub struct Config {
     pub edge: Edge,
     /// Do not sync the log. Acknowledged writes can be lost; for tests of that very thing.
     pub unsafe_no_fsync: bool,
+    /// A file that says how late the disk is to be: milliseconds, `hang`, or nothing. For experiments.
+    pub chaos_disk: Option<PathBuf>,
 }
 
 /// A listening side of TLS.

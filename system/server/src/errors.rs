@@ -101,6 +101,8 @@ errors! {
         Unimplemented, "RangeStream does not support custom sort orders";
     /// A stream of a range with bounds on revisions.
     stream_of_filters = Unimplemented, "RangeStream does not support revision filters";
+    /// Some member's build could not read the command.
+    not_capable = FailedPrecondition, "etcdserver: not capable";
     /// The lease ended, and with it the place in the line for a lock.
     session_expired = Unknown, "mutex: session is expired";
     /// Nobody is elected.
@@ -245,6 +247,10 @@ pub fn failed(failure: &Failure) -> Status {
     match failure {
         Failure::TooManyRequests { .. } => too_many_requests(),
         Failure::TooLarge { .. } => request_too_large(),
+        Failure::NotCapable { .. } => {
+            tracing::warn!("refused a request: {failure}");
+            not_capable()
+        }
         Failure::Timeout => timeout(),
         Failure::TimeoutNoLeader => timeout_leader_failed(),
         Failure::Stopped => stopped(),

@@ -31,6 +31,7 @@ mod large;
 mod leader_watch;
 mod learner;
 mod lease;
+mod leave;
 mod line;
 mod lock;
 mod maintenance;

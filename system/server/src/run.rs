@@ -99,6 +99,7 @@ pub fn run(
     if ending.is_ok() {
         tracing::info!("stopping");
         crate::notify::stopping();
+        runtime.block_on(crate::leave::hand_over(&host, config.election_timeout));
         stopping.send_replace(true);
         servers.into_iter().for_each(|server| drop(server.join()));
         host.stop();
@@ -181,6 +182,7 @@ fn host_options(
         patience: Duration::from_secs(5) + 2 * config.election_timeout,
         sweep_budget: config.compaction_batch_limit,
         unsafe_no_fsync: config.unsafe_no_fsync,
+        chaos_disk: config.chaos_disk.clone(),
     }
 }
 

@@ -60,7 +60,26 @@ pub fn config(settings: &Settings) -> Result<Config, FlagError> {
         client_threads: client_threads(settings),
         edge: super::edge::edge(settings)?,
         unsafe_no_fsync: settings.is("unsafe-no-fsync"),
+        chaos_disk: chaos_disk(settings)?,
     })
+}
+
+/// The file that makes the disk late. Only what `quorate up` supervises may be broken: a member that somebody runs for
+/// its data must not hang because of a variable that was left in its environment.
+fn chaos_disk(settings: &Settings) -> Result<Option<PathBuf>, FlagError> {
+    let path = settings.text("chaos-disk");
+    // Where nothing is synced, no sync can be late.
+    if path.is_empty() || settings.is("unsafe-no-fsync") {
+        return Ok(None);
+    }
+    if !settings.is("exit-with-parent") {
+        let origin = &settings.get("chaos-disk").origin;
+        return Err(FlagError(format!(
+            "--chaos-disk {path:?} ({origin}) makes the disk late on purpose: it is for members that `quorate up` or \
+             `quorate chaos` started, with --exit-with-parent; leave it out"
+        )));
+    }
+    Ok(Some(PathBuf::from(path)))
 }
 
 /// What is kept of the past, in etcd's words: hours, a duration, or a number of revisions.
@@ -319,6 +338,8 @@ mod tests {
         );
         refuses("--peer-route x=h:1", &["\"x\"", "its members are default"]);
         assert!(build("--initial-cluster-state existing").unwrap().joins);
+        refuses("--chaos-disk /late", &["--chaos-disk", "on purpose", "leave it out"]);
+        build("--chaos-disk /late --exit-with-parent").unwrap();
         refuses("--listen-peer-urls=", &["--listen-peer-urls is empty"]);
     }
 

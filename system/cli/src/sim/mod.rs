@@ -8,7 +8,7 @@ mod bench;
 mod hunt;
 mod list;
 mod model;
-mod progress;
+pub mod progress;
 mod replay;
 mod show;
 mod subject;

@@ -26,6 +26,22 @@ impl Line {
         self.0.is_none()
     }
 
+    /// Prints something that stays, above the line, on standard output.
+    pub fn above(&self, words: &str) {
+        match &self.0 {
+            Some(bar) => bar.suspend(|| println!("{words}")),
+            None => println!("{words}"),
+        }
+    }
+
+    /// The same on standard error.
+    pub fn above_err(&self, words: &str) {
+        match &self.0 {
+            Some(bar) => bar.println(words),
+            None => eprintln!("{words}"),
+        }
+    }
+
     /// Replaces its words.
     pub fn say(&self, words: String) {
         if let Some(bar) = &self.0 {

@@ -38,6 +38,8 @@ pub enum Action {
     Cut,
     /// Let everything through again.
     Heal,
+    /// Make its disk late, let it hang, or let it be as it is.
+    Disk,
 }
 
 /// Stands for every member where links are healed.
@@ -57,6 +59,16 @@ pub struct Request {
     /// Cut or heal only what it receives from this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// How its disk is from now on: milliseconds that every sync takes longer, `hang`, or `ok`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
+}
+
+impl Request {
+    /// A request about a member, without a direction.
+    pub fn of(action: Action, node: &str) -> Request {
+        Request { action, node: node.to_owned(), to: None, from: None, disk: None }
+    }
 }
 
 /// The answer to a request.
@@ -175,10 +187,6 @@ fn connect(directory: &Path) -> Result<(ClusterFile, UnixStream), String> {
 mod tests {
     use super::*;
 
-    fn request(action: Action, node: &str) -> Request {
-        Request { action, node: node.to_owned(), to: None, from: None }
-    }
-
     /// A directory whose supervisor repeats what it was asked.
     async fn parrot(directory: &Path) {
         let cluster = ClusterFile::new(directory, 3, 2379);
@@ -201,7 +209,7 @@ mod tests {
     async fn a_request_finds_its_answer() {
         let temporary = tempfile::tempdir().unwrap();
         parrot(temporary.path()).await;
-        let answer = asked(temporary.path(), request(Action::Pause, "n2")).await.unwrap();
+        let answer = asked(temporary.path(), Request::of(Action::Pause, "n2")).await.unwrap();
         assert_eq!(answer, Answer { ok: true, text: "Pause n2".to_owned() });
     }
 
@@ -212,7 +220,7 @@ mod tests {
         std::fs::create_dir_all(&long).unwrap();
         std::fs::write(long.join("control.sock"), "").unwrap();
         parrot(&long).await;
-        assert_eq!(asked(&long, request(Action::Heal, "n1")).await.unwrap().text, "Heal n1");
+        assert_eq!(asked(&long, Request::of(Action::Heal, "n1")).await.unwrap().text, "Heal n1");
     }
 
     #[tokio::test]
@@ -234,14 +242,14 @@ mod tests {
     #[tokio::test]
     async fn a_cluster_that_does_not_run_is_said_to() {
         let temporary = tempfile::tempdir().unwrap();
-        let error = asked(temporary.path(), request(Action::Stop, "n1")).await.unwrap_err();
+        let error = asked(temporary.path(), Request::of(Action::Stop, "n1")).await.unwrap_err();
         assert!(error.starts_with("no cluster in "), "{error}");
         let cluster = ClusterFile::new(temporary.path(), 3, 2379);
         cluster.write(temporary.path()).unwrap();
-        let error = asked(temporary.path(), request(Action::Stop, "n1")).await.unwrap_err();
+        let error = asked(temporary.path(), Request::of(Action::Stop, "n1")).await.unwrap_err();
         assert!(error.contains("does not run: start it with `quorate up`"), "{error}");
         ClusterFile { supervisor_pid: Some(7), ..cluster }.write(temporary.path()).unwrap();
-        let error = asked(temporary.path(), request(Action::Stop, "n1")).await.unwrap_err();
+        let error = asked(temporary.path(), Request::of(Action::Stop, "n1")).await.unwrap_err();
         assert!(error.contains("(process 7) does not answer"), "{error}");
     }
 }

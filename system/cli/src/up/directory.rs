@@ -6,6 +6,7 @@
 //! quorate-data/up.lock         held with flock by the supervisor
 //! quorate-data/n1/data/        the first member's data directory
 //! quorate-data/n1/node.log     what it logged, over all of its runs
+//! quorate-data/n1/disk         how late its disk is made, for experiments
 //! ```
 //!
 //! `cluster.json` is written before the first member starts, so a directory with members in it and without that file is

@@ -14,6 +14,7 @@ mod process;
 pub mod ready;
 mod relay;
 mod supervisor;
+pub mod within;
 
 use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, TcpListener};
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use control::Pending;
@@ -64,7 +65,8 @@ pub struct UpArguments {
     flags: Vec<String>,
 }
 
-fn nodes(text: &str) -> Result<u16, String> {
+/// A number of members that makes sense.
+pub fn nodes(text: &str) -> Result<u16, String> {
     text.parse()
         .ok()
         .filter(|n| [1, 3, 5].contains(n))
@@ -90,10 +92,37 @@ pub fn main(arguments: &UpArguments) -> ExitCode {
 }
 
 async fn run(arguments: &UpArguments) -> Result<(), String> {
+    let mut stop = Stop::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let tell = |news: News| match news {
+        News::Ready { cluster, path, took, missing } => {
+            say(&introduction(cluster, path, took, missing))
+        }
+        News::Done(text) | News::Ended(text) => say(&format!("{text}\n")),
+        News::Stopping => say("Stopping.\n"),
+    };
+    keep_up(arguments, &mut stop, &tell).await
+}
+
+/// What happens to a cluster, for whoever started it.
+enum News<'a> {
+    /// A quorum serves, after so long; so many members ended.
+    Ready { cluster: &'a ClusterFile, path: &'a Path, took: Duration, missing: usize },
+    /// What somebody asked for was done.
+    Done(String),
+    /// A member ended, and nobody had asked for that.
+    Ended(String),
+    /// The members are being stopped.
+    Stopping,
+}
+
+/// Starts a cluster and keeps it up until it is told to stop.
+async fn keep_up(
+    arguments: &UpArguments,
+    signals: &mut Stop,
+    tell: &dyn Fn(News),
+) -> Result<(), String> {
     let UpArguments { nodes, base_port, fresh, data_dir, flags } = arguments;
     let wanted = Wanted { nodes: *nodes, base_port: *base_port, fresh: *fresh };
-    let mut signals =
-        Stop::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
     let (directory, cluster) = Directory::open(data_dir, wanted)?;
     // Held until the members start, so that the relays do not get one of them.
     let ports = reserve(&cluster)?;
@@ -115,9 +144,10 @@ async fn run(arguments: &UpArguments) -> Result<(), String> {
     match started {
         Ok(Started::Ready(missing)) => {
             // Why some are missing follows at once: their ends wait to be reported.
-            say(&introduction(supervisor.cluster(), &path, begun.elapsed(), missing));
-            supervise(&mut supervisor, requests, ends, &mut signals).await;
-            say("Stopping.\n");
+            let (cluster, took) = (supervisor.cluster(), begun.elapsed());
+            tell(News::Ready { cluster, path: &path, took, missing });
+            supervise(&mut supervisor, requests, ends, signals, tell).await;
+            tell(News::Stopping);
         }
         Ok(Started::Interrupted) => {}
         Err(text) => {
@@ -145,13 +175,14 @@ async fn supervise(
     mut requests: mpsc::Receiver<Pending>,
     mut ends: mpsc::UnboundedReceiver<Ended>,
     signals: &mut Stop,
+    tell: &dyn Fn(News),
 ) {
     loop {
         tokio::select! {
             () = signals.next() => return,
             Some(ended) = ends.recv() => {
                 if let Some(text) = supervisor.report(&ended) {
-                    say(&format!("{text}\n"));
+                    tell(News::Ended(text));
                 }
             }
             Some(Pending { request, answer }) = requests.recv() => {
@@ -160,7 +191,7 @@ async fn supervise(
                     () = signals.next() => return,
                 };
                 if done.ok {
-                    say(&format!("{}\n", done.text));
+                    tell(News::Done(done.text.clone()));
                 }
                 // Whoever asked may have gone.
                 let _ = answer.send(done);
@@ -169,16 +200,17 @@ async fn supervise(
     }
 }
 
-/// The signals that end a cluster.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
+/// What ends a cluster.
+enum Stop {
+    /// Signals to this process.
+    Signals { interrupt: Signal, terminate: Signal, hangup: Signal },
+    /// Whoever started it within this process: each change is a request.
+    Asked(watch::Receiver<()>),
 }
 
 impl Stop {
     fn listen() -> std::io::Result<Stop> {
-        Ok(Stop {
+        Ok(Stop::Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
@@ -186,10 +218,18 @@ impl Stop {
     }
 
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
+        match self {
+            Stop::Signals { interrupt, terminate, hangup } => tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            },
+            Stop::Asked(asked) => {
+                // Each change is one request to stop. Without anybody left to ask for more, it was the last.
+                if asked.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
         }
     }
 }

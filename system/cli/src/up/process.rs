@@ -40,6 +40,7 @@ pub struct Process {
     index: usize,
     program: PathBuf,
     arguments: Vec<String>,
+    variables: Vec<(String, PathBuf)>,
     log_file: PathBuf,
     ends: mpsc::UnboundedSender<Ended>,
     run: Option<Run>,
@@ -64,7 +65,13 @@ impl Process {
         log_file: PathBuf,
         ends: mpsc::UnboundedSender<Ended>,
     ) -> Process {
-        Process { index, program, arguments, log_file, ends, run: None }
+        Process { index, program, arguments, variables: Vec::new(), log_file, ends, run: None }
+    }
+
+    /// Adds a variable to its environment.
+    pub fn with_variable(mut self, name: &str, value: PathBuf) -> Process {
+        self.variables.push((name.to_owned(), value));
+        self
     }
 
     /// Starts it. Both of its output streams are appended to the log file.
@@ -76,6 +83,7 @@ impl Process {
         let log = File::options().create(true).append(true).open(&self.log_file)?;
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

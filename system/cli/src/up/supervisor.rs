@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -44,7 +44,11 @@ impl Supervisor {
             let mut arguments = arguments(&cluster.members, i, &relays);
             arguments.extend_from_slice(flags);
             let log_file = member.log_file.clone();
-            processes.push(Process::new(i, program.clone(), arguments, log_file, sender.clone()));
+            let process = Process::new(i, program.clone(), arguments, log_file, sender.clone());
+            // A variable, not a flag: an older program that runs a member knows nothing of it.
+            let told = disk_file(member);
+            set_disk(&told, WELL)?;
+            processes.push(process.with_variable("QUORATE_CHAOS_DISK", told));
         }
         cluster.supervisor_pid = Some(std::process::id());
         let supervisor = Supervisor { directory, cluster, processes, relays };
@@ -150,6 +154,7 @@ impl Supervisor {
         let name = request.node.clone();
         match request.action {
             Action::Cut | Action::Heal => return self.cut_or_heal(index, request),
+            Action::Disk => return self.break_disk(index, request),
             Action::Stop | Action::Kill | Action::Restart | Action::Pause | Action::Resume => {}
         }
         if request.to.is_some() || request.from.is_some() {
@@ -157,7 +162,7 @@ impl Supervisor {
         }
         let state = self.processes[index].state();
         let done = match (request.action, state) {
-            (Action::Cut | Action::Heal, _) => unreachable!("handled above"),
+            (Action::Cut | Action::Heal | Action::Disk, _) => unreachable!("handled above"),
             (Action::Restart, _) => return self.restart(index).await,
             (_, State::Down) => {
                 let restart = format!("{} node restart {name}", super::invocation());
@@ -207,6 +212,20 @@ impl Supervisor {
                 last_line(&member)
             )),
         }
+    }
+
+    /// Makes a disk late, lets it hang, or lets it be: the member reads the file before every sync.
+    fn break_disk(&self, index: usize, request: &Request) -> Result<String, String> {
+        let (name, told) = (&request.node, request.disk.as_deref().unwrap_or(WELL));
+        let shown = match (told, told.parse::<u64>()) {
+            (_, Ok(delay)) => format!("every sync of {name} takes {delay} ms longer"),
+            ("hang", Err(_)) => format!("the disk of {name} hangs"),
+            (WELL, Err(_)) => format!("the disk of {name} is well"),
+            (other, Err(_)) => return Err(format!("{other:?} is no state of a disk")),
+        };
+        let path = disk_file(&self.cluster.members[index]);
+        set_disk(&path, told).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(shown)
     }
 
     fn cut_or_heal(&mut self, index: usize, request: &Request) -> Result<String, String> {
@@ -259,6 +278,10 @@ impl Supervisor {
     /// Ends all members, whatever they do, and takes the marks of a running cluster away.
     pub async fn stop(mut self) -> Result<(), String> {
         let mut failures = Vec::new();
+        // A member whose disk hangs could not end by itself. If the file cannot be written, it is killed.
+        for member in &self.cluster.members {
+            let _ = set_disk(&disk_file(member), WELL);
+        }
         let stops = self
             .processes
             .drain(..)
@@ -293,6 +316,21 @@ impl Supervisor {
     fn describe(&self) -> std::io::Result<()> {
         self.cluster.write(&self.directory.path)
     }
+}
+
+/// The state of a disk with which nothing is amiss.
+const WELL: &str = "ok";
+
+/// The file that tells a member how late its disk is, beside its log file.
+fn disk_file(member: &MemberEntry) -> PathBuf {
+    member.log_file.with_file_name("disk")
+}
+
+/// Whole or not at all: the member may read it at any moment.
+fn set_disk(path: &Path, state: &str) -> std::io::Result<()> {
+    let draft = path.with_extension("new");
+    std::fs::write(&draft, state)?;
+    std::fs::rename(draft, path)
 }
 
 /// Where a member listens for its peers.

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use crate::links::MEMBERS;
 use crate::support::*;
 
+/// How many members there are.
+const MEMBERS: usize = 3;
 /// How many pairs there are before the story begins.
 const PAIRS: usize = 120;
 /// How long a member may take to find out that it must not start, or that it is well.

@@ -94,11 +94,20 @@ impl Cluster {
         Cluster::start(3, flags).await
     }
 
+    /// Three members that another program runs, until [`Cluster::set_program`].
+    pub async fn three_of(program: &Path) -> Cluster {
+        Cluster::start_with(program, 3, &[]).await
+    }
+
     async fn start(size: usize, flags: &[&str]) -> Cluster {
+        Cluster::start_with(&Kind::current().program(), size, flags).await
+    }
+
+    async fn start_with(program: &Path, size: usize, flags: &[&str]) -> Cluster {
         for _ in 0..PORT_TRIES {
             let own = flags.iter().map(|&flag| flag.to_owned()).collect::<Vec<_>>();
             let ports = free_ports(2 * size);
-            let mut cluster = Cluster::spawn(&ports, &mut |_| own.clone());
+            let mut cluster = Cluster::spawn_with(program, &ports, &mut |_| own.clone());
             match cluster.until_ready().await {
                 Ok(()) => return cluster,
                 Err(log)
@@ -113,6 +122,14 @@ impl Cluster {
     /// Members whose flags are their own, at these ports: first those for clients, then those for
     /// peers. They may not be ready yet, see [`Cluster::until_ready`].
     pub fn spawn(ports: &[u16], flags: &mut dyn FnMut(usize) -> Vec<String>) -> Cluster {
+        Cluster::spawn_with(&Kind::current().program(), ports, flags)
+    }
+
+    fn spawn_with(
+        program: &Path,
+        ports: &[u16],
+        flags: &mut dyn FnMut(usize) -> Vec<String>,
+    ) -> Cluster {
         let size = ports.len() / 2;
         let directory = tempfile::Builder::new()
             .prefix("contract-")
@@ -133,7 +150,7 @@ impl Cluster {
                     &flags(i),
                 );
                 let log = directory.path().join(format!("n{}.log", i + 1));
-                let program = Kind::current().program();
+                let program = program.to_owned();
                 let process = Process::spawn(&program, &args, &log, directory.path());
                 let endpoint = format!("http://127.0.0.1:{}", client_ports[i]);
                 Member { process: Some(process), endpoint, program, args, log }
@@ -288,6 +305,11 @@ impl Cluster {
     /// The process id of a running member.
     pub fn process_id(&self, i: usize) -> u32 {
         self.members[i].process.as_ref().expect("the member runs").id()
+    }
+
+    /// From its next start on, another program runs a member.
+    pub fn set_program(&mut self, i: usize, program: &Path) {
+        self.members[i].program = program.to_owned();
     }
 
     /// From its next start on, a member is run by another command, in which it takes the command's

@@ -213,7 +213,10 @@ impl Acceptor {
             client_urls: hello.client_urls.clone(),
         };
         match self.known.remember(hello.from, peer) {
-            Ok(true) => self.welcome(None),
+            Ok(true) => {
+                self.known.note_build(hello.from, &hello.release);
+                self.welcome(None)
+            }
             Ok(false) => refused(format!(
                 "{} took part with another data directory before and would vote twice",
                 hello.name

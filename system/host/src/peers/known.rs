@@ -4,6 +4,7 @@
 //! peer's incarnation is written here and synced before the first message from it is heard; a
 //! member that comes back without its data meets at least one memory of itself in every quorum.
 
+use super::levels::{Levels, level_of};
 use quorate_base::NodeId;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -32,6 +33,7 @@ struct State {
 pub struct Known {
     path: PathBuf,
     state: Mutex<State>,
+    levels: Levels,
 }
 
 const HEADING: &str = "quorate peers 1";
@@ -48,7 +50,7 @@ impl Known {
             Err(error) if error.kind() == io::ErrorKind::NotFound => State::default(),
             Err(error) => return Err(error),
         };
-        Ok(Known { path, state: Mutex::new(state) })
+        Ok(Known { path, state: Mutex::new(state), levels: Levels::open(directory) })
     }
 
     /// True when this data directory has taken part in its cluster.
@@ -79,6 +81,17 @@ impl Known {
         state.peers.insert(id, peer);
         self.save(&state)?;
         Ok(true)
+    }
+
+    /// Remembers which build a peer is, by what it told.
+    pub fn note_build(&self, id: NodeId, build: &str) {
+        self.levels.note(id, level_of(build));
+    }
+
+    /// The level of the cluster: the lowest of this build and the others.
+    pub fn level(&self, others: impl Iterator<Item = NodeId>) -> u32 {
+        let took_part = self.lock().peers.keys().copied().collect::<Vec<_>>();
+        self.levels.lowest(others, |id| took_part.contains(&id))
     }
 
     /// Everybody known.

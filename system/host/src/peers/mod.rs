@@ -7,6 +7,7 @@ mod accept;
 mod admit;
 mod known;
 mod learn;
+mod levels;
 mod link;
 mod stream;
 
@@ -14,6 +15,7 @@ pub use accept::{Acceptor, removed, serve};
 pub use admit::admit;
 pub use known::{Known, KnownPeer};
 pub use learn::learn;
+pub use levels::{LEVEL, needed};
 pub use link::Link;
 pub use stream::{PeerStream, PeerTls};
 
@@ -60,7 +62,7 @@ impl Identity {
     fn hello(&self, to: NodeId, purpose: Purpose) -> Hello {
         Hello {
             protocol: PROTOCOL,
-            release: crate::RELEASE.to_owned(),
+            release: levels::build(),
             cluster: self.cluster,
             from: self.id,
             to,

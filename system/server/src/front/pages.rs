@@ -84,10 +84,12 @@ fn is_probe(path: &str) -> bool {
 }
 
 /// What `/version` says; clients compare the numbers with etcd's.
-fn version(_front: &Front) -> String {
+fn version(front: &Front) -> String {
+    let (release, level) = (quorate_host::RELEASE, quorate_host::LEVEL);
+    let lowest = front.service.host.level();
     let cluster = crate::metrics::member::cluster_version();
     format!(
-        r#"{{"etcdserver":"{ETCD_VERSION}","etcdcluster":"{cluster}.0","storage":"{cluster}.0"}}"#
+        r#"{{"etcdserver":"{ETCD_VERSION}","etcdcluster":"{cluster}.0","storage":"{cluster}.0","quorate":"{release}+{level}","cluster_level":{lowest}}}"#
     )
 }
 

@@ -98,6 +98,13 @@ pub const FLAGS: &[Flag] = &[
         "As the leader, promote learners as soon as they have caught up.",
     ),
     works(
+        "chaos-disk",
+        "",
+        Path,
+        "For experiments: a file that says how late every sync is (milliseconds, hang, or ok); `quorate up` sets it, \
+         and only a member that it started takes it.",
+    ),
+    works(
         "exit-with-parent",
         "false",
         Bool,

@@ -1,0 +1,435 @@
+//! `quorate chaos`: break a running cluster on purpose while it is used, and judge what its clients saw.
+//!
+//! ```text
+//! clients   journal ──┐                 ┌─▶ judges ─▶ verdict, exit code
+//! watchers  told   ───┼─▶ history ──────┤
+//! nemesis   struck ───┘   on disk       └─▶ page
+//! ```
+//!
+//! The cluster is one of `quorate up`, this command's own ([`crate::up::within`]) or one that runs already, and everything
+//! that is done to it is what `quorate node` does. The clients use the public API. Nothing that is judged comes from
+//! inside of a member.
+
+mod client;
+mod fault;
+mod journal;
+mod nemesis;
+mod page;
+mod report;
+mod verdict;
+mod watcher;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::{Args, ValueEnum};
+use quorate_base::Dice;
+use quorate_client::FROM_KEY;
+use quorate_client::etcd::etcdserverpb::RangeRequest;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::check::duration;
+use crate::sim::progress::Line;
+use crate::up::control;
+use crate::up::directory::{ClusterFile, MemberEntry};
+use crate::up::within::Within;
+use client::{Worker, connect, revision};
+use fault::Fault;
+use journal::{Ending, Journal, Log, Sample};
+use nemesis::{Nemesis, Struck};
+use report::Report;
+use verdict::Judged;
+use watcher::{Lives, Told};
+
+/// How long the last revision may take to be told, after the storm.
+const LAST_LIMIT: Duration = Duration::from_secs(30);
+/// The pause between two lines of progress.
+const PROGRESS: Duration = Duration::from_millis(500);
+
+/// Break a cluster on purpose while it is used, and judge what its clients saw
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  # Ten minutes of everything against three members of its own
+  quorate chaos --for 10m
+
+  # Only cut links and slow disks, five members, more load, reproducible order of faults
+  quorate chaos --for 2m --nodes 5 --faults cut,slow-disk --clients 16 --rate 2000 --seed 7
+
+  # Against the cluster that `quorate up` runs in this directory, which nobody else uses meanwhile
+  quorate chaos --running ./quorate-data --for 1m
+
+Faults: kill, stop, pause, isolate, mute, deafen, unlink (together: cut), slow-disk, hung-disk
+(together: disk), blackout (everybody is killed). First each strikes the leader once.
+
+It writes chaos.html (a picture), history.jsonl (quorate check --model etcd) and watches.jsonl
+(quorate check --model watch). Ctrl-C ends the faults and judges what there was so far.
+
+Exit codes: 0 every promise was kept, 1 one was broken, 2 that could not be decided.")]
+pub struct ChaosArguments {
+    /// How long faults go on (30s, 10m, 1h)
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, default_value = "1m")]
+    lasting: Duration,
+    /// Chooses the order of faults and of operations; real processes still differ [default: the clock]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// What may happen, separated by commas
+    #[arg(long, value_name = "LIST", value_parser = Fault::parse, value_delimiter = ',', default_value = "all")]
+    faults: Vec<Vec<Fault>>,
+    /// How many members: 1, 3 or 5
+    #[arg(long, value_name = "N", value_parser = crate::up::nodes, default_value = "3", conflicts_with = "running")]
+    nodes: u16,
+    /// How many clients
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), default_value = "8")]
+    clients: u16,
+    /// Operations a second that all clients together try to make
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000), default_value = "500")]
+    rate: u32,
+    /// Where the cluster's data goes, and stays [default: in the directory of --out, until all is well]
+    #[arg(long, value_name = "DIR", conflicts_with = "running")]
+    data_dir: Option<PathBuf>,
+    /// Use the cluster of `quorate up` in this directory instead of one of its own
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = crate::up::DATA_DIR)]
+    running: Option<PathBuf>,
+    /// Where the page and the histories go
+    #[arg(long, value_name = "DIR", default_value = "./quorate-chaos")]
+    out: PathBuf,
+    /// How to print the verdict
+    #[arg(short = 'w', long, value_name = "FORMAT", value_enum, default_value_t = Output::Simple)]
+    write_out: Output,
+    /// Additional flags for every member of its own cluster; see `quorate serve --help`
+    #[arg(last = true, value_name = "SERVE FLAGS", conflicts_with = "running")]
+    flags: Vec<String>,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Output {
+    Simple,
+    Json,
+}
+
+/// Runs the command.
+pub fn main(arguments: &ChaosArguments) -> ExitCode {
+    match run(arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(why) => {
+            eprintln!("quorate chaos: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The cluster that is broken.
+enum Subject {
+    Own { within: Within, directory: PathBuf },
+    Running { cluster: ClusterFile, directory: PathBuf },
+}
+
+impl Subject {
+    fn open(arguments: &ChaosArguments) -> Result<Subject, String> {
+        if let Some(directory) = &arguments.running {
+            let (cluster, directory) = (control::running(directory)?, directory.clone());
+            return Ok(Subject::Running { cluster, directory });
+        }
+        let directory = arguments.data_dir.clone().unwrap_or_else(|| arguments.out.join("data"));
+        let within = Within::start(&directory, arguments.nodes, &arguments.flags)?;
+        Ok(Subject::Own { within, directory })
+    }
+
+    fn members(&self) -> &[MemberEntry] {
+        match self {
+            Subject::Own { within, .. } => &within.cluster.members,
+            Subject::Running { cluster, .. } => &cluster.members,
+        }
+    }
+
+    fn directory(&self) -> &Path {
+        let (Subject::Own { directory, .. } | Subject::Running { directory, .. }) = self;
+        directory
+    }
+
+    /// What the members did by themselves that they should not have done.
+    fn ended(&self) -> Vec<String> {
+        match self {
+            Subject::Own { within, .. } => within.ended(),
+            Subject::Running { .. } => vec![],
+        }
+    }
+
+    /// Ends a cluster of its own. Its data is of use only if something was found.
+    fn close(self, arguments: &ChaosArguments, code: u8) -> Result<(), String> {
+        let Subject::Own { within, directory } = self else { return Ok(()) };
+        within.stop()?;
+        if code == 0 && arguments.data_dir.is_none() {
+            std::fs::remove_dir_all(&directory)
+                .map_err(|error| format!("{}: {error}", directory.display()))?;
+        }
+        Ok(())
+    }
+}
+
+fn run(arguments: &ChaosArguments) -> Result<u8, String> {
+    let out = &arguments.out;
+    std::fs::create_dir_all(out).map_err(|error| format!("{}: {error}", out.display()))?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let subject = Subject::open(arguments)?;
+    let report = runtime.block_on(storm(arguments, &subject));
+    let report = match report {
+        Ok(report) => report,
+        Err(why) => {
+            // Why it failed matters more than how it ended.
+            let _ = subject.close(arguments, 2);
+            return Err(why);
+        }
+    };
+    match arguments.write_out {
+        Output::Simple => print!("{}", report.text()),
+        Output::Json => println!("{}", report.json()),
+    }
+    let code = report.code();
+    subject.close(arguments, code)?;
+    Ok(code)
+}
+
+/// Everybody who uses the cluster while it is broken.
+struct Crowd {
+    workers: JoinSet<()>,
+    readers: JoinSet<Result<u64, String>>,
+    watchers: JoinSet<Result<(), String>>,
+    told: Arc<Told>,
+    lives: Arc<Lives>,
+    target: watch::Sender<Option<i64>>,
+}
+
+impl Crowd {
+    fn start(
+        arguments: &ChaosArguments,
+        endpoints: &[String],
+        journal: &Arc<Journal>,
+        prefix: &str,
+        begin: i64,
+        dice: &mut Dice,
+    ) -> Result<Crowd, String> {
+        let mut crowd = Crowd {
+            workers: JoinSet::new(),
+            readers: JoinSet::new(),
+            watchers: JoinSet::new(),
+            told: Arc::default(),
+            lives: Arc::new(Lives::new(endpoints.len())),
+            target: watch::Sender::new(None),
+        };
+        let clients = usize::from(arguments.clients);
+        let pace = Duration::from_secs_f64(clients as f64 / f64::from(arguments.rate));
+        for id in 0..clients {
+            let own = &endpoints[id / 2 % endpoints.len()];
+            let asked = if id % 2 == 0 { std::slice::from_ref(own) } else { endpoints };
+            let client = connect(asked, client::PATIENCE)?;
+            let dice = dice.fork(id as u64);
+            let worker = Worker::new(id, client, journal.clone(), dice, prefix);
+            crowd.workers.spawn(worker.work(pace));
+        }
+        for (member, url) in endpoints.iter().enumerate() {
+            let (journal, lives) = (journal.clone(), crowd.lives.clone());
+            crowd.readers.spawn(watcher::read_alone(member, url.clone(), journal, lives));
+        }
+        for id in 0..4 {
+            let mut endpoints = endpoints.to_vec();
+            let count = endpoints.len();
+            endpoints.rotate_left(id % count);
+            let (told, target) = (crowd.told.clone(), crowd.target.subscribe());
+            let prefix = prefix.to_owned();
+            let watching = watcher::follow(id, endpoints, prefix, begin + 1, told, target);
+            crowd.watchers.spawn(watching);
+        }
+        Ok(crowd)
+    }
+}
+
+/// The storm and what comes after it.
+async fn storm(arguments: &ChaosArguments, subject: &Subject) -> Result<Report, String> {
+    let endpoints: Vec<String> =
+        subject.members().iter().map(|member| member.client_url.clone()).collect();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seed = arguments.seed.unwrap_or(now.as_secs());
+    let prefix = format!("chaos/{}/", now.as_millis());
+    let begin = last_revision(&endpoints).await?;
+    let file = arguments.out.join("history.jsonl");
+    let journal = Journal::new(&file, begin).map_err(|e| format!("{}: {e}", file.display()))?;
+    let journal = Arc::new(journal);
+    let mut dice = Dice::new(seed);
+    let mut crowd = Crowd::start(arguments, &endpoints, &journal, &prefix, begin, &mut dice)?;
+
+    let line = Line::new();
+    let json = arguments.write_out == Output::Json;
+    let tell = |words: &str| if json { line.above_err(words) } else { line.above(words) };
+    tell(&format!("seed {seed}, {} members, for {:?}", endpoints.len(), arguments.lasting));
+    let faults = arguments.faults.concat();
+    let alone = endpoints.len() == 1;
+    let mut nemesis = Nemesis {
+        directory: subject.directory().to_owned(),
+        members: subject.members().to_vec(),
+        faults: faults.into_iter().filter(|fault| !alone || !fault.needs_others()).collect(),
+        journal: journal.clone(),
+        lives: crowd.lives.clone(),
+        dice,
+        tell: &tell,
+        struck: Vec::new(),
+    };
+    if nemesis.faults.is_empty() {
+        return Err("one member alone has no links to cut: choose other --faults".to_owned());
+    }
+    let raged = tokio::select! {
+        raged = nemesis_and_clock(&mut nemesis, arguments.lasting) => raged,
+        () = show_progress(&line, &journal, &crowd.told) => unreachable!("it never ends"),
+    };
+    let struck = std::mem::take(&mut nemesis.struck);
+    drop(nemesis);
+    journal.stop();
+    let lasted = journal.begun().elapsed();
+
+    line.say("everybody ends what they are doing".to_owned());
+    while crowd.workers.join_next().await.is_some() {}
+    let mut complaints: Vec<String> = raged.err().into_iter().collect();
+    complaints.extend(subject.ended());
+    let mut reads = 0;
+    while let Some(reader) = crowd.readers.join_next().await {
+        match reader.map_err(|error| error.to_string())? {
+            Ok(answers) => reads += answers,
+            Err(why) => complaints.push(why),
+        }
+    }
+    line.say("the judges think".to_owned());
+    let fine = format!("{} faults survived, {reads} serializable reads", struck.len());
+    let served = Judged::of("served", complaints, fine);
+    let after = Aftermath { endpoints, prefix, begin, journal, crowd, served };
+    let (judged, samples) = after.judge(&arguments.out).await?;
+    let report = Report {
+        seed,
+        members: subject.members().len(),
+        clients: arguments.clients,
+        lasted,
+        struck,
+        samples,
+        judged,
+        out: arguments.out.clone(),
+    };
+    let page = arguments.out.join("chaos.html");
+    std::fs::write(&page, report.page()).map_err(|e| format!("{}: {e}", page.display()))?;
+    Ok(report)
+}
+
+/// Faults until their time is over, or somebody presses Ctrl-C: then what is broken is still mended. A second Ctrl-C
+/// ends the process, and with it the members.
+async fn nemesis_and_clock(nemesis: &mut Nemesis<'_>, lasting: Duration) -> Result<(), String> {
+    let journal = nemesis.journal.clone();
+    let clock = async move {
+        tokio::select! {
+            () = tokio::time::sleep(lasting) => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        journal.stop();
+        let _ = tokio::signal::ctrl_c().await;
+        std::process::exit(130);
+    };
+    tokio::select! {
+        raged = nemesis.rage() => raged,
+        () = clock => unreachable!("it never ends"),
+    }
+}
+
+async fn show_progress(line: &Line, journal: &Journal, told: &Told) {
+    let (mut before, mut last) = (0, Instant::now());
+    loop {
+        tokio::time::sleep(PROGRESS).await;
+        let [answered, refused, unknown] = journal.counts();
+        let rate = (answered - before) as f64 / last.elapsed().as_secs_f64();
+        line.say(format!(
+            "{rate:.0} operations/s  {answered} answered, {refused} refused, {unknown} unknown, {} watched",
+            told.count()
+        ));
+        (before, last) = (answered, Instant::now());
+    }
+}
+
+/// The newest revision, by a linearizable read.
+async fn last_revision(endpoints: &[String]) -> Result<i64, String> {
+    let client = connect(endpoints, LAST_LIMIT)?;
+    let read = RangeRequest { key: FROM_KEY, ..RangeRequest::default() };
+    let answer = client.range(read).await;
+    answer.map(|answer| revision(&answer.header)).map_err(|error| error.to_string())
+}
+
+/// What is left when the storm is over.
+struct Aftermath {
+    endpoints: Vec<String>,
+    prefix: String,
+    begin: i64,
+    journal: Arc<Journal>,
+    crowd: Crowd,
+    served: Judged,
+}
+
+impl Aftermath {
+    /// All judges, one after another.
+    async fn judge(self, out: &Path) -> Result<(Vec<Judged>, Vec<Sample>), String> {
+        let Aftermath { endpoints, prefix, begin, journal, mut crowd, served } = self;
+        let mut judged = vec![served];
+        let last = match last_revision(&endpoints).await {
+            Ok(last) => last,
+            Err(why) => {
+                judged.push(Judged::unknown("agreed", format!("nobody serves any more: {why}")));
+                let (_, samples) = journal.finish_all().map_err(|error| error.to_string())?;
+                return Ok((judged, samples));
+            }
+        };
+        crowd.target.send_replace(Some(last));
+        let mut lost = Vec::new();
+        while let Some(watcher) = crowd.watchers.join_next().await {
+            lost.extend(watcher.map_err(|error| error.to_string())?.err());
+        }
+        let (log, agreed) = verdict::logs(&endpoints, begin, last).await;
+        judged.push(agreed);
+        if let Some(log) = &log {
+            journal.resolve(log);
+        }
+        let (history, samples) = journal.finish_all().map_err(|error| error.to_string())?;
+        let Some(log) = log else { return Ok((judged, samples)) };
+        if let Some(key) = foreign(&log, &prefix) {
+            let why = format!(
+                "somebody else wrote {key:?} meanwhile, so revisions tell nothing: use a cluster that nobody else uses"
+            );
+            judged.push(Judged::unknown("linearizable", why));
+            return Ok((judged, samples));
+        }
+        judged.push(verdict::kept(&history, &log, begin, last));
+        judged.push(verdict::judge("linearizable", "etcd", &history));
+        drop(history);
+        let file = out.join("watches.jsonl");
+        let told = crowd.told.history(&log, &file).map_err(|error| error.to_string())?;
+        judged.push(match lost.is_empty() {
+            true => verdict::judge("watches", "watch", &told),
+            false => Judged::of("watches", lost, String::new()),
+        });
+        Ok((judged, samples))
+    }
+}
+
+/// A key in the log that is none of ours.
+fn foreign(log: &Log, prefix: &str) -> Option<String> {
+    let keys = log.values().flatten().map(|(key, _)| key);
+    keys.into_iter().find(|key| !key.starts_with(prefix)).cloned()
+}
+
+/// How many samples ended so.
+fn count(samples: &[Sample], ending: Ending) -> usize {
+    samples.iter().filter(|sample| sample.ending == ending).count()
+}
+
+/// How often a fault struck.
+fn strikes(struck: &[Struck], fault: Fault) -> usize {
+    struck.iter().filter(|struck| struck.fault == fault).count()
+}
