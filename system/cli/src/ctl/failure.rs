@@ -63,7 +63,9 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::call(ERROR, &error)
+        // etcdctl logs in before it connects for anything else.
+        let refused = error.is("etcdserver: authentication failed, invalid user ID or password");
+        Self::call(if refused { BAD_CONNECTION } else { ERROR }, &error)
     }
 }
 

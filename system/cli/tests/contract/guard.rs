@@ -143,6 +143,7 @@ async fn guards_are_listed_removed_and_survive_a_restart() {
     let nameless = guard(&client, "a/", "").await.unwrap_err();
     assert_eq!(nameless.code(), Code::InvalidArgument);
     let (key, token) = take(&client, "l", 0).await;
+    cluster.kill(0);
     cluster.restart(0).await;
     let client = cluster.client().await;
     let listed = guards(&client).list(GuardListRequest {}).await.unwrap().into_inner().guards;
