@@ -11,7 +11,7 @@ use tonic::Status;
 
 const LONG: Duration = Duration::from_secs(30);
 
-fn service(client: &Client) -> ClusterClient<tonic::transport::Channel> {
+fn service(client: &Client) -> ClusterClient<client::Line> {
     ClusterClient::new(client.channel())
 }
 
