@@ -11,7 +11,6 @@ use quorate_client::etcd::v3lockpb::{LockRequest, UnlockRequest};
 use quorate_wire::native::v1::guard_client::GuardClient;
 use quorate_wire::native::v1::*;
 use rustix::process::{Pid, Signal, kill_process_group};
-use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::harness::api::*;
@@ -19,7 +18,7 @@ use crate::harness::*;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-fn guards(client: &Client) -> GuardClient<Channel> {
+fn guards(client: &Client) -> GuardClient<client::Line> {
     GuardClient::new(client.channel())
 }
 

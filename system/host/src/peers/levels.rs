@@ -55,7 +55,9 @@ pub fn needed(caller: &Caller, action: &Action) -> u32 {
         | Action::LeaseRevoke { .. }
         | Action::LeaseCheckpoint { .. }
         | Action::Alarm { .. } => OLDEST,
-        Action::Member(_) | Action::Auth(_) | Action::AuditCheckpoint { .. } => 2,
+        Action::Guard(_) | Action::Member(_) | Action::Auth(_) | Action::AuditCheckpoint { .. } => {
+            2
+        }
     };
     let by_caller = if *caller == Caller::default() { OLDEST } else { 2 };
     by_action.max(by_caller)
