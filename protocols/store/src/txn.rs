@@ -7,7 +7,7 @@
 
 use crate::engine::EngineRead;
 use crate::reader::{ReadError, Reader};
-use crate::{Answer, Fenced, Guard, Put, StoreError, Txn, TxnOp};
+use crate::{Answer, Fenced, Guard, Put, Range, StoreError, Txn, TxnOp};
 use quorate_base::mutant;
 use std::collections::VecDeque;
 
@@ -73,6 +73,11 @@ pub(crate) fn check<R: EngineRead>(
     for op in branch(txn, succeeded) {
         match op {
             TxnOp::Range(_) if mutant!(STORE_315_RANGES_NOT_CHECKED) => {}
+            // Alone, a negative revision is the newest; in a transaction etcd takes it by its number.
+            TxnOp::Range(Range { revision: asked @ ..0, .. }) => {
+                let compacted = reader.compacted;
+                return Err(StoreError::Compacted { asked: *asked, compacted }.into());
+            }
             TxnOp::Range(range) => reader.check_revision(range.revision)?,
             TxnOp::Put(put) => check_put(put)?,
             TxnOp::Delete(_) => {}

@@ -56,6 +56,8 @@ pub fn needs(rpc: Rpc) -> Needs {
         Rpc::LeaseLeaseTimeToLive => Needs::User,
         // READ on the keys of all leases.
         Rpc::LeaseLeaseLeases => Needs::User,
+        Rpc::GuardSet | Rpc::GuardRemove => Needs::RootInLog,
+        Rpc::GuardList => Needs::User,
         Rpc::ClusterMemberAdd => Needs::Root,
         Rpc::ClusterMemberRemove => Needs::Root,
         Rpc::ClusterMemberUpdate => Needs::Root,

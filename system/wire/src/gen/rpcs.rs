@@ -99,11 +99,17 @@ pub enum Rpc {
     ElectionObserve,
     /// `/v3electionpb.Election/Resign`
     ElectionResign,
+    /// `/quorate.v1.Guard/Set`
+    GuardSet,
+    /// `/quorate.v1.Guard/Remove`
+    GuardRemove,
+    /// `/quorate.v1.Guard/List`
+    GuardList,
 }
 
 impl Rpc {
     /// All of them, in the order of their files.
-    pub const ALL: [Rpc; 49] = [
+    pub const ALL: [Rpc; 52] = [
         Rpc::KvRange,
         Rpc::KvRangeStream,
         Rpc::KvPut,
@@ -153,6 +159,9 @@ impl Rpc {
         Rpc::ElectionLeader,
         Rpc::ElectionObserve,
         Rpc::ElectionResign,
+        Rpc::GuardSet,
+        Rpc::GuardRemove,
+        Rpc::GuardList,
     ];
 
     /// The call under a path.
@@ -207,6 +216,9 @@ impl Rpc {
             "/v3electionpb.Election/Leader" => Some(Rpc::ElectionLeader),
             "/v3electionpb.Election/Observe" => Some(Rpc::ElectionObserve),
             "/v3electionpb.Election/Resign" => Some(Rpc::ElectionResign),
+            "/quorate.v1.Guard/Set" => Some(Rpc::GuardSet),
+            "/quorate.v1.Guard/Remove" => Some(Rpc::GuardRemove),
+            "/quorate.v1.Guard/List" => Some(Rpc::GuardList),
             _ => None,
         }
     }
@@ -263,6 +275,9 @@ impl Rpc {
             Rpc::ElectionLeader => "/v3electionpb.Election/Leader",
             Rpc::ElectionObserve => "/v3electionpb.Election/Observe",
             Rpc::ElectionResign => "/v3electionpb.Election/Resign",
+            Rpc::GuardSet => "/quorate.v1.Guard/Set",
+            Rpc::GuardRemove => "/quorate.v1.Guard/Remove",
+            Rpc::GuardList => "/quorate.v1.Guard/List",
         }
     }
 }
