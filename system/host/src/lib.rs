@@ -304,10 +304,10 @@ impl Host {
         self.inner.board.with_membership(|now| now.voters.contains(&id))
     }
 
-    /// True while this member gets everything and does not vote.
+    /// True while this member does not vote: also before it has heard that it belongs.
     pub fn is_learner(&self) -> bool {
         let id = self.inner.id;
-        self.inner.board.with_membership(|now| now.contains(id) && !now.is_voter(id))
+        self.inner.board.with_membership(|now| !now.is_voter(id))
     }
 
     /// Changes who belongs to the cluster and waits until consensus has followed.

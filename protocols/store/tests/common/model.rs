@@ -224,14 +224,18 @@ impl Model {
         for step in &chosen.ops {
             match step {
                 Step::Txn(nested) => self.check(nested)?,
+                Step::Plain(TxnOp::Range(range)) if range.revision < 0 => {
+                    let (asked, compacted) = (range.revision, self.compacted);
+                    return Err(StoreError::Compacted { asked, compacted });
+                }
                 Step::Plain(TxnOp::Range(range)) => self.check_revision(range.revision)?,
                 Step::Plain(TxnOp::Put(put)) => {
+                    if put.lease != 0 && !self.leases.contains_key(&put.lease) {
+                        return Err(StoreError::LeaseNotFound);
+                    }
                     let ignores = put.ignore_value || put.ignore_lease;
                     if ignores && !self.now().contains_key(&put.key) {
                         return Err(StoreError::KeyNotFound);
-                    }
-                    if put.lease != 0 && !self.leases.contains_key(&put.lease) {
-                        return Err(StoreError::LeaseNotFound);
                     }
                 }
                 Step::Plain(_) => {}

@@ -26,6 +26,7 @@ async fn audited(dir: &Path) -> (Cluster, Vec<PathBuf>) {
         Cluster::three(&["--bcrypt-cost=4", "--audit-checkpoint-interval=200ms"]).await;
     for (i, log) in logs.iter().enumerate() {
         cluster.arguments(i).push(format!("--audit-log={}", log.display()));
+        cluster.kill(i);
         cluster.restart(i).await;
     }
     (cluster, logs)
@@ -137,6 +138,7 @@ async fn without_a_record_nothing_is_administered() {
     let mut cluster = Cluster::single(&["--bcrypt-cost=4"]).await;
     // A disk that is full from the beginning.
     cluster.arguments(0).push("--audit-log=/dev/full".to_owned());
+    cluster.kill(0);
     cluster.restart(0).await;
     let client = cluster.client().await;
     client.write("a", "keys are served").await;

@@ -319,6 +319,7 @@ async fn c64_a_token_is_good_on_every_member_and_rights_survive_a_restart() {
         refused(user.range(get("b")).await, Code::PermissionDenied, denied);
     }
     for i in 0..3 {
+        cluster.kill(i);
         cluster.restart(i).await;
         let restarted = cluster.client_of(i).await;
         let user = as_user(&restarted, "u", "pw").await;

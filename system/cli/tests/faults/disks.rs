@@ -104,7 +104,7 @@ async fn disk_emptied_makes_no_second_voter() {
         "already belonged to cluster",
         "its data directory is empty",
         "could vote twice",
-        "Put the old data directory back; if it is lost, the others go on without it",
+        "Put the old data directory back; if it is lost, replace this member: `quorate member replace",
     ];
     // Not at the second try either: the first one has left a directory behind.
     for _ in 0..2 {

@@ -67,11 +67,12 @@ async fn probe(identity: &Identity, peer: &Peer) -> Option<Answer> {
 }
 
 fn lost_directory(identity: &Identity, peer: &Peer) -> String {
+    let member = format!("{:x}", identity.id.0);
     format!(
         "member {} ({}) already belonged to cluster {:x}, says {}, but its data directory is \
          empty: with a lost memory it could vote twice. Put the old data directory back; if it is \
          lost, replace this member: `quorate member replace {} --peer-urls ...` at one of the \
          others, then start it with the values that this prints",
-        identity.name, identity.id, identity.cluster, peer.name, identity.id
+        identity.name, identity.id, identity.cluster, peer.name, member
     )
 }

@@ -18,7 +18,8 @@ fn every_call_but_range_stream_has_a_path() {
     let pool = DescriptorPool::decode(DESCRIPTOR_SET).expect("decodes");
     let known: Vec<String> =
         gateway().methods.values().map(|method| method.full_name().to_owned()).collect();
-    for service in pool.services() {
+    // Our own calls are no part of etcd's gateway.
+    for service in pool.services().filter(|it| !it.full_name().starts_with("quorate.")) {
         for method in service.methods() {
             let name = method.full_name().to_owned();
             assert_eq!(known.contains(&name), name != "etcdserverpb.KV.RangeStream", "{name}");
