@@ -62,6 +62,7 @@ pub struct KvHash {
 }
 
 impl<V: EngineRead> View<V> {
+    #[expect(clippy::too_many_arguments, reason = "the parts of one moment, each named once")]
     pub(crate) fn new(
         engine: V,
         meta: Meta,

@@ -75,8 +75,11 @@ fn flags(line: &mut String, flags: &[(&str, bool)]) {
     }
 }
 
+/// How a number is written.
+type Spelt = fn(i64) -> String;
+
 /// Appends ` --name=value` for each value that is not zero.
-fn values(line: &mut String, values: &[(&str, i64, fn(i64) -> String)]) {
+fn values(line: &mut String, values: &[(&str, i64, Spelt)]) {
     for (name, value, show) in values.iter().filter(|(_, value, _)| *value != 0) {
         let _ = write!(line, " --{name}={}", show(*value));
     }

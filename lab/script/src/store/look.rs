@@ -73,7 +73,7 @@ fn answer(answer: &Answer) -> String {
         | Answer::Auth
         | Answer::AuditCheckpoint => String::new(),
         Answer::Authenticate { token, revision } => {
-            let token = token.as_ref().map_or("no token".into(), |token| text(token));
+            let token = token.as_ref().map_or("no token".into(), text);
             format!(", {token} at auth revision {revision}")
         }
         Answer::LeaseGrant { id, ttl } => format!(", lease {id} for {ttl}s"),

@@ -128,7 +128,10 @@ impl Writer {
             tracing::error!("the audit log {}: {error}", self.options.path.display());
         }
         for waiter in entries.into_iter().filter_map(|entry| entry.durable) {
-            let told = result.as_ref().map(|()| ()).map_err(ToString::to_string);
+            let told = match &result {
+                Ok(()) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            };
             // Who gave up waiting needs no answer.
             let _ = waiter.send(told);
         }

@@ -29,10 +29,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Received<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(context);
-        if let (Poll::Ready(Some(Ok(frame))), Some(counter)) = (&polled, self.counter.as_mut()) {
-            if let Some(data) = frame.data_ref() {
-                counter.pass(data);
-            }
+        if let (Poll::Ready(Some(Ok(frame))), Some(counter)) = (&polled, self.counter.as_mut())
+            && let Some(data) = frame.data_ref()
+        {
+            counter.pass(data);
         }
         polled
     }
@@ -71,10 +71,10 @@ impl Sent {
         mut response: http::Response<tonic::body::Body>,
         mut call: Option<Call>,
     ) -> http::Response<Sent> {
-        if let Some(call) = &mut call {
-            if let Some(code) = code_of(response.headers()) {
-                call.ends_with(code);
-            }
+        if let Some(call) = &mut call
+            && let Some(code) = code_of(response.headers())
+        {
+            call.ends_with(code);
         }
         let call = call.map(|call| {
             let counter = call.sent();

@@ -17,10 +17,10 @@ const OLD_GATEWAY: &str = "/v3beta/";
 /// Answers one request.
 pub async fn answer(connection: &Connection, request: Request<Incoming>) -> Response<Sent> {
     let front = &connection.front;
-    if !connection.is_secure {
-        if let Some(refusal) = unknown_host(front, &request) {
-            return refusal;
-        }
+    if !connection.is_secure
+        && let Some(refusal) = unknown_host(front, &request)
+    {
+        return refusal;
     }
     let origin = allowed_origin(front, &request);
     let mut response = if request.method() == Method::OPTIONS {

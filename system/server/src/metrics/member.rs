@@ -7,6 +7,9 @@ use quorate_host::stats::Histogram;
 use quorate_raft::Role;
 use std::sync::atomic::Ordering;
 
+/// A count that is kept of each peer.
+type OfPeer = fn(&quorate_host::stats::PeerStats) -> u64;
+
 /// The version of the cluster: the first two numbers of the release that all members speak.
 pub fn cluster_version() -> &'static str {
     ETCD_VERSION.rsplit_once('.').map_or(ETCD_VERSION, |(version, _)| version)
@@ -224,7 +227,7 @@ fn write_peers(page: &mut Page, service: &Service) {
     for (id, peer) in &peers {
         page.buckets(name, &[("To", &format!("{:x}", id.0))], &peer.round_trip.get());
     }
-    let of_peers: [(&str, &str, &str, fn(&quorate_host::stats::PeerStats) -> u64); 3] = [
+    let of_peers: [(&str, &str, &str, OfPeer); 3] = [
         (
             "etcd_network_peer_sent_failures_total",
             "The total number of send failures from peers.",

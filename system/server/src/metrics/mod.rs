@@ -20,6 +20,9 @@ use std::sync::atomic::Ordering;
 use text::{Kind, Page};
 use tonic::Code;
 
+/// A count that is kept of each method.
+type OfMethod = fn(&MethodCalls) -> &Counter;
+
 /// Everything that is counted above the host.
 pub struct Metrics {
     /// Probes.
@@ -119,7 +122,7 @@ impl Metrics {
             total(|shard| &shard.sent_bytes),
         );
         self.write_requests(page);
-        let counters: [(&str, &str, fn(&MethodCalls) -> &Counter); 3] = [
+        let counters: [(&str, &str, OfMethod); 3] = [
             ("grpc_server_started_total", "Total number of RPCs started on the server.", |calls| {
                 &calls.started
             }),
