@@ -90,7 +90,7 @@ async fn follow(client: &Client, name: &[u8], output: &mut Output) -> Result<(),
                 ..WatchCreateRequest::default()
             },
         };
-        let waits = request.range_end.len() > 0;
+        let waits = !request.range_end.is_empty();
         let start_revision = revision + 1;
         let mut watcher = client.watch(WatchCreateRequest { start_revision, ..request }).await?;
         'watching: loop {

@@ -129,10 +129,8 @@ impl<S: AsyncRead + Unpin> Streaming<S> {
         let size = if self.chunked {
             let size = line(&mut self.stream).await;
             usize::from_str_radix(&size, 16).unwrap_or_else(|_| panic!("{size:?} is no size"))
-        } else if let Some(left) = self.left.take() {
-            left
         } else {
-            return None;
+            self.left.take()?
         };
         if size == 0 {
             return None;
