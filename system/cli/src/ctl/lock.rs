@@ -120,25 +120,28 @@ pub async fn hold(
     if answer.kvs.is_empty() {
         return Err(Failure::new(ERROR, "lock lost on init"));
     }
+    let interrupted = interrupted();
     let mut output = global.output()?;
     answers::range(&mut output, &answer)?;
     output.flush()?;
     tokio::select! {
-        () = interrupted() => Ok(()),
+        () = interrupted => Ok(()),
         () = session.ended() => Err(Failure::new(ERROR, lost)),
     }
 }
 
-/// Resolves at the first SIGINT or SIGTERM.
-pub async fn interrupted() {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Resolves at the first SIGINT or SIGTERM after the call, whenever it is waited for: who says that it holds something
+/// may be interrupted before it begins to wait.
+pub fn interrupted() -> impl Future<Output = ()> {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
     }
 }
 
