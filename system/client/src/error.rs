@@ -147,15 +147,34 @@ fn transport_cause(status: &Status) -> Cause {
         return Cause::Answered;
     };
     let mut innermost = first;
-    let mut connecting = first.is::<ConnectError>();
+    let never_left = |error: &(dyn std::error::Error + 'static)| {
+        error.is::<ConnectError>()
+            || error.downcast_ref::<hyper::Error>().is_some_and(still_waited)
+            || error.downcast_ref::<h2::Error>().is_some_and(came_too_late)
+    };
+    let mut connecting = never_left(first);
     while let Some(next) = innermost.source() {
-        connecting |= next.is::<ConnectError>();
+        connecting |= never_left(next);
         innermost = next;
     }
     let reason = innermost.to_string();
     // The number that the standard library adds says nothing to a reader.
     let reason = reason.split(" (os error").next().unwrap_or_default().to_owned();
     if connecting { Cause::Connecting(reason) } else { Cause::Connected(reason) }
+}
+
+/// A request that waited for its turn when the connection went away was never sent: a member that says goodbye (a rolling
+/// restart) must not cost its clients a write of which nobody knows. hyper tells it by cancelling, with one of two reasons.
+fn still_waited(error: &hyper::Error) -> bool {
+    let why = std::error::Error::source(error).map(ToString::to_string);
+    error.is_canceled()
+        && why.is_some_and(|why| why == "connection closed" || why == "connection was not ready")
+}
+
+/// A member that says goodbye names the last request that it took (RFC 9113, section 6.8). Only those behind it fail with
+/// that goodbye, and they were not looked at: etcd's own clients send them again, too.
+fn came_too_late(error: &h2::Error) -> bool {
+    error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
 }
 
 #[cfg(test)]
