@@ -34,13 +34,8 @@ async fn audited(dir: &Path) -> (Cluster, Vec<PathBuf>) {
 
 /// Waits until a log holds a text.
 async fn until_it_says(log: &Path, what: &str) {
-    for _ in 0..600 {
-        if std::fs::read_to_string(log).is_ok_and(|text| text.contains(what)) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{} never says {what}", log.display());
+    let says = async || std::fs::read_to_string(log).is_ok_and(|text| text.contains(what));
+    eventually(&format!("{} says {what}", log.display()), Duration::from_secs(30), says).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use tonic::{Status, Streaming};
 
 use crate::harness::api::{DeleteRangeRequest, KeyValue};
 use crate::harness::*;
+use crate::lock::until_in_line;
 
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -72,12 +73,6 @@ async fn seen(stream: &mut Streaming<LeaderResponse>) -> LeaderResponse {
 
 async fn value_seen(stream: &mut Streaming<LeaderResponse>) -> String {
     text(&seen(stream).await.kv.expect("a pair").value)
-}
-
-async fn until_in_line(client: &Client, name: &str, count: usize) {
-    while client.range(prefix(&format!("{name}/"))).await.unwrap().kvs.len() != count {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 #[tokio::test]

@@ -40,12 +40,15 @@ async fn line(client: &Client, name: &str) -> Vec<KeyValue> {
 }
 
 /// Waits until `count` keys are in line.
-async fn until_in_line(client: &Client, name: &str, count: usize) -> Vec<KeyValue> {
+pub async fn until_in_line(client: &Client, name: &str, count: usize) -> Vec<KeyValue> {
+    let begun = std::time::Instant::now();
     loop {
         let kvs = line(client, name).await;
         if kvs.len() == count {
             return kvs;
         }
+        let limit = Duration::from_secs(30);
+        assert!(begun.elapsed() < limit, "{} in line for {name}, not {count}", kvs.len());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
