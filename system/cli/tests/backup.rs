@@ -361,3 +361,78 @@ fn a_snapshot_of_etcd_becomes_a_member() {
     assert!(put.contains("\"revision\":1000000206"), "{put}");
     assert_eq!(cluster.says(0, &["get", "k", "--rev", "1000000205"]), "k\nfour\n");
 }
+
+/// Every file of a directory but its lock.
+fn contents(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("list").map(|entry| entry.expect("entry")) {
+        if entry.file_type().expect("type").is_dir() {
+            found.extend(contents(&entry.path()));
+        } else if entry.file_name() != "lock" {
+            found.push((entry.path(), std::fs::read(entry.path()).expect("read")));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn what_is_left_of_a_cluster_without_a_quorum_becomes_a_new_one() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let file = |name: &str| directory.path().join(name).display().to_string();
+    let mut cluster = Cluster::start(directory.path(), places(3), "t");
+    for key in 0..20 {
+        cluster.says(0, &["put", &format!("k{key:02}"), "acknowledged"]);
+    }
+    let (saved, data) = (file("s.db"), file("n1"));
+    let refused = refuses(&["snapshot", "save", &saved, "--data-dir", &data]);
+    assert!(refused.contains("is in use by process"), "{refused}");
+    // The third one falls behind and the first two are lost in the middle of everything.
+    for victim in [2, 0, 1] {
+        cluster.processes[victim].kill().expect("kill");
+        cluster.processes[victim].wait().expect("ended");
+        if victim == 2 {
+            cluster.says(0, &["put", "late", "acknowledged"]);
+        }
+    }
+    let before = contents(Path::new(&data));
+    let told = says(&["snapshot", "save", &saved, "--data-dir", &data]);
+    assert!(told.contains("21 keys at revision 22"), "{told}");
+    assert!(told.contains("the log of n1 ends at term"), "{told}");
+    assert_eq!(contents(Path::new(&data)), before, "nothing was changed");
+    let behind = says(&["snapshot", "save", &file("b.db"), "--data-dir", &file("n3")]);
+    assert!(behind.contains("20 keys at revision 21"), "{behind}");
+    for left in [".rescuing", ".part"] {
+        assert!(!Path::new(&(saved.clone() + left)).exists(), "{left} is left");
+    }
+
+    let others = tempfile::tempdir().expect("temporary directory");
+    let alone = places(1);
+    restore(&saved, others.path(), &alone[0], &alone, "new");
+    let alone = Cluster::start(others.path(), alone, "new");
+    assert_eq!(alone.says(0, &["get", "late", "--print-value-only"]).trim(), "acknowledged");
+    assert_eq!(
+        alone
+            .says(0, &["get", "k", "--prefix", "--count-only", "-w", "fields"])
+            .lines()
+            .find(|line| line.contains("Count")),
+        Some("\"Count\" : 20")
+    );
+    assert_eq!(alone.says(0, &["put", "more", "1"]).trim(), "OK");
+    drop(alone);
+    // The lost machines are found after all: the old cluster is as it was.
+    let again = Cluster::start(directory.path(), cluster.places.clone(), "t");
+    assert_eq!(again.says(2, &["get", "late", "--print-value-only"]).trim(), "acknowledged");
+}
+
+#[test]
+fn what_is_no_members_directory_is_not_rescued() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let file = |name: &str| directory.path().join(name).display().to_string();
+    let refused = refuses(&["snapshot", "save", &file("s.db"), "--data-dir", &file("nosuch")]);
+    assert!(refused.contains("nosuch is no data directory of a member"), "{refused}");
+    std::fs::create_dir(file("empty")).expect("create");
+    let refused = refuses(&["snapshot", "save", &file("s.db"), "--data-dir", &file("empty")]);
+    assert!(refused.contains("it has no file"), "{refused}");
+    assert_eq!(std::fs::read_dir(directory.path()).expect("list").count(), 1, "nothing was made");
+}

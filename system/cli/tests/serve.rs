@@ -226,3 +226,25 @@ fn the_service_manager_is_told_when_a_member_serves_and_when_it_drains() {
     assert_eq!(&told[..length], b"STOPPING=1");
     member.0.wait().unwrap();
 }
+
+#[test]
+fn what_takes_long_is_warned_of_and_zero_is_silence() {
+    let warnings = |flags: &str| {
+        let temporary = tempfile::tempdir().unwrap();
+        let here = temporary.path();
+        let port = base_port();
+        let member = start(here, port, &format!("{} {flags}", alone(port, "a")));
+        let put = format!("put key value --endpoints 127.0.0.1:{port}");
+        let done = quorate(here, &put);
+        assert_eq!(done.ok(), "OK\n");
+        drop(member);
+        let count = |text: &str| logged(here).lines().filter(|line| line.contains(text)).count();
+        (count("slow request"), count("slow to apply log entries"))
+    };
+    let (requests, applies) =
+        warnings("--warning-unary-request-duration 1ns --warning-apply-duration 1ns");
+    assert!(requests >= 1, "the put took longer than a nanosecond");
+    assert!(applies >= 1, "so did its application");
+    let silent = "--warning-unary-request-duration 0s --warning-apply-duration 0s";
+    assert_eq!(warnings(silent), (0, 0));
+}

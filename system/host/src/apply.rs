@@ -11,7 +11,8 @@ use crate::feed::Feed;
 use crate::gate::Gate;
 use crate::inbox::Inbox;
 use crate::pending::Pending;
-use crate::stats::{SLOW_APPLY, Stats};
+use crate::slow::SlowLog;
+use crate::stats::Stats;
 use arc_swap::ArcSwap;
 use quorate_base::NodeId;
 use quorate_node::{LeaseChange, Request, Seat};
@@ -116,6 +117,8 @@ pub struct Outlets {
     pub tokens: Arc<crate::Tokens>,
     /// What members say of their audit logs.
     pub checkpoints: Arc<crate::audit::Checkpoints>,
+    /// Which batches took long.
+    pub slow: SlowLog,
     /// Where it ends.
     pub fatal: Fatal,
 }
@@ -202,8 +205,9 @@ impl ApplyThread {
     fn apply(&mut self, batch: Vec<Entry>) -> Result<(), EngineError> {
         let begun = Instant::now();
         let last = batch.last().expect("a batch has entries").index;
+        let entries = batch.len();
         let mut leases = Vec::new();
-        let mut answers = Vec::with_capacity(batch.len());
+        let mut answers = Vec::with_capacity(entries);
         for entry in batch {
             self.apply_one(&entry, &mut leases, &mut answers)?;
         }
@@ -225,8 +229,17 @@ impl ApplyThread {
         self.changed_at = Instant::now();
         let took = begun.elapsed();
         self.outlets.stats.apply.observe(took);
-        if took > SLOW_APPLY {
+        if self.outlets.slow.is_slow(took) {
             self.outlets.stats.slow_applies.count();
+            if let Some(unsaid) = self.outlets.slow.warns() {
+                tracing::warn!(
+                    ?took,
+                    entries,
+                    last_index = last,
+                    unsaid,
+                    "slow to apply log entries"
+                );
+            }
         }
         Ok(())
     }
@@ -362,7 +375,11 @@ impl ApplyThread {
     }
 }
 
-fn decode(entry: &Entry) -> Result<Option<Command>, EngineError> {
+/// The command in a log entry; none in a leader's first one.
+///
+/// # Errors
+/// A release that this one does not know wrote it.
+pub fn decode(entry: &Entry) -> Result<Option<Command>, EngineError> {
     if entry.payload.is_empty() {
         return Ok(None);
     }

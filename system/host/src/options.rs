@@ -50,6 +50,8 @@ pub struct HostOptions {
     pub patience: Duration,
     /// Versions pruned in one step of a compaction.
     pub sweep_budget: usize,
+    /// A batch whose application takes longer is counted and warned of; zero is never.
+    pub slow_apply: Duration,
     /// Do not sync the log.
     pub unsafe_no_fsync: bool,
     /// A file that says how late the disk of the log is; for experiments.

@@ -14,6 +14,7 @@ use crate::peers::{self, Acceptor, Identity, Known};
 use crate::pending::Pending;
 use crate::questions::Questions;
 use crate::roster::Roster;
+use crate::slow::SlowLog;
 use crate::stats::Stats;
 use crate::status::StatusBoard;
 use crate::{Host, HostOptions, Inner, MemberInfo, RELEASE, Stopping, View, cluster_id};
@@ -206,7 +207,8 @@ fn open<D: Disk>(
     Ok((Opened { directory, known, incarnation, log, restored, applier, generations, view }, who))
 }
 
-fn open_state(directory: &DataDir) -> Result<(Applier<LsmEngine>, Generations), String> {
+/// Opens the state of a data directory; an empty one if there is none.
+pub fn open_state(directory: &DataDir) -> Result<(Applier<LsmEngine>, Generations), String> {
     let say = |error: &dyn std::fmt::Display| error.to_string();
     let generations = Generations::open(&directory.state_path(), EngineOptions::small());
     let generations = generations.map_err(|e| say(&e))?;
@@ -289,6 +291,7 @@ fn run<D: Disk>(
         stats: stats.clone(),
         tokens: tokens.clone(),
         checkpoints: checkpoints.clone(),
+        slow: SlowLog::new(options.slow_apply),
         fatal: fatal.clone(),
     };
     let apply = ApplyThread::new(applier, generations.clone(), options.sweep_budget, outlets);

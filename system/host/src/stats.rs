@@ -135,7 +135,7 @@ pub struct Stats {
     pub state_flush: Histogram,
     /// One batch of committed entries applied and published.
     pub apply: Histogram,
-    /// Batches that took longer than [`SLOW_APPLY`].
+    /// Batches that took longer than [`crate::HostOptions::slow_apply`].
     pub slow_applies: Counter,
     /// Commands that ended without an answer, or with the news that there will be none.
     pub failed_proposals: Counter,
@@ -157,9 +157,6 @@ pub struct Stats {
     pub leases_revoked: Counter,
     peers: Mutex<BTreeMap<NodeId, std::sync::Arc<PeerStats>>>,
 }
-
-/// etcd's `--warning-apply-duration`.
-pub const SLOW_APPLY: Duration = Duration::from_millis(100);
 
 impl Default for Stats {
     fn default() -> Stats {

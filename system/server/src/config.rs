@@ -51,6 +51,8 @@ pub struct Config {
     pub election_timeout: Duration,
     /// Log entries kept for slow followers behind a durable state.
     pub snapshot_catchup_entries: u64,
+    /// A batch of log entries that takes longer to apply is warned of; zero is never.
+    pub slow_apply: Duration,
     /// Logical bytes after which puts are refused; 0 is the default of 2 GiB, negative is none.
     pub quota_backend_bytes: i64,
     /// Most operations in a transaction.
@@ -133,6 +135,8 @@ pub struct Edge {
     pub listen_metrics_urls: Vec<String>,
     /// Whether calls are measured by method, which makes the page of metrics long.
     pub extensive_metrics: bool,
+    /// A unary call that takes longer is warned of; zero is never.
+    pub slow_request: Duration,
     /// Serve the JSON gateway.
     pub gateway: bool,
     /// Origins whose pages may call; `*` is any.

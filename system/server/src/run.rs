@@ -178,6 +178,7 @@ fn host_options(
         heartbeat_interval: config.heartbeat_interval,
         election_timeout: config.election_timeout,
         catchup_entries: config.snapshot_catchup_entries,
+        slow_apply: config.slow_apply,
         // etcd's request timeout: 5 s and two elections.
         patience: Duration::from_secs(5) + 2 * config.election_timeout,
         sweep_budget: config.compaction_batch_limit,
@@ -219,7 +220,7 @@ fn serve(
     let start = |error: &dyn std::fmt::Display| ServeError::Start(error.to_string());
     let routes = routes(config, service).map_err(ServeError::Start)?;
     let count = config.client_threads.max(1);
-    let metrics = Metrics::new(count, config.edge.extensive_metrics);
+    let metrics = Metrics::new(count, config.edge.extensive_metrics, config.edge.slow_request);
     let tls = config.edge.client_tls.as_ref().map(secure::listening).transpose()?;
     let front = Front::new(service.clone(), metrics.clone(), front_options(config), tls);
     let mut threads = Vec::new();

@@ -39,6 +39,7 @@ pub fn config(settings: &Settings) -> Result<Config, FlagError> {
         heartbeat_interval: settings.time("heartbeat-interval"),
         election_timeout: settings.time("election-timeout"),
         snapshot_catchup_entries: settings.count("snapshot-catchup-entries"),
+        slow_apply: settings.time("warning-apply-duration"),
         quota_backend_bytes: settings
             .text("quota-backend-bytes")
             .parse()

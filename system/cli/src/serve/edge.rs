@@ -21,6 +21,7 @@ pub fn edge(settings: &Settings) -> Result<Edge, FlagError> {
         listen_client_http_urls: settings.urls("listen-client-http-urls"),
         listen_metrics_urls: settings.urls("listen-metrics-urls"),
         extensive_metrics: settings.text("metrics") == "extensive",
+        slow_request: settings.time("warning-unary-request-duration"),
         gateway: settings.is("enable-grpc-gateway"),
         cors: words("cors"),
         host_whitelist: words("host-whitelist"),

@@ -2,6 +2,7 @@
 //! write the same line of memory; a reader adds them up.
 
 use prost_reflect::DescriptorPool;
+use quorate_host::slow::SlowLog;
 use quorate_host::stats::{Counter, Histogram};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -123,14 +124,17 @@ pub struct CallMetrics {
     /// Bytes of messages that went.
     pub sent_bytes: Counter,
     extensive: bool,
+    slow: SlowLog,
 }
 
 impl CallMetrics {
-    /// A shard in which nothing has been counted.
-    pub fn new(catalogue: Arc<Catalogue>, extensive: bool) -> Arc<CallMetrics> {
+    /// A shard in which nothing has been counted. Unary calls that take longer than `slow` are
+    /// warned of.
+    pub fn new(catalogue: Arc<Catalogue>, extensive: bool, slow: Duration) -> Arc<CallMetrics> {
         let calls = catalogue.methods.iter().map(|_| MethodCalls::new()).collect();
         let (received_bytes, sent_bytes) = (Counter::default(), Counter::default());
-        Arc::new(CallMetrics { catalogue, calls, received_bytes, sent_bytes, extensive })
+        let slow = SlowLog::new(slow);
+        Arc::new(CallMetrics { catalogue, calls, received_bytes, sent_bytes, extensive, slow })
     }
 }
 
@@ -166,15 +170,30 @@ impl Call {
     }
 }
 
+impl Call {
+    fn warn(&self, took: Duration, code: Code) {
+        if let Some(unsaid) = self.shard.slow.warns() {
+            let method = &self.shard.catalogue.methods[self.method];
+            let method = format!("{}/{}", method.service, method.name);
+            tracing::warn!(%method, ?took, ?code, unsaid, "slow request");
+        }
+    }
+}
+
 impl Drop for Call {
     fn drop(&mut self) {
         // Whoever goes away before the end has cancelled it.
         let code = self.code.unwrap_or(Code::Cancelled);
         let calls = &self.shard.calls[self.method];
         calls.handled[code as i32 as usize % CODES].count();
-        let measured = self.shard.catalogue.methods[self.method].request_type.is_some();
+        let method = &self.shard.catalogue.methods[self.method];
+        let measured = method.request_type.is_some();
         if measured || self.shard.extensive {
             let took = self.begun.elapsed();
+            // A call of Lock waits as long as the lock is held, which says nothing about us.
+            if measured && self.shard.slow.is_slow(took) {
+                self.warn(took, code);
+            }
             if measured {
                 calls.requests[usize::from(code != Code::Ok)].observe(took);
             }
@@ -243,7 +262,7 @@ mod tests {
 
     fn shard() -> Arc<CallMetrics> {
         let pool = DescriptorPool::decode(quorate_wire::etcd::DESCRIPTOR_SET).expect("decodes");
-        CallMetrics::new(Catalogue::of(&pool), true)
+        CallMetrics::new(Catalogue::of(&pool), true, Duration::ZERO)
     }
 
     #[test]

@@ -17,6 +17,7 @@ use prost_reflect::DescriptorPool;
 use quorate_host::stats::{Counter, Histogram, Observed};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use text::{Kind, Page};
 use tonic::Code;
 
@@ -35,13 +36,13 @@ pub struct Metrics {
 
 impl Metrics {
     /// Metrics of a member with so many threads for clients.
-    pub fn new(threads: usize, extensive: bool) -> Arc<Metrics> {
+    pub fn new(threads: usize, extensive: bool, slow_request: Duration) -> Arc<Metrics> {
         let mut pool = DescriptorPool::decode(quorate_wire::etcd::DESCRIPTOR_SET)
             .expect("committed, and read by a test");
         pool.decode_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .expect("a library's own descriptors are well-formed");
         let catalogue = Catalogue::of(&pool);
-        let shard = |_| CallMetrics::new(catalogue.clone(), extensive);
+        let shard = |_| CallMetrics::new(catalogue.clone(), extensive, slow_request);
         let shards = (0..threads).map(shard).collect();
         Arc::new(Metrics { health: HealthCounts::default(), catalogue, shards, extensive })
     }

@@ -2,19 +2,24 @@
 //!
 //! The copy is written to `FILE.part`, checked against the SHA-256 that the server sends last, synced, and only then
 //! renamed: a file of the final name is complete and whole, even after a power cut in the middle.
+//!
+//! With `--data-dir` no server is asked: the directory of a stopped member is read, for a cluster whose quorum is gone.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use quorate_client::etcd::etcdserverpb::SnapshotResponse;
+use quorate_host::rescue::{Rescued, rescue};
 use sha2::{Digest as _, Sha256};
 
 use super::progress::Progress;
-use crate::ctl::failure::{Failure, INTERRUPTED, describe};
+use crate::ctl::failure::{ERROR, Failure, INTERRUPTED, describe};
 use crate::ctl::global::Global;
 
 /// Bytes of a SHA-256, which is the last thing in a snapshot.
@@ -26,11 +31,17 @@ const DIGEST_BYTES: usize = 32;
   quorate snapshot save backup.db
   quorate snapshot save --endpoints 127.0.0.1:2379 backup_$(date +%Y%m%d_%H%M%S).db
 
+  # A quorum is lost for good: from each stopped survivor; restore the one with the highest term, then index
+  quorate snapshot save --data-dir n1.quorate n1.db
+
 There is no time limit unless --command-timeout gives one.")]
 pub struct Arguments {
     /// Where to put the snapshot; a file of that name is replaced when the new one is complete
     #[arg(value_name = "FILE")]
     file: Vec<OsString>,
+    /// Read a stopped member's data directory instead of asking a running one; needs room for a copy of it beside FILE
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -38,7 +49,59 @@ pub async fn run(arguments: Arguments, global: &Global) -> Result<(), Failure> {
     let [path] = arguments.file.as_slice() else {
         return Err(Failure::arguments("snapshot save expects one argument <filename>"));
     };
-    save(Path::new(path), global).await
+    match arguments.data_dir {
+        Some(data_dir) => save_stopped(PathBuf::from(path), data_dir, global).await,
+        None => save(Path::new(path), global).await,
+    }
+}
+
+async fn save_stopped(path: PathBuf, data_dir: PathBuf, global: &Global) -> Result<(), Failure> {
+    let is_cancelled = Arc::new(AtomicBool::new(false));
+    let (cancelled, to) = (is_cancelled.clone(), path.clone());
+    let work = tokio::task::spawn_blocking(move || read_stopped(&to, &data_dir, &cancelled));
+    let interrupted = tokio::spawn(async move {
+        // Told to end, it takes what it has made away first.
+        if tokio::signal::ctrl_c().await.is_ok() {
+            is_cancelled.store(true, Ordering::Relaxed);
+        }
+    });
+    let found = work.await.map_err(|error| Failure::new(ERROR, error))?;
+    interrupted.abort();
+    let found = found.map_err(|error| Failure::new(ERROR, error))?;
+    let mut output = global.output()?;
+    output.line(format!("Snapshot saved at {}", path.display()));
+    output.line(format!(
+        "{} keys at revision {}; the log of {} ends at term {}, index {}",
+        found.keys, found.revision, found.label.name, found.last.term, found.last.index
+    ));
+    if found.undecided > 0 {
+        output.line(format!(
+            "Of these, the last {} log entries were not known to be committed; they are in the snapshot",
+            found.undecided
+        ));
+    }
+    output.flush()
+}
+
+fn read_stopped(path: &Path, data_dir: &Path, cancelled: &AtomicBool) -> Result<Rescued, String> {
+    let mut scratch = path.as_os_str().to_owned();
+    scratch.push(".rescuing");
+    let mut partial = Partial::create(path)?;
+    let mut broken = None;
+    let found = rescue(data_dir, Path::new(&scratch), |blob, remaining| {
+        let remaining_bytes = remaining;
+        let piece = SnapshotResponse { blob, remaining_bytes, ..SnapshotResponse::default() };
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(());
+        }
+        partial.append(&piece).map_err(|error| broken = Some(error))
+    });
+    let found = match (found, broken) {
+        (_, Some(broken)) => return Err(broken),
+        (found, None) => found?,
+    };
+    partial.finish(path)?;
+    Ok(found)
 }
 
 async fn save(path: &Path, global: &Global) -> Result<(), Failure> {

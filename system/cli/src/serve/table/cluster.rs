@@ -71,7 +71,7 @@ pub const FLAGS: &[Flag] = &[
         "force-new-cluster",
         "false",
         Bool,
-        "restore a snapshot with `quorate snapshot restore`",
+        "save with `quorate snapshot save --data-dir`, and restore that",
     ),
     refused("discovery", "", Text, NO_DISCOVERY),
     refused("discovery-token", "", Text, NO_DISCOVERY),
