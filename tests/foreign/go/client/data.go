@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -122,12 +123,41 @@ func checkCompaction(ctx context.Context, c *clientv3.Client) error {
 	if !errors.Is(old, rpctypes.ErrCompacted) {
 		return fmt.Errorf("got %v, expected %v", old, rpctypes.ErrCompacted)
 	}
+	// Any member may serve the watch, and the one that answered was not waited for by the others.
+	if err := allApplied(ctx, c); err != nil {
+		return err
+	}
 	answer, open := <-c.Watch(ctx, "go/compaction", clientv3.WithRev(revision-1))
 	return first(
 		expect("an answer", open, true),
 		expect("the watch's end", answer.Err(), rpctypes.ErrCompacted),
 		expect("the compaction", answer.CompactRevision, revision),
 	)
+}
+
+// allApplied waits until every member has applied what any of them has in its log now.
+func allApplied(ctx context.Context, c *clientv3.Client) error {
+	var target uint64
+	for _, endpoint := range c.Endpoints() {
+		status, err := c.Status(ctx, endpoint)
+		if err != nil {
+			return err
+		}
+		target = max(target, status.RaftIndex)
+	}
+	for _, endpoint := range c.Endpoints() {
+		for {
+			status, err := c.Status(ctx, endpoint)
+			if err != nil {
+				return err
+			}
+			if status.RaftAppliedIndex >= target {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	return nil
 }
 
 func checkAdmin(ctx context.Context, c *clientv3.Client) error {
