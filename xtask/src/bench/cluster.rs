@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use quorate_wire::etcd::etcdserverpb::RangeRequest;
 use quorate_wire::etcd::etcdserverpb::StatusRequest;
 use quorate_wire::etcd::etcdserverpb::StatusResponse;
-use quorate_wire::etcd::etcdserverpb::kv_client::KvClient;
-use quorate_wire::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
+use super::access::Access;
 use super::binaries::System;
+use super::connection::Connection;
 use super::failure::{Failure, Result, file_failure, io_failure, rpc_failure};
 
 /// Members per cluster.
@@ -25,6 +26,9 @@ pub const MEMBERS: usize = 3;
 
 /// How long a cluster may take to elect a leader and answer, also when it has a million keys to recover.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long a call may take that only asks how a member is.
+const CALL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a member may take to stop when it is asked to.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -56,22 +60,36 @@ pub struct Cluster {
     pub system: System,
     /// Its members.
     pub members: Vec<Member>,
+    /// How to reach them.
+    pub access: Access,
     directory: PathBuf,
 }
 
 impl Cluster {
     /// Starts a cluster with empty data below `directory` and waits until every member serves linearizable reads.
-    pub async fn start(system: &System, directory: &Path, extra: &[&str]) -> Result<Self> {
+    /// With `secure` it is reached over TLS and as a user.
+    pub async fn start(
+        system: &System,
+        directory: &Path,
+        extra: &[&str],
+        secure: bool,
+    ) -> Result<Self> {
         let directory = directory.join(system.name());
         std::fs::create_dir_all(&directory).map_err(file_failure("create", &directory))?;
         let ports = free_ports(2 * MEMBERS)?;
+        let (access, mut flags) =
+            if secure { Access::secure(&directory)? } else { Default::default() };
+        flags.extend(extra.iter().map(|flag| (*flag).to_owned()));
         let members = (0..MEMBERS)
-            .map(|index| describe(system, &directory, index, &ports, extra))
+            .map(|index| describe(system, &directory, index, &ports, access.scheme(), &flags))
             .collect::<Vec<_>>();
-        let mut cluster = Self { system: system.clone(), members, directory };
+        let mut cluster = Self { system: system.clone(), members, access, directory };
         for index in 0..MEMBERS {
             cluster.launch(index)?;
         }
+        cluster.wait_ready().await?;
+        let address = cluster.members[0].client_address.clone();
+        cluster.access.switch_on(&address).await?;
         cluster.wait_ready().await?;
         Ok(cluster)
     }
@@ -142,18 +160,30 @@ impl Cluster {
     /// Waits until every member answers a linearizable read, so there is a leader and each member knows it.
     pub async fn wait_ready(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
+        let first = self.members[0].client_address.clone();
+        while self.access.log_in(&first).await.is_err() {
+            self.check_alive(0)?;
+            self.pause_until(deadline, "a first login").await?;
+        }
         for index in 0..MEMBERS {
-            let mut client = KvClient::new(lazy_channel(&self.members[index].client_address)?);
-            loop {
+            while !self.is_ready(index).await {
                 self.check_alive(index)?;
-                let request = RangeRequest { key: "ready?".into(), ..RangeRequest::default() };
-                if client.range(request).await.is_ok() {
-                    break;
-                }
                 self.pause_until(deadline, "a first linearizable read").await?;
             }
         }
         Ok(())
+    }
+
+    async fn is_ready(&self, index: usize) -> bool {
+        let Ok(connection) = self.connect(index).await else { return false };
+        let request = RangeRequest { key: "ready?".into(), ..RangeRequest::default() };
+        let answer = timeout(CALL_PATIENCE, connection.kv().range(request)).await;
+        answer.is_ok_and(|answer| answer.is_ok())
+    }
+
+    /// A connection to one member.
+    pub async fn connect(&self, index: usize) -> Result<Connection> {
+        Connection::open(&self.members[index].client_address, &self.access).await
     }
 
     /// Waits until a member has applied what the leader has applied by now.
@@ -194,8 +224,10 @@ impl Cluster {
 
     /// What a member says about itself.
     async fn status(&self, index: usize) -> Result<StatusResponse> {
-        let channel = lazy_channel(&self.members[index].client_address)?;
-        let answer = MaintenanceClient::new(channel).status(StatusRequest::default()).await;
+        let mut client = self.connect(index).await?.maintenance();
+        let answer = timeout(CALL_PATIENCE, client.status(StatusRequest::default())).await;
+        let late = |_| tonic::Status::deadline_exceeded("no answer");
+        let answer = answer.map_err(late).and_then(|answer| answer);
         answer.map(tonic::Response::into_inner).map_err(rpc_failure("status"))
     }
 
@@ -268,8 +300,8 @@ fn pid_of(child: &Child) -> Option<Pid> {
 pub fn lazy_channel(address: &str) -> Result<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(|error| Failure::Setup(format!("{address}: {error}")))?;
-    let timeout = Duration::from_secs(5);
-    Ok(endpoint.connect_timeout(timeout).timeout(timeout).tcp_nodelay(true).connect_lazy())
+    let endpoint = endpoint.connect_timeout(CALL_PATIENCE).timeout(CALL_PATIENCE);
+    Ok(endpoint.tcp_nodelay(true).connect_lazy())
 }
 
 /// Everything about member `index`; ports come in pairs, client side first.
@@ -278,9 +310,10 @@ fn describe(
     directory: &Path,
     index: usize,
     ports: &[u16],
-    extra: &[&str],
+    scheme: &str,
+    extra: &[String],
 ) -> Member {
-    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let url = |port: u16| format!("{scheme}://127.0.0.1:{port}");
     let name = format!("n{}", index + 1);
     let peers = (0..MEMBERS).map(|peer| format!("n{}={}", peer + 1, url(ports[2 * peer + 1])));
     let peers = peers.collect::<Vec<_>>().join(",");
@@ -296,7 +329,8 @@ fn describe(
         format!("--initial-cluster={peers}"),
         format!("--initial-cluster-token=bench-{}", system.name()),
     ]);
-    arguments.extend(SHARED_FLAGS.iter().chain(extra).map(|flag| (*flag).to_owned()));
+    arguments.extend(SHARED_FLAGS.iter().map(|flag| (*flag).to_owned()));
+    arguments.extend_from_slice(extra);
     Member {
         log: directory.join(format!("{name}.log")),
         client_address: format!("127.0.0.1:{}", ports[2 * index]),

@@ -14,15 +14,19 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Reason, RecvStream, SendStream};
 use http::uri::Uri;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::{Body as _, Frame};
+use quorate_wire::etcd::etcdserverpb::auth_client::AuthClient;
 use quorate_wire::etcd::etcdserverpb::kv_client::KvClient;
 use quorate_wire::etcd::etcdserverpb::lease_client::LeaseClient;
+use quorate_wire::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
 use quorate_wire::etcd::etcdserverpb::watch_client::WatchClient;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::body::Body;
 use tower::Service;
 
+use super::access::Access;
 use super::failure::{Failure, Result};
 
 /// Connections of the load generator, spread round robin over the members.
@@ -43,34 +47,36 @@ const ANSWER_LIMIT: usize = 64 << 20;
 pub struct Connection {
     sender: SendRequest<Bytes>,
     origin: Uri,
+    /// Shown with every call.
+    token: Option<HeaderValue>,
 }
 
 impl Connection {
     /// Connects to `host:port`.
-    pub async fn open(address: &str) -> Result<Self> {
+    pub async fn open(address: &str, access: &Access) -> Result<Self> {
         let failed = |reason: String| Failure::Connect { address: address.into(), reason };
         let stream =
             TcpStream::connect(address).await.map_err(|error| failed(error.to_string()))?;
         stream.set_nodelay(true).map_err(|error| failed(error.to_string()))?;
-        let (sender, connection) = h2::client::Builder::new()
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .enable_push(false)
-            .handshake(stream)
-            .await
-            .map_err(|error| failed(error.to_string()))?;
-        // The task ends with the connection; the calls in flight get the error.
-        tokio::spawn(connection);
-        let origin = Uri::builder().scheme("http").authority(address).path_and_query("/").build();
-        let origin = origin.map_err(|error| failed(error.to_string()))?;
-        Ok(Self { sender, origin })
+        let sender = match &access.tls {
+            None => greet(stream).await,
+            Some(tls) => {
+                let (host, _) = address.rsplit_once(':').unwrap_or((address, ""));
+                let stream = tls.connect(host, stream).await;
+                greet(stream.map_err(|error| failed(error.to_string()))?).await
+            }
+        };
+        let sender = sender.map_err(|error| failed(error.to_string()))?;
+        let origin = Uri::builder().scheme(access.scheme()).authority(address).path_and_query("/");
+        let origin = origin.build().map_err(|error| failed(error.to_string()))?;
+        Ok(Self { sender, origin, token: access.token.clone() })
     }
 
     /// Connects as soon as somebody listens, trying every millisecond.
-    pub async fn open_eagerly(address: &str, patience: Duration) -> Result<Self> {
+    pub async fn open_eagerly(address: &str, access: &Access, patience: Duration) -> Result<Self> {
         let deadline = Instant::now() + patience;
         loop {
-            match Self::open(address).await {
+            match Self::open(address, access).await {
                 Ok(connection) => return Ok(connection),
                 Err(failure) if Instant::now() >= deadline => return Err(failure),
                 Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
@@ -79,10 +85,10 @@ impl Connection {
     }
 
     /// Opens the load generator's connections, round robin over the addresses.
-    pub async fn open_all(addresses: &[String]) -> Result<Vec<Self>> {
+    pub async fn open_all(addresses: &[String], access: &Access) -> Result<Vec<Self>> {
         let mut connections = Vec::with_capacity(CONNECTIONS);
         for address in addresses.iter().cycle().take(CONNECTIONS) {
-            connections.push(Self::open(address).await?);
+            connections.push(Self::open(address, access).await?);
         }
         Ok(connections)
     }
@@ -91,6 +97,16 @@ impl Connection {
     pub fn kv(&self) -> KvClient<Self> {
         KvClient::with_origin(self.clone(), self.origin.clone())
             .max_decoding_message_size(ANSWER_LIMIT)
+    }
+
+    /// A client of the auth service.
+    pub fn auth(&self) -> AuthClient<Self> {
+        AuthClient::with_origin(self.clone(), self.origin.clone())
+    }
+
+    /// A client of the maintenance service.
+    pub fn maintenance(&self) -> MaintenanceClient<Self> {
+        MaintenanceClient::with_origin(self.clone(), self.origin.clone())
     }
 
     /// A client of the watch service.
@@ -103,6 +119,22 @@ impl Connection {
     pub fn lease(&self) -> LeaseClient<Self> {
         LeaseClient::with_origin(self.clone(), self.origin.clone())
     }
+}
+
+/// Begins HTTP/2 on a stream.
+async fn greet<S>(stream: S) -> std::result::Result<SendRequest<Bytes>, h2::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = h2::client::Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .enable_push(false)
+        .handshake(stream)
+        .await?;
+    // The task ends with the connection; the calls in flight get the error.
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 impl Service<Request<Body>> for Connection {
@@ -119,7 +151,10 @@ impl Service<Request<Body>> for Connection {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        if let Some(token) = &self.token {
+            head.headers.insert("token", token.clone());
+        }
         let sent = self.sender.send_request(Request::from_parts(head, ()), false);
         Box::pin(async move {
             let (response, stream) = sent?;

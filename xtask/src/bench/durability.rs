@@ -10,7 +10,6 @@
 //! in that, and syncs in the background (etcd's backend commits) cannot make up for missing ones, for they are few.
 
 use super::cluster::MEMBERS;
-use super::connection::Connection;
 use super::failure::{Failure, Result};
 use super::load::{self, Extent};
 use super::syncs::{SyncCount, Tracers};
@@ -72,7 +71,7 @@ pub async fn survive_kill(testbed: &mut Testbed, clients: usize) -> Result<Survi
     })
     .await?;
     testbed.cluster.revive().await?;
-    let connection = Connection::open(&testbed.cluster.members[0].client_address).await?;
+    let connection = testbed.cluster.connect(0).await?;
     let stored = read_everything(&connection).await?;
     testbed.ledger.check(&stored).map_err(|loss| Failure::Rejected {
         system: testbed.cluster.system.name().into(),

@@ -20,6 +20,7 @@
 //! What is left out: the disk itself is not made to fail (a SIGKILL leaves the page cache alone; the sync count covers
 //! that side), and io_uring, through which a sync would be invisible to strace, would be taken for no sync at all.
 
+mod access;
 mod binaries;
 mod cluster;
 mod connection;
@@ -104,6 +105,10 @@ pub struct EtcdArguments {
     /// Self-check: start with sync switched off, and succeed only if the bench rejects that.
     #[arg(long)]
     expect_reject: bool,
+    /// Clients and members speak TLS, members show certificates, and calls carry a user's token; without the null and
+    /// failover lines.
+    #[arg(long)]
+    secure: bool,
     /// List the lines and their targets.
     #[arg(long)]
     list: bool,

@@ -335,6 +335,8 @@ pub fn number(value: f64) -> String {
 pub struct Report {
     /// Version of each system, by name.
     pub versions: BTreeMap<String, String>,
+    /// Whether calls went over TLS and as a user.
+    pub secure: bool,
     /// Seconds per window.
     pub seconds: u64,
     /// Rounds per line.

@@ -28,7 +28,7 @@ pub fn run(arguments: &EtcdArguments) -> Result<()> {
         list();
         return Ok(());
     }
-    let lines = select(&arguments.lines)?;
+    let lines = select(&arguments.lines, arguments.secure)?;
     let directory = data_directory(arguments)?;
     let progress = Progress::new();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -62,11 +62,12 @@ async fn run_in(
     progress.step("looking for the programs");
     let systems = if needs_systems { binaries::find(arguments)? } else { Vec::new() };
     if arguments.expect_reject {
-        return expect_reject(&systems, directory, progress).await;
+        return expect_reject(&systems, directory, arguments.secure, progress).await;
     }
     let mut bench = Bench {
         systems,
         effort: effort(arguments),
+        secure: arguments.secure,
         directory: directory.to_path_buf(),
         profiles: arguments.profile.clone(),
         progress: progress.clone(),
@@ -74,6 +75,7 @@ async fn run_in(
     };
     bench.report.seconds = bench.effort.measured.as_secs();
     bench.report.rounds = bench.effort.rounds;
+    bench.report.secure = bench.secure;
     let outcome = bench.measure(lines).await;
     // What was measured before a failure is worth keeping too.
     if let Some(path) = &arguments.json {
@@ -85,9 +87,15 @@ async fn run_in(
 }
 
 /// Succeeds only if each system is rejected when it runs with sync switched off.
-async fn expect_reject(systems: &[System], directory: &Path, progress: &Progress) -> Result<()> {
+async fn expect_reject(
+    systems: &[System],
+    directory: &Path,
+    secure: bool,
+    progress: &Progress,
+) -> Result<()> {
     for system in systems {
-        let testbed = Testbed::prepare(system, TRIAL, directory, &[NO_SYNC], progress).await?;
+        let testbed =
+            Testbed::prepare(system, TRIAL, directory, &[NO_SYNC], secure, progress).await?;
         progress.step(format!("counting the syncs of {}", system.name()));
         match durability::prove_synced(&testbed).await {
             Err(Failure::Rejected { system, reason }) => {
@@ -112,6 +120,7 @@ async fn expect_reject(systems: &[System], directory: &Path, progress: &Progress
 struct Bench {
     systems: Vec<System>,
     effort: Effort,
+    secure: bool,
     directory: PathBuf,
     profiles: Option<PathBuf>,
     progress: Progress,
@@ -157,7 +166,8 @@ impl Bench {
     async fn examine(&mut self) -> Result<()> {
         for system in &self.systems {
             let testbed =
-                Testbed::prepare(system, TRIAL, &self.directory, &[], &self.progress).await?;
+                Testbed::prepare(system, TRIAL, &self.directory, &[], self.secure, &self.progress)
+                    .await?;
             self.progress.step(format!("counting the syncs of {}", system.name()));
             let counts = durability::prove_synced(&testbed).await?;
             let counts: Vec<u64> = counts.iter().map(|count| count.durable).collect();
@@ -174,8 +184,10 @@ impl Bench {
         let mut testbeds = Vec::with_capacity(self.systems.len());
         let shape = line.shape(&self.effort);
         for system in &self.systems {
-            testbeds
-                .push(Testbed::prepare(system, shape, &self.directory, &[], &self.progress).await?);
+            let (directory, progress) = (&self.directory, &self.progress);
+            let testbed =
+                Testbed::prepare(system, shape, directory, &[], self.secure, progress).await?;
+            testbeds.push(testbed);
         }
         Ok(testbeds)
     }
@@ -276,7 +288,7 @@ fn effort(arguments: &EtcdArguments) -> Effort {
 }
 
 /// The lines named, in the order of the table; all without a name.
-fn select(names: &[String]) -> Result<Vec<&'static Line>> {
+fn select(names: &[String], secure: bool) -> Result<Vec<&'static Line>> {
     for name in names {
         let known = |line: &Line| matches(line, name);
         if !LINES.iter().any(known) {
@@ -285,7 +297,16 @@ fn select(names: &[String]) -> Result<Vec<&'static Line>> {
             return Err(Failure::Setup(format!("there is no line {name}; there are {all}")));
         }
     }
-    let wanted = |line: &&Line| names.is_empty() || names.iter().any(|name| matches(line, name));
+    let in_the_clear = |line: &Line| matches!(line.work, Work::Null | Work::Failover);
+    let open =
+        LINES.iter().find(|line| in_the_clear(line) && names.iter().any(|name| line.name == name));
+    if let (true, Some(line)) = (secure, open) {
+        return Err(Failure::Setup(format!("{} is not measured with --secure", line.name)));
+    }
+    let left_out = |line: &Line| secure && in_the_clear(line);
+    let wanted = |line: &&Line| {
+        !left_out(line) && (names.is_empty() || names.iter().any(|name| matches(line, name)))
+    };
     Ok(LINES.iter().filter(wanted).collect())
 }
 
@@ -340,11 +361,15 @@ mod tests {
     fn lines_are_chosen_by_name_or_family_in_the_order_of_the_table() {
         let chosen = |names: &[&str]| {
             let names: Vec<String> = names.iter().map(|name| (*name).into()).collect();
-            select(&names).map(|lines| lines.iter().map(|line| line.name).collect::<Vec<_>>())
+            select(&names, false)
+                .map(|lines| lines.iter().map(|line| line.name).collect::<Vec<_>>())
         };
         assert_eq!(chosen(&["watch", "put64"]).expect("known"), ["put64", "watch"]);
         assert_eq!(chosen(&["put"]).expect("known"), ["put1", "put64", "put256"]);
         assert_eq!(chosen(&[]).expect("all").len(), LINES.len());
         assert!(chosen(&["nothing-like-it"]).is_err());
+        let secure = select(&[], true).expect("all that can be");
+        assert!(secure.iter().all(|line| !["null", "failover"].iter().any(|n| matches(line, n))));
+        assert!(select(&["failover".to_owned()], true).is_err());
     }
 }

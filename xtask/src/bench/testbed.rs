@@ -48,10 +48,11 @@ impl Testbed {
         shape: Shape,
         directory: &Path,
         extra: &[&str],
+        secure: bool,
         progress: &Progress,
     ) -> Result<Self> {
         progress.step(format!("starting three members of {}", system.name()));
-        let cluster = Cluster::start(system, directory, extra).await?;
+        let cluster = Cluster::start(system, directory, extra, secure).await?;
         let testbed = Self {
             cluster,
             shape,
@@ -67,7 +68,7 @@ impl Testbed {
 
     /// The load generator's connections.
     pub async fn connect(&self) -> Result<Vec<Connection>> {
-        Connection::open_all(&self.cluster.addresses()).await
+        Connection::open_all(&self.cluster.addresses(), &self.cluster.access).await
     }
 
     /// Closed-loop clients that put uniformly chosen keys.

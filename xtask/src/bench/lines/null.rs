@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::bench::access::Access;
 use crate::bench::connection::Connection;
 use crate::bench::dataset::{Dice, Keys, Values};
 use crate::bench::failure::Result;
@@ -14,7 +15,8 @@ use super::SMALL;
 /// Runs the load of the put lines against the null server.
 pub async fn run(clients: usize, extent: Extent) -> Result<Window> {
     let server = NullServer::start()?;
-    let connections = Connection::open_all(std::slice::from_ref(&server.address)).await?;
+    let connections =
+        Connection::open_all(std::slice::from_ref(&server.address), &Access::default()).await?;
     let keys = Keys::new(SMALL);
     let values = Arc::new(Values::new(SMALL.value_bytes));
     let ledger = Ledger::new(SMALL.keys);

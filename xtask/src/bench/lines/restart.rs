@@ -43,7 +43,9 @@ pub async fn measure(testbed: &mut Testbed, restarts: u32) -> Result<Figures> {
 async fn first_answer(testbed: &Testbed, index: usize, started: Instant) -> Result<()> {
     let member = &testbed.cluster.members[index];
     while started.elapsed() < PATIENCE {
-        let connection = Connection::open_eagerly(&member.client_address, PATIENCE).await?;
+        let connection =
+            Connection::open_eagerly(&member.client_address, &testbed.cluster.access, PATIENCE)
+                .await?;
         let request = RangeRequest {
             key: testbed.keys.get(testbed.shape.keys / 2),
             serializable: true,
