@@ -93,6 +93,11 @@ impl Connection {
         Ok(connections)
     }
 
+    /// Where calls go.
+    pub fn origin(&self) -> Uri {
+        self.origin.clone()
+    }
+
     /// A client of the key-value service.
     pub fn kv(&self) -> KvClient<Self> {
         KvClient::with_origin(self.clone(), self.origin.clone())

@@ -62,6 +62,12 @@ pub enum Figure {
     MedianOutage,
     /// Longest time without writes.
     LongestOutage,
+    /// Operations per second before the flood.
+    CalmRate,
+    /// Share of it that is left under the flood.
+    Kept,
+    /// What the largest member's resident memory grew by, at its peak.
+    RssGrowth,
 }
 
 impl Figure {
@@ -89,6 +95,9 @@ impl Figure {
             Self::RssMember => ("Rss", "MiB"),
             Self::RestartMedian | Self::MedianOutage => ("median", "ms"),
             Self::RestartLongest | Self::LongestOutage => ("max", "ms"),
+            Self::CalmRate => ("without the flood", "/s"),
+            Self::Kept => ("kept", "%"),
+            Self::RssGrowth => ("Rss grew by", "MiB"),
         }
     }
 }

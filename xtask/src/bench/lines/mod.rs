@@ -4,6 +4,7 @@
 //! a file of its own. Adding a line is adding a row.
 
 mod failover;
+mod flood;
 mod keepalive;
 mod kv;
 mod memory;
@@ -13,6 +14,7 @@ mod watch;
 
 use std::time::Duration;
 
+use self::flood::Flood;
 use super::dataset::Shape;
 use super::failure::Result;
 use super::load::{self, Client, Extent, Step};
@@ -54,6 +56,8 @@ pub enum Work {
     Restart,
     /// Kills of the leader.
     Failover,
+    /// Puts while other clients behave badly.
+    Flood(Flood),
 }
 
 /// One line of the report.
@@ -111,7 +115,8 @@ impl Line {
             | Work::Watch
             | Work::KeepAlive
             | Work::Delete
-            | Work::Restart => effort.rounds,
+            | Work::Restart
+            | Work::Flood(_) => effort.rounds,
         }
     }
 
@@ -125,7 +130,12 @@ impl Line {
     pub fn is_durable(&self) -> bool {
         matches!(
             self.work,
-            Work::Put | Work::Transact | Work::Delete | Work::Watch | Work::Failover
+            Work::Put
+                | Work::Transact
+                | Work::Delete
+                | Work::Watch
+                | Work::Failover
+                | Work::Flood(_)
         )
     }
 
@@ -144,6 +154,7 @@ impl Line {
             Work::Memory => memory::measure(testbed).await,
             Work::Restart => restart::measure(testbed, effort.restarts).await,
             Work::Failover => failover::measure(testbed, effort.kills).await,
+            Work::Flood(flood) => flood::measure(testbed, flood, self.clients, effort).await,
             Work::Null
             | Work::Put
             | Work::GetLinearizable
@@ -196,7 +207,12 @@ impl Line {
             Work::Page => wrap(kv::pagers(testbed, count).await?, Loader::Page),
             Work::Delete => wrap(kv::deleters(testbed, count).await?, Loader::Delete),
             Work::KeepAlive => wrap(keepalive::holders(testbed, count).await?, Loader::KeepAlive),
-            Work::Null | Work::Watch | Work::Memory | Work::Restart | Work::Failover => {
+            Work::Null
+            | Work::Watch
+            | Work::Memory
+            | Work::Restart
+            | Work::Failover
+            | Work::Flood(_) => {
                 return Ok(None);
             }
         };
@@ -232,8 +248,8 @@ fn wrap<C>(clients: Vec<C>, variant: fn(C) -> Loader) -> Vec<Loader> {
 }
 
 use Figure::{
-    Events, LagP99, LatencyP50, LongestOutage, MedianOutage, Rate, RestartMedian, RssAnonMember,
-    RssMember, ServerTime, ServerTimePerEvent,
+    Events, Kept, LagP99, LatencyP50, LongestOutage, MedianOutage, Rate, RestartMedian,
+    RssAnonMember, RssGrowth, RssMember, ServerTime, ServerTimePerEvent,
 };
 
 /// Every line, in the order of the report.
@@ -343,6 +359,30 @@ pub const LINES: &[Line] = &[
         0,
         SMALL,
         &[at_most(MedianOutage, 1.0), at_most(LongestOutage, 1.0)],
+    ),
+    line(
+        "floodsilent",
+        "put, 64 clients, while 10,000 connections say nothing",
+        Work::Flood(Flood::Silent),
+        64,
+        SMALL,
+        &[at_least(Kept, 0.8), at_most(RssGrowth, 1.0)],
+    ),
+    line(
+        "floodwatch",
+        "put, 64 clients, while 20 watchers of 1 MiB values do not read",
+        Work::Flood(Flood::Watch),
+        64,
+        SMALL,
+        &[at_least(Kept, 0.8), at_most(RssGrowth, 1.0)],
+    ),
+    line(
+        "floodrange",
+        "put, 64 clients, while 32 ranges of 64 MiB are not read",
+        Work::Flood(Flood::Range),
+        64,
+        SMALL,
+        &[at_least(Kept, 0.8), at_most(RssGrowth, 1.0)],
     ),
 ];
 
