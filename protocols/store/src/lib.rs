@@ -102,7 +102,7 @@ pub use lessor::{CHECKPOINT, Due, Lessor, RETRY, REVOKES_PER_SECOND, Renewal};
 pub use mem::{MemEngine, MemView};
 pub use member::Members;
 pub use page::Page;
-pub use reader::ReadError;
+pub use reader::{ReadError, UpTo};
 pub use retention::{Retainer, Retention};
 pub use ring::{Entry, Ring};
 pub use session::{INTERVALS, ORIGINS};

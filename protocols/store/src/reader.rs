@@ -59,6 +59,20 @@ pub(crate) fn bounds(range: &KeyRange) -> (&[u8], Option<&[u8]>) {
     (&range.key, if range.is_unbounded() { None } else { Some(&range.end) })
 }
 
+/// A range whose size was not known before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum UpTo {
+    /// It was small enough: this is the answer.
+    Whole(RangeAnswer),
+    /// It is larger than wanted. Its first pairs have so many bytes, and the rest was not read.
+    More {
+        /// How many were read.
+        pairs: u64,
+        /// The bytes of their keys and values, more than was allowed.
+        bytes: u64,
+    },
+}
+
 pub(crate) fn key_value(version: &Version) -> KeyValue {
     let header = version.header;
     KeyValue {
@@ -98,10 +112,18 @@ impl<'a, R: EngineRead> Reader<'a, R> {
 
     /// Answers a range (contract items 1 to 11).
     pub fn range(&self, ask: &Range) -> Result<RangeAnswer, ReadError> {
+        match self.range_up_to(ask, u64::MAX)? {
+            UpTo::Whole(answer) => Ok(answer),
+            UpTo::More { .. } => unreachable!("nothing is larger than memory"),
+        }
+    }
+
+    /// As [`Reader::range`], unless its pairs have more than `max_bytes`.
+    pub fn range_up_to(&self, ask: &Range, max_bytes: u64) -> Result<UpTo, ReadError> {
         self.check_revision(ask.revision)?;
         if ask.count_only {
             let count = self.count(&ask.range, ask.revision)?;
-            return Ok(RangeAnswer { count, ..RangeAnswer::default() });
+            return Ok(UpTo::Whole(RangeAnswer { count, ..RangeAnswer::default() }));
         }
         let mut answer = if ask.range.is_single() {
             let found = self.one(&ask.range.key, ask.revision)?;
@@ -109,7 +131,10 @@ impl<'a, R: EngineRead> Reader<'a, R> {
             let kvs = found.iter().map(key_value).filter(|kv| passes(ask, kv)).collect();
             RangeAnswer { kvs, more: false, count }
         } else {
-            self.collect(ask)?
+            match self.collect(ask, max_bytes)? {
+                UpTo::Whole(answer) => answer,
+                more @ UpTo::More { .. } => return Ok(more),
+            }
         };
         sort(&mut answer.kvs, ask);
         if ask.limit > 0 && answer.kvs.len() as i64 > ask.limit {
@@ -126,14 +151,14 @@ impl<'a, R: EngineRead> Reader<'a, R> {
                 }
             }
         }
-        Ok(answer)
+        Ok(UpTo::Whole(answer))
     }
 
     /// Gathers what a range needs before sorting and cutting: everything, or one more than the
-    /// limit when what comes first is all that can be asked for.
-    fn collect(&self, ask: &Range) -> Result<RangeAnswer, ReadError> {
+    /// limit when what comes first is all that can be asked for. Gives up beyond `max_bytes`.
+    fn collect(&self, ask: &Range, max_bytes: u64) -> Result<UpTo, ReadError> {
         if ask.range.is_empty() {
-            return Ok(RangeAnswer::default());
+            return Ok(UpTo::Whole(RangeAnswer::default()));
         }
         let by_key = ask.target == SortTarget::Key;
         // The limit cuts before the sort when the order is NONE, whatever the target, but not when
@@ -157,14 +182,23 @@ impl<'a, R: EngineRead> Reader<'a, R> {
                 (false, true) => Box::new(newest().rev()),
                 (false, false) => newest(),
             };
-        let (mut kvs, mut seen) = (Vec::new(), 0);
+        // Values that nobody will see are not gathered either.
+        let without_values = ask.keys_only && ask.target != SortTarget::Value;
+        let (mut kvs, mut seen, mut bytes) = (Vec::new(), 0, 0);
         let mut all_seen = true;
         for version in versions {
             let version = version?;
             seen += 1;
-            let kv = key_value(&version);
+            let mut kv = key_value(&version);
             if passes(ask, &kv) {
+                if without_values {
+                    kv.value = Bytes::new();
+                }
+                bytes += (kv.key.len() + kv.value.len()) as u64;
                 kvs.push(kv);
+                if bytes > max_bytes {
+                    return Ok(UpTo::More { pairs: kvs.len() as u64, bytes });
+                }
                 if kvs.len() >= enough {
                     all_seen = false;
                     break;
@@ -172,7 +206,7 @@ impl<'a, R: EngineRead> Reader<'a, R> {
             }
         }
         let count = if all_seen { seen } else { self.count(&ask.range, ask.revision)? };
-        Ok(RangeAnswer { kvs, more: false, count })
+        Ok(UpTo::Whole(RangeAnswer { kvs, more: false, count }))
     }
 
     /// How many keys the range holds at the revision.

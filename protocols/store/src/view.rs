@@ -8,7 +8,7 @@ use crate::engine::{EngineError, EngineRead};
 use crate::hash::Checksum;
 use crate::layout::{self, CURRENT, HISTORY, Header, Meta};
 use crate::lease::{self, Lease};
-use crate::reader::{ReadError, Reader};
+use crate::reader::{ReadError, Reader, UpTo};
 use crate::{
     Alarm, Answer, Auth, GuardTable, Members, Range, RangeAnswer, StoreError, Txn, txn, validate,
 };
@@ -130,6 +130,15 @@ impl<V: EngineRead> View<V> {
     /// When the revision is compacted or in the future, or the engine fails.
     pub fn range(&self, ask: &Range) -> Result<RangeAnswer, ReadError> {
         self.reader().range(ask)
+    }
+
+    /// Answers a range if its pairs have at most `max_bytes`. To learn that they have more costs no
+    /// more than to read so many.
+    ///
+    /// # Errors
+    /// As [`View::range`].
+    pub fn range_up_to(&self, ask: &Range, max_bytes: u64) -> Result<UpTo, ReadError> {
+        self.reader().range_up_to(ask, max_bytes)
     }
 
     /// Answers a transaction of which [`validate::is_read_only`] is true.

@@ -171,3 +171,27 @@ fn items_36_and_37_alarms() {
 fn an_index_out_of_order_stops_the_member() {
     let _ = fresh().apply(2, 1, None);
 }
+
+#[test]
+fn a_range_that_is_larger_than_wanted_says_so_after_so_many_bytes() {
+    let mut store = fresh();
+    for number in 0..50 {
+        done(&mut store, put(&format!("k{number:02}"), &"v".repeat(97)));
+    }
+    let view = view(&mut store);
+    // Each pair has a hundred bytes.
+    let whole = view.range(&everything()).unwrap();
+    assert_eq!(view.range_up_to(&everything(), 5_000).unwrap(), UpTo::Whole(whole));
+    let more = UpTo::More { pairs: 11, bytes: 1_100 };
+    assert_eq!(view.range_up_to(&everything(), 1_000).unwrap(), more);
+    let limited = Range { limit: 9, ..everything() };
+    let answer = view.range(&limited).unwrap();
+    assert_eq!(view.range_up_to(&limited, 1_000).unwrap(), UpTo::Whole(answer));
+    // What is sorted is gathered whole, however few pairs are wanted of it.
+    let sorted = Range { order: SortOrder::Ascend, target: SortTarget::Value, ..limited };
+    assert_eq!(view.range_up_to(&sorted, 1_000).unwrap(), more);
+    // Values that are left out weigh nothing.
+    let keys = Range { keys_only: true, ..everything() };
+    let answer = view.range(&keys).unwrap();
+    assert_eq!(view.range_up_to(&keys, 150).unwrap(), UpTo::Whole(answer));
+}

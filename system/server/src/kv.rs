@@ -4,7 +4,7 @@ use crate::budget::Permit;
 use crate::caller::Known;
 use crate::service::Service;
 use crate::{budget, convert, errors, large, leader_watch, range_stream};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use quorate_host::View;
 use quorate_store::{Action, Answer, Outcome, Range, RangeAnswer, ReadError, Txn, validate};
 use quorate_wire::etcd::etcdserverpb as pb;
@@ -79,6 +79,16 @@ impl KvService {
     }
 }
 
+/// The pairs as they stand in an answer.
+fn encode(kvs: &[quorate_store::KeyValue]) -> Bytes {
+    let size = |pair: &quorate_store::KeyValue| pair.key.len() + pair.value.len() + 48;
+    let mut pairs = BytesMut::with_capacity(kvs.iter().map(size).sum());
+    for pair in kvs {
+        append_range_kv(convert::key_value_ref(pair), &mut pairs);
+    }
+    pairs.freeze()
+}
+
 impl RawKv for KvService {
     async fn raw_range(
         &self,
@@ -90,18 +100,14 @@ impl RawKv for KvService {
         let serializable = request.serializable;
         let (answer, revision, permit) =
             self.read(&known, &convert::range(request)?, serializable).await?;
-        let size = |pair: &quorate_store::KeyValue| pair.key.len() + pair.value.len() + 48;
-        let mut pairs = BytesMut::with_capacity(answer.kvs.iter().map(size).sum());
-        for pair in &answer.kvs {
-            append_range_kv(convert::key_value_ref(pair), &mut pairs);
-        }
-        let head = pb::RangeResponse {
-            header: self.0.header(revision),
-            kvs: Vec::new(),
-            more: answer.more,
-            count: answer.count,
+        let RangeAnswer { kvs, more, count } = answer;
+        let pairs = match permit {
+            None => encode(&kvs),
+            Some(_) => large::aside(&self.0, move || encode(&kvs)).await,
         };
-        let answer = RawRangeResponse { head, kvs: vec![pairs.freeze()] };
+        let header = self.0.header(revision);
+        let head = pb::RangeResponse { header, kvs: Vec::new(), more, count };
+        let answer = RawRangeResponse { head, kvs: vec![pairs] };
         Ok(budget::until_sent(Response::new(answer), permit))
     }
 }

@@ -1,15 +1,20 @@
 //! Answers that may be large find room before they are read.
 //!
-//! How many keys a range holds is known without walking it, and how large they are is guessed from
-//! the state's average and from the range's own first page, whichever is more. A guess can be wrong:
-//! when the answer turns out larger, it takes the rest of its room late, and those who come after it
-//! wait. Single keys and answers that fit into one page pass at no cost.
+//! A range is tried first: if its pairs fit into a small answer, that is the answer, at no further
+//! cost. Otherwise how many keys it holds is known without walking it, and how large they are is
+//! guessed from the state's average and from its own first pairs, whichever is more. A guess can be
+//! wrong: when the answer turns out larger, it takes the rest of its room late, and those who come
+//! after it wait.
+//!
+//! A large answer is read and encoded on a thread of its own, few at a time: meanwhile the thread
+//! that serves its client serves its other clients.
 
 use crate::budget::{Permit, SMALL_ANSWER};
 use crate::kv::unreadable;
 use crate::service::Service;
 use quorate_host::View;
-use quorate_store::{KeyRange, KeyValue, Range, RangeAnswer, SortOrder, Txn, TxnOp};
+use quorate_store::{KeyRange, KeyValue, Range, RangeAnswer, SortOrder, Txn, TxnOp, UpTo};
+use std::sync::Arc;
 use tonic::Status;
 
 /// What a pair costs besides its key and value.
@@ -17,6 +22,23 @@ const OVERHEAD: u64 = 64;
 
 fn bytes_of(pairs: &[KeyValue]) -> u64 {
     pairs.iter().map(|pair| (pair.key.len() + pair.value.len()) as u64 + OVERHEAD).sum()
+}
+
+/// Does long work beside the threads that serve clients, few at a time.
+pub async fn aside<T: Send + 'static>(
+    service: &Service,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let turn = service.budget.turn().await;
+    let done = tokio::task::spawn_blocking(move || {
+        let result = work();
+        drop(turn);
+        result
+    });
+    match done.await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 /// Bytes of one pair on the average.
@@ -27,36 +49,23 @@ fn average(view: &View) -> u64 {
 /// Reads a range, with room for its answer.
 pub async fn range(
     service: &Service,
-    view: &View,
+    view: &Arc<View>,
     ask: &Range,
 ) -> Result<(RangeAnswer, Option<Permit>), Status> {
-    let read = |ask: &Range| view.range(ask).map_err(unreadable);
-    if ask.range.end.is_empty() || ask.count_only || view.size().live <= SMALL_ANSWER {
-        return Ok((read(ask)?, None));
-    }
-    let page = i64::try_from(SMALL_ANSWER / average(view)).unwrap_or(i64::MAX).max(1);
-    let is_limited = (1..=page).contains(&ask.limit);
+    let (pairs, bytes) = match view.range_up_to(ask, SMALL_ANSWER).map_err(unreadable)? {
+        UpTo::Whole(answer) => return Ok((answer, None)),
+        UpTo::More { pairs, bytes } => (pairs, bytes),
+    };
+    let seen = bytes / pairs.max(1) + OVERHEAD;
+    let each = if ask.keys_only { seen } else { seen.max(average(view)) };
+    let count = count_of(view, &ask.range)?;
     // What is asked for in an order is fetched whole before it is cut.
     let is_plain = ask.order == SortOrder::None;
-    let mut each = average(view);
-    let mut count = None;
-    if is_plain {
-        let first =
-            read(&Range { limit: if is_limited { ask.limit } else { page }, ..ask.clone() })?;
-        if is_limited || !first.more {
-            return Ok((first, None));
-        }
-        each = each.max(bytes_of(&first.kvs) / (first.kvs.len() as u64).max(1));
-        count = Some(first.count);
-    }
-    let count = match count {
-        Some(count) => count,
-        None => count_of(view, &ask.range)?,
-    };
     let wanted = if is_plain && ask.limit > 0 { count.min(ask.limit) } else { count };
     let guessed = each.saturating_mul(wanted.unsigned_abs());
     let permit = service.budget.reserve(guessed).await?;
-    let answer = read(ask)?;
+    let (view, ask) = (view.clone(), ask.clone());
+    let answer = aside(service, move || view.range(&ask)).await.map_err(unreadable)?;
     let permit = service.budget.correct(permit, guessed, bytes_of(&answer.kvs));
     Ok((answer, permit))
 }
