@@ -2,7 +2,8 @@
 //!
 //! The keys are twelve, so that requests meet: prefixes of each other, a zero byte at an end, the largest byte. Twelve
 //! is also the largest number that Go's sort keeps in order among equals, which is what makes sorts by version or value
-//! comparable. Most requests are sensible; each field is absurd now and then.
+//! comparable. Most requests are sensible; each field is absurd now and then. What else an episode is about (users, locks,
+//! alarms, large values) is drawn first: see [`Style`].
 //!
 //! Left out, because the difference is meant: a put and a delete of one key in two transactions side by side, where etcd
 //! looks at the order in which they stand; and relations and targets of compares that do not exist.
@@ -15,12 +16,21 @@ use quorate_wire::etcd::etcdserverpb::{
     CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseTimeToLiveRequest,
     PutRequest, RangeRequest, RequestOp, TxnRequest, WatchCreateRequest,
 };
+use quorate_wire::etcd::v3electionpb::LeaderKey;
 
-use super::op::{BASE, LEASE, Op, STREAMS};
+use super::op::{AuthOp, BASE, Caller, LEASE, Op, Request as Sent, STREAMS};
+use super::people;
+use super::siblings::{puts_into_tail, siblings_meet};
 
 /// Every key that is ever written.
 const KEYS: [&[u8]; 12] =
     [b"a", b"a\0", b"aa", b"ab", b"b", b"b/1", b"b/2", b"b/3", b"c", b"k\xff", b"m", b"\xff\xff"];
+
+/// So many of them where locks and elections add keys of their own.
+const KEYS_BESIDE_LINES: usize = 8;
+
+/// Bytes of a large value: fifteen of them make an answer that is split.
+const LARGE: usize = 40_000;
 
 /// Transactions inside of transactions.
 const DEPTH: usize = 3;
@@ -32,38 +42,125 @@ pub struct Limits {
     pub minor: u32,
 }
 
-/// What has happened so far, as far as sensible requests need to know.
+/// What an episode is about.
 #[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// Authentication is on, and several users call.
+    pub auth: bool,
+    /// Locks and elections.
+    pub lines: bool,
+    /// Alarms are raised and taken back.
+    pub alarms: bool,
+    /// Learners come and go.
+    pub members: bool,
+    /// Values are large, and answers to watchers are split.
+    pub large: bool,
+    /// After every request both sides get time to tell all that there is: headers of events are compared as well.
+    pub lockstep: bool,
+}
+
+impl Style {
+    /// Draws what an episode is about.
+    pub fn draw(dice: &mut Dice) -> Style {
+        let mut one_in = |times| dice.below(times) == 0;
+        Style {
+            auth: one_in(3),
+            lines: one_in(3),
+            alarms: one_in(5),
+            members: one_in(5),
+            large: one_in(6),
+            lockstep: one_in(3),
+        }
+    }
+}
+
+/// What has happened so far, as far as sensible requests need to know.
+#[derive(Clone, Debug)]
 pub struct Seen {
     /// The newest revision.
     pub revision: i64,
     /// The compacted revision.
     pub compacted: i64,
+    /// The proof of the last election that was won.
+    pub won: Option<LeaderKey>,
 }
 
 impl Seen {
     /// The beginning of an episode.
-    pub const START: Seen = Seen { revision: BASE, compacted: BASE };
+    pub const START: Seen = Seen { revision: BASE, compacted: BASE, won: None };
 }
 
 /// The dice of one episode and what they have said that later requests refer to.
 pub struct Source {
     dice: Dice,
     limits: Limits,
+    style: Style,
+    /// What comes first, last one first.
+    founding: Vec<AuthOp>,
     leases: i64,
+    learners: u64,
     watchers: [i64; STREAMS],
     seen: Seen,
 }
 
 impl Source {
     /// Requests of one episode.
-    pub fn new(dice: Dice, limits: Limits) -> Source {
-        Source { dice, limits, leases: 0, watchers: [0; STREAMS], seen: Seen::START }
+    pub fn new(mut dice: Dice, limits: Limits, style: Style) -> Source {
+        let mut founding = if style.auth { people::founding(&mut dice, &KEYS) } else { Vec::new() };
+        founding.reverse();
+        Source {
+            dice,
+            limits,
+            style,
+            founding,
+            leases: 0,
+            learners: 0,
+            watchers: [0; STREAMS],
+            seen: Seen::START,
+        }
     }
 
     /// The next request.
-    pub fn next(&mut self, seen: Seen) -> Op {
-        self.seen = seen;
+    pub fn next(&mut self, seen: &Seen) -> Sent {
+        self.seen = seen.clone();
+        if let Some(op) = self.founding.pop() {
+            // Whoever logs in has no token yet, and before that nobody needs one.
+            return Sent { caller: Caller::Nobody, op: Op::Auth(op) };
+        }
+        let op = match self.special() {
+            Some(op) => op,
+            None => self.common(),
+        };
+        let caller = if self.style.auth { people::caller(&mut self.dice) } else { Caller::Nobody };
+        // Changes of users and roles are root's, or most of them would change nothing.
+        let root = matches!(op, Op::Auth(_) | Op::Cluster(_)) && !self.rarely(4);
+        let caller = if self.style.auth && root { Caller::User(people::ROOT) } else { caller };
+        Sent { caller, op }
+    }
+
+    /// A request about what this episode is about, beside keys; now and then about anything.
+    fn special(&mut self) -> Option<Op> {
+        let often = |set: bool, times: usize| if set { times } else { 1 };
+        let auth = often(self.style.auth, 10);
+        let line = auth + if self.style.lines { 16 } else { 0 };
+        let cluster = line + often(self.style.alarms || self.style.members, 6);
+        let number = self.below(100);
+        if number < auth {
+            let key = self.key();
+            Some(Op::Auth(people::auth(&mut self.dice, self.style.auth, key)))
+        } else if number < line {
+            let (key, value) = (self.key(), self.value());
+            Some(Op::Line(people::line(&mut self.dice, self.seen.won.as_ref(), key, value)))
+        } else if number < cluster {
+            let Style { members, alarms, .. } = self.style;
+            let op = people::cluster(&mut self.dice, &mut self.learners, members, alarms);
+            Some(Op::Cluster(op))
+        } else {
+            None
+        }
+    }
+
+    fn common(&mut self) -> Op {
         match self.dice.below(100) {
             0..22 => Op::Range(self.range()),
             22..25 if self.limits.minor >= 7 => Op::RangeStream(self.plain_range()),
@@ -105,18 +202,21 @@ impl Source {
         if self.rarely(60) {
             return Bytes::from_static([&b""[..], b"\0", b"nobody"][self.below(3)]);
         }
-        Bytes::from_static(KEYS[self.below(KEYS.len())])
+        let keys = if self.style.lines { KEYS_BESIDE_LINES } else { KEYS.len() };
+        Bytes::from_static(KEYS[self.below(keys)])
     }
 
     /// The end of an interval that begins with `key`: none, everything, its prefix, or any other.
     fn end(&mut self, key: &Bytes) -> Bytes {
-        match self.below(8) {
+        let end = match self.below(8) {
             0..3 => Bytes::new(),
             3 => Bytes::from_static(b"\0"),
             4 | 5 => prefix_end(key),
             6 => self.key(),
             _ => Bytes::from_static(b"z"),
-        }
+        };
+        // Who may look into an interval that holds nothing is a matter of taste (docs/etcd-differences.md).
+        if self.style.auth && end != "\0" && end <= *key { Bytes::new() } else { end }
     }
 
     fn interval(&mut self) -> (Bytes, Bytes) {
@@ -126,6 +226,9 @@ impl Source {
     }
 
     fn value(&mut self) -> Bytes {
+        if self.style.large && self.rarely(3) {
+            return Bytes::from(vec![b'a' + self.below(26) as u8; LARGE]);
+        }
         match self.below(10) {
             0 => Bytes::new(),
             1 => Bytes::from(vec![b'v'; 300]),
@@ -238,7 +341,8 @@ impl Source {
             self.leases += 1;
         }
         let lease = LEASE + number;
-        let id = if again || self.coin() { lease } else { 0 };
+        // Who stands in line has the lease's id in its key.
+        let id = if again || self.style.lines || self.coin() { lease } else { 0 };
         Op::Grant { request: LeaseGrantRequest { ttl, id }, lease }
     }
 
@@ -270,7 +374,7 @@ impl Source {
                 filters,
                 prev_kv: self.rarely(3),
                 watch_id: if self.rarely(6) { self.below(6) as i64 } else { 0 },
-                fragment: self.rarely(4),
+                fragment: self.rarely(if self.style.large { 2 } else { 4 }),
             },
         )
     }
@@ -289,7 +393,7 @@ impl Source {
         }
         loop {
             let txn = self.txn_of(DEPTH);
-            if !siblings_meet(&txn) {
+            if !siblings_meet(&txn) && !puts_into_tail(&txn) {
                 return txn;
             }
         }
@@ -328,7 +432,9 @@ impl Source {
             0 => TargetUnion::Version(self.below(4) as i64),
             1 => TargetUnion::CreateRevision(self.maybe_revision(2)),
             2 => TargetUnion::ModRevision(self.maybe_revision(2)),
-            3 => TargetUnion::Value(self.value()),
+            // Where it is not what is compared, ours does not count it among a request's bytes.
+            3 if target == 3 => TargetUnion::Value(self.value()),
+            3 => TargetUnion::Value(Bytes::from_static(b"4")),
             _ => TargetUnion::Lease(self.lease()),
         };
         let key = self.key();
@@ -350,7 +456,7 @@ fn operation(request: Request) -> RequestOp {
 }
 
 /// The end of the interval of all keys that begin with `key`.
-fn prefix_end(key: &Bytes) -> Bytes {
+pub fn prefix_end(key: &Bytes) -> Bytes {
     let mut end = key.to_vec();
     while let Some(last) = end.last_mut() {
         if *last < 0xff {
@@ -360,63 +466,4 @@ fn prefix_end(key: &Bytes) -> Bytes {
         end.pop();
     }
     Bytes::from_static(b"\0")
-}
-
-/// Keys put and intervals deleted by everything that a list of operations may do.
-#[derive(Default)]
-struct Touched {
-    puts: Vec<Bytes>,
-    deletes: Vec<(Bytes, Bytes)>,
-}
-
-impl Touched {
-    fn add(&mut self, operations: &[RequestOp]) {
-        for RequestOp { request } in operations {
-            match request {
-                Some(Request::RequestPut(put)) => self.puts.push(put.key.clone()),
-                Some(Request::RequestDeleteRange(delete)) => {
-                    self.deletes.push((delete.key.clone(), delete.range_end.clone()));
-                }
-                Some(Request::RequestTxn(txn)) => {
-                    self.add(&txn.success);
-                    self.add(&txn.failure);
-                }
-                Some(Request::RequestRange(_)) | None => {}
-            }
-        }
-    }
-
-    fn meets(&self, other: &Touched) -> bool {
-        self.puts.iter().any(|key| other.deletes.iter().any(|(from, to)| covers(from, to, key)))
-    }
-}
-
-fn covers(from: &Bytes, to: &Bytes, key: &Bytes) -> bool {
-    match to.as_ref() {
-        b"" => key == from,
-        b"\0" => key >= from,
-        _ => key >= from && key < to,
-    }
-}
-
-/// Whether one transaction puts what another one beside it deletes, at any depth: etcd refuses that in one order only.
-/// The two branches of one transaction count as beside each other, because etcd's check walks them in turn as well.
-fn siblings_meet(txn: &TxnRequest) -> bool {
-    [&txn.success, &txn.failure].into_iter().any(|branch| {
-        let mut parts: Vec<Touched> = Vec::new();
-        for RequestOp { request } in branch {
-            let Some(Request::RequestTxn(inner)) = request else { continue };
-            if siblings_meet(inner) {
-                return true;
-            }
-            for branch in [&inner.success, &inner.failure] {
-                let mut touched = Touched::default();
-                touched.add(branch);
-                parts.push(touched);
-            }
-        }
-        parts.iter().enumerate().any(|(index, part)| {
-            parts.iter().enumerate().any(|(other, beside)| index != other && part.meets(beside))
-        })
-    })
 }

@@ -11,11 +11,23 @@ use quorate_wire::etcd::etcdserverpb::{
     Compare, DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
     WatchCreateRequest,
 };
+use quorate_wire::etcd::v3electionpb::LeaderKey;
 
-use super::op::{BASE, LEASE, NEAR, Op};
+use super::op::{
+    AuthOp, BASE, Caller, ClusterOp, LEASE, LineOp, MYSELF, NEAR, Op, Request as Sent,
+};
 
-/// One request, on as many lines as it needs.
-pub fn line(op: &Op) -> String {
+/// One request of somebody, on as many lines as it needs.
+pub fn line(request: &Sent) -> String {
+    let op = plain(&request.op);
+    match request.caller {
+        Caller::Nobody => op,
+        Caller::Liar => format!("--user=(a false token) {op}"),
+        Caller::User(name) => format!("--user={name} {op}"),
+    }
+}
+
+fn plain(op: &Op) -> String {
     match op {
         Op::Range(request) => range("get", request),
         Op::RangeStream(request) => range("get --stream", request),
@@ -43,6 +55,102 @@ pub fn line(op: &Op) -> String {
         Op::Watch(stream, request) => watch(*stream, request),
         Op::Cancel(stream, id) => format!("watch/{stream} cancel {id}"),
         Op::Progress(stream) => format!("watch/{stream} progress"),
+        Op::Auth(op) => auth(op),
+        Op::Line(op) => standing(op),
+        Op::Cluster(op) => cluster(op),
+    }
+}
+
+fn auth(op: &AuthOp) -> String {
+    match op {
+        AuthOp::Enable => "auth enable".into(),
+        AuthOp::Disable => "auth disable".into(),
+        AuthOp::Status => "auth status".into(),
+        AuthOp::Login(request) => format!("login {:?} {:?}", request.name, request.password),
+        AuthOp::UserAdd(request) => {
+            let mut line = format!("user add {:?} {:?}", request.name, request.password);
+            let no_password = request.options.as_ref().is_some_and(|options| options.no_password);
+            flags(&mut line, &[("no-password", no_password)]);
+            line
+        }
+        AuthOp::UserGet(request) => format!("user get {:?}", request.name),
+        AuthOp::UserList => "user list".into(),
+        AuthOp::UserDelete(request) => format!("user delete {:?}", request.name),
+        AuthOp::UserPassword(request) => {
+            format!("user passwd {:?} {:?}", request.name, request.password)
+        }
+        AuthOp::UserGrant(request) => {
+            format!("user grant-role {:?} {:?}", request.user, request.role)
+        }
+        AuthOp::UserRevoke(request) => {
+            format!("user revoke-role {:?} {:?}", request.name, request.role)
+        }
+        AuthOp::RoleAdd(request) => format!("role add {:?}", request.name),
+        AuthOp::RoleGet(request) => format!("role get {:?}", request.role),
+        AuthOp::RoleList => "role list".into(),
+        AuthOp::RoleDelete(request) => format!("role delete {:?}", request.role),
+        AuthOp::RoleGrant(request) => match &request.perm {
+            None => format!("role grant-permission {:?} (nothing)", request.name),
+            Some(perm) => {
+                let kinds = ["read", "write", "readwrite"];
+                let kind = kinds.get(perm.perm_type as usize).copied().unwrap_or("(unknown)");
+                let interval = interval(&perm.key, &perm.range_end);
+                format!("role grant-permission {:?} {kind} {interval}", request.name)
+            }
+        },
+        AuthOp::RoleRevoke(request) => {
+            let interval = interval(&request.key, &request.range_end);
+            format!("role revoke-permission {:?} {interval}", request.role)
+        }
+    }
+}
+
+fn standing(op: &LineOp) -> String {
+    let proof = |leader: &Option<LeaderKey>| match leader {
+        None => "(nothing)".to_owned(),
+        Some(leader) => format!("{}@{}", text(&leader.key), revision(leader.rev)),
+    };
+    match op {
+        LineOp::Lock(request) => {
+            format!("lock {} with {}", text(&request.name), lease(request.lease))
+        }
+        LineOp::Unlock(request) => format!("unlock {}", text(&request.key)),
+        LineOp::Campaign(request) => format!(
+            "elect {} {} with {}",
+            text(&request.name),
+            text(&request.value),
+            lease(request.lease)
+        ),
+        LineOp::Proclaim(request) => {
+            format!("proclaim {} {}", proof(&request.leader), text(&request.value))
+        }
+        LineOp::Leader(request) => format!("leader {}", text(&request.name)),
+        LineOp::Resign(request) => format!("resign {}", proof(&request.leader)),
+        LineOp::Observe(request) => format!("elect --listen {}", text(&request.name)),
+    }
+}
+
+/// Members are written M1, which is the one that answers, M2 and so on.
+fn cluster(op: &ClusterOp) -> String {
+    let name = |member: u64| match member.checked_sub(MYSELF) {
+        Some(distance) if distance < 900 => format!("M{}", distance + 1),
+        Some(_) | None => member.to_string(),
+    };
+    match op {
+        ClusterOp::Members(true) => "member list".into(),
+        ClusterOp::Members(false) => "member list --consistency=s".into(),
+        ClusterOp::AddLearner { url, member } => {
+            format!("member add --learner {url:?}   # called {}", name(*member))
+        }
+        ClusterOp::Update { member, url } => format!("member update {} {url:?}", name(*member)),
+        ClusterOp::Promote(member) => format!("member promote {}", name(*member)),
+        ClusterOp::Remove(member) => format!("member remove {}", name(*member)),
+        ClusterOp::Alarm(request) => {
+            let actions = ["get", "activate", "deactivate"];
+            let action = actions.get(request.action as usize).copied().unwrap_or("(unknown)");
+            format!("alarm {action} {} kind {}", name(request.member_id), request.alarm)
+        }
+        ClusterOp::Status => "endpoint status".into(),
     }
 }
 
@@ -59,6 +167,15 @@ fn lease(lease: i64) -> String {
         format!("L{}", lease - LEASE)
     } else {
         lease.to_string()
+    }
+}
+
+/// Bytes in quotes, unless they are many.
+fn text(bytes: &[u8]) -> String {
+    if bytes.len() > 40 {
+        format!("({} bytes)", bytes.len())
+    } else {
+        format!("\"{}\"", bytes.escape_ascii())
     }
 }
 
@@ -113,12 +230,7 @@ fn range(verb: &str, request: &RangeRequest) -> String {
 }
 
 fn put(request: &PutRequest) -> String {
-    let value = if request.value.len() > 40 {
-        format!("({} bytes)", request.value.len())
-    } else {
-        format!("\"{}\"", request.value.escape_ascii())
-    };
-    let mut line = format!("put {} {value}", interval(&request.key, b""));
+    let mut line = format!("put {} {}", interval(&request.key, b""), text(&request.value));
     values(&mut line, &[("lease", request.lease, lease)]);
     flags(
         &mut line,
@@ -189,7 +301,7 @@ fn condition(compare: &Compare) -> String {
         Some(TargetUnion::Version(version)) => version.to_string(),
         Some(TargetUnion::CreateRevision(number)) => format!("create {}", revision(*number)),
         Some(TargetUnion::ModRevision(number)) => format!("mod {}", revision(*number)),
-        Some(TargetUnion::Value(value)) => format!("\"{}\"", value.escape_ascii()),
+        Some(TargetUnion::Value(value)) => text(value),
         Some(TargetUnion::Lease(id)) => lease(*id),
     };
     format!("{target}({}) {result} {operand}", interval(&compare.key, &compare.range_end))

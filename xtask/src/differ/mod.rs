@@ -7,26 +7,38 @@
 //! * **Episodes.** A run is split into episodes, each of which begins with an empty store on both sides: every lease
 //!   revoked, every key deleted, everything compacted. Revisions are numbered from there ([`op::BASE`]), so an episode
 //!   means the same whatever went before, and can be replayed on its own.
-//! * **Masks.** What must differ is replaced: ids of clusters, members and terms by zero; revisions by their distance
-//!   from the episode's beginning; ids of leases that a server chose by the number of the request; the seconds that
-//!   are left of a lease by those granted, when they are near. Nothing else is.
+//! * **Users.** In some episodes authentication is on: four users with roles that change call with the tokens that they
+//!   were given, and somebody calls without one or with one of their own making.
+//! * **Masks.** What must differ is replaced: ids of clusters and terms by zero; ids of members by names, with the
+//!   addresses of the one that answers; revisions by their distance from the episode's beginning; ids of leases that a
+//!   server chose by the number of the request; the seconds that are left of a lease by those granted, when they are
+//!   near; tokens. Of a member's status only the leader, the learner and the errors are compared. Nothing else is masked.
 //! * **Watches** are compared event for event and watcher for watcher. How events are packed into answers is left to the
-//!   server, and so is the header's revision of an answer with events. Before a compaction or a cancel both sides get
-//!   time to deliver, because which of the two wins is a race in etcd.
+//!   server. In some episodes both sides get time to tell everything before the next request goes out: there the revision
+//!   in the header of an answer with events has one right value, and is compared; elsewhere it must not be before that of
+//!   an event. Before a compaction or a cancel both sides get time to deliver, because which of the two wins is a race in
+//!   etcd. A change of users or roles ends all streams here: ours ends watchers who lose their right, etcd's goes on.
+//! * **Waiting.** A lock, a candidate and an observer may have to wait. When both sides have taken their place in line and
+//!   say nothing for a while, they wait; they are called back, and both must leave the line.
 //! * **Shrinking.** A difference is replayed with fewer and simpler requests until nothing can be left out, and printed
 //!   as lines that look like etcdctl's.
 //!
 //! Where a difference is meant, the generator stays away from it, and the sentence that says so is in
 //! `docs/etcd-differences.md`: keys beyond 32,000 bytes, a put and a delete of one key in sibling transactions, unknown
-//! relations of a compare ([`generate`]), ties in sorts of more keys than Go's sort keeps stable.
+//! relations of a compare ([`generate`]), ties in sorts of more keys than Go's sort keeps stable, permissions of one role
+//! that begin with the same key ([`people`]).
 
+mod access;
+mod counts;
 mod execute;
 mod generate;
 mod lines;
 mod op;
+mod people;
 mod play;
 mod server;
 mod shrink;
+mod siblings;
 mod translate;
 mod watching;
 
@@ -104,6 +116,7 @@ async fn compare(arguments: &Arguments, etcd: &std::path::Path) -> Result<(), Bo
             break;
         }
     }
+    print!("{}", pair.counts);
     if found.is_empty() {
         println!("no difference");
         return Ok(());
@@ -127,8 +140,10 @@ async fn one_seed(
     let (mut sent, mut refused) = (0, 0);
     while sent < requests && found.len() < ENOUGH {
         let length = [50, 200, 500, 1500][dice.below(4) as usize].min(requests - sent);
-        let mut source = generate::Source::new(dice.fork(sent as u64), limits);
-        let outcome = pair.episode(length, &mut source).await?;
+        let mut dice = dice.fork(sent as u64);
+        let style = generate::Style::draw(&mut dice);
+        let mut source = generate::Source::new(dice, limits, style);
+        let outcome = pair.episode(length, style.lockstep, &mut source).await?;
         sent += outcome.sent;
         refused += outcome.refused;
         let Some(difference) = outcome.difference else { continue };

@@ -1,13 +1,22 @@
 //! A request as it is drawn and replayed: symbolic where the two servers must be told different numbers.
 //!
 //! Requests are the API's own messages. Revisions in them are either meant as they are (zero, negative, absurd) or are
-//! counted from the episode's first revision, which is called [`BASE`]; leases are numbered from [`LEASE`]. Each
-//! side translates both before it sends, and back before it answers.
+//! counted from the episode's first revision, which is called [`BASE`]; leases are numbered from [`LEASE`], members from
+//! [`MYSELF`]. Each side translates them before it sends, and back before it answers. Who sends is a name, and each side
+//! has the tokens.
 
 use quorate_wire::etcd::etcdserverpb::{
-    CompactionRequest, DeleteRangeRequest, LeaseGrantRequest, LeaseTimeToLiveRequest, PutRequest,
-    RangeRequest, TxnRequest, WatchCreateRequest,
+    AlarmRequest, AuthRoleAddRequest, AuthRoleDeleteRequest, AuthRoleGetRequest,
+    AuthRoleGrantPermissionRequest, AuthRoleRevokePermissionRequest, AuthUserAddRequest,
+    AuthUserChangePasswordRequest, AuthUserDeleteRequest, AuthUserGetRequest,
+    AuthUserGrantRoleRequest, AuthUserRevokeRoleRequest, AuthenticateRequest, CompactionRequest,
+    DeleteRangeRequest, LeaseGrantRequest, LeaseTimeToLiveRequest, PutRequest, RangeRequest,
+    TxnRequest, WatchCreateRequest,
 };
+use quorate_wire::etcd::v3electionpb::{
+    CampaignRequest, LeaderRequest, ProclaimRequest, ResignRequest,
+};
+use quorate_wire::etcd::v3lockpb::{LockRequest, UnlockRequest};
 
 /// The revision with which every episode begins, as it stands in requests and in masked answers.
 pub const BASE: i64 = 1_000_000;
@@ -18,10 +27,132 @@ pub const NEAR: i64 = 500_000;
 /// The first lease of an episode, as it stands in requests and in masked answers.
 pub const LEASE: i64 = 7_000_000_000;
 
+/// The member that answers, as it stands in requests and in masked answers; those that are added follow.
+pub const MYSELF: u64 = 1;
+
 /// How many streams of watchers an episode has.
 pub const STREAMS: usize = 2;
 
-/// One request.
+/// Who sends a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Caller {
+    /// Somebody without a token.
+    Nobody,
+    /// Somebody with a token that no server gave.
+    Liar,
+    /// A user, by the token of its last login; without one, like nobody.
+    User(&'static str),
+}
+
+/// One request of somebody.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Request {
+    /// Whose token it carries. A stream of watchers carries that of its first request.
+    pub caller: Caller,
+    /// What is asked.
+    pub op: Op,
+}
+
+/// Users, roles and what they may.
+#[derive(Clone, PartialEq, Debug)]
+pub enum AuthOp {
+    Enable,
+    Disable,
+    Status,
+    /// The token in the answer is the user's from then on.
+    Login(AuthenticateRequest),
+    UserAdd(AuthUserAddRequest),
+    UserGet(AuthUserGetRequest),
+    UserList,
+    UserDelete(AuthUserDeleteRequest),
+    UserPassword(AuthUserChangePasswordRequest),
+    UserGrant(AuthUserGrantRoleRequest),
+    UserRevoke(AuthUserRevokeRoleRequest),
+    RoleAdd(AuthRoleAddRequest),
+    RoleGet(AuthRoleGetRequest),
+    RoleList,
+    RoleDelete(AuthRoleDeleteRequest),
+    RoleGrant(AuthRoleGrantPermissionRequest),
+    RoleRevoke(AuthRoleRevokePermissionRequest),
+}
+
+impl AuthOp {
+    /// Whether it may change what somebody may do. Tokens that a login gives do not.
+    pub fn changes(&self) -> bool {
+        match self {
+            AuthOp::Status
+            | AuthOp::Login(_)
+            | AuthOp::UserGet(_)
+            | AuthOp::UserList
+            | AuthOp::RoleGet(_)
+            | AuthOp::RoleList => false,
+            AuthOp::Enable
+            | AuthOp::Disable
+            | AuthOp::UserAdd(_)
+            | AuthOp::UserDelete(_)
+            | AuthOp::UserPassword(_)
+            | AuthOp::UserGrant(_)
+            | AuthOp::UserRevoke(_)
+            | AuthOp::RoleAdd(_)
+            | AuthOp::RoleDelete(_)
+            | AuthOp::RoleGrant(_)
+            | AuthOp::RoleRevoke(_) => true,
+        }
+    }
+}
+
+/// Locks and elections.
+#[derive(Clone, PartialEq, Debug)]
+pub enum LineOp {
+    Lock(LockRequest),
+    Unlock(UnlockRequest),
+    Campaign(CampaignRequest),
+    Proclaim(ProclaimRequest),
+    Leader(LeaderRequest),
+    Resign(ResignRequest),
+    /// The first answer of an Observe stream.
+    Observe(LeaderRequest),
+}
+
+impl LineOp {
+    /// Whether the answer may have to wait for somebody else, and if so, the key that stands in line for it.
+    pub fn waits(&self) -> Option<Option<Vec<u8>>> {
+        let place = |name: &[u8], lease: i64| {
+            let mut key = name.to_vec();
+            key.extend_from_slice(format!("/{lease:x}").as_bytes());
+            key
+        };
+        match self {
+            LineOp::Lock(request) => Some(Some(place(&request.name, request.lease))),
+            LineOp::Campaign(request) => Some(Some(place(&request.name, request.lease))),
+            LineOp::Observe(_) => Some(None),
+            LineOp::Unlock(_) | LineOp::Proclaim(_) | LineOp::Leader(_) | LineOp::Resign(_) => None,
+        }
+    }
+}
+
+/// Members, alarms and the state of the one that answers.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ClusterOp {
+    /// Cluster.MemberList, linearizable or not.
+    Members(bool),
+    /// A learner that nobody starts is added, at an address of its own, or at none.
+    AddLearner {
+        url: String,
+        member: u64,
+    },
+    /// Another address for a member.
+    Update {
+        member: u64,
+        url: String,
+    },
+    Promote(u64),
+    Remove(u64),
+    Alarm(AlarmRequest),
+    Status,
+}
+
+/// What is asked.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Op {
     /// KV.Range.
@@ -59,6 +190,12 @@ pub enum Op {
     Cancel(usize, i64),
     /// Watch.Watch: progress is asked for, until both sides tell.
     Progress(usize),
+    /// The service Auth.
+    Auth(AuthOp),
+    /// The services Lock and Election.
+    Line(LineOp),
+    /// The services Cluster and Maintenance.
+    Cluster(ClusterOp),
 }
 
 impl Op {
@@ -88,7 +225,10 @@ impl Op {
             | Op::Leases
             | Op::KeepAlive(_)
             | Op::Cancel(..)
-            | Op::Progress(_) => Vec::new(),
+            | Op::Progress(_)
+            | Op::Auth(_)
+            | Op::Line(_)
+            | Op::Cluster(_) => Vec::new(),
         }
     }
 }

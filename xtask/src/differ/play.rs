@@ -2,12 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use quorate_wire::etcd::etcdserverpb::TxnRequest;
+use tokio::task::JoinHandle;
+
+use super::access;
+use super::counts::Counts;
 use super::execute::{Answer, Side};
 use super::generate::{Seen, Source};
 use super::lines;
-use super::op::{BASE, Op, STREAMS};
+use super::op::{BASE, Caller, LineOp, Op, Request, STREAMS};
 use super::server::{Failure, Server};
-use super::watching::{Stream, Told};
+use super::watching::{Stream, Told, lock};
 
 /// How long the streams of both sides may take to have said the same.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -21,6 +26,15 @@ const SYNCED: Duration = Duration::from_millis(250);
 /// Time for what both sides have yet to tell of requests that are answered.
 const BREATH: Duration = Duration::from_millis(20);
 
+/// Time in which both sides tell of one request, where that is waited for after each.
+const TOLD: Duration = Duration::from_millis(12);
+
+/// A call that both sides have left unanswered for so long, after they took their places in line, waits.
+const WAITS: Duration = Duration::from_millis(150);
+
+/// What is compared of a call that waits.
+const WAITING: &str = "waits";
+
 /// Requests between two comparisons of what the streams were told.
 const OFTEN: usize = 25;
 
@@ -31,7 +45,9 @@ const NOTICES: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Difference {
     /// Everything that was sent since the store was empty.
-    pub ops: Vec<Op>,
+    pub ops: Vec<Request>,
+    /// Whether both sides got time after every request.
+    pub lockstep: bool,
     /// What etcd said at last.
     pub etcd: String,
     /// What Quorate said.
@@ -58,62 +74,95 @@ pub struct Pair {
     watched: Instant,
     /// Watchers that were asked for on each stream.
     asked: [usize; STREAMS],
+    lockstep: bool,
+    /// What was asked and told so far.
+    pub counts: Counts,
 }
 
 impl Pair {
     /// Two servers that run.
     pub fn new(etcd: Server, quorate: Server, trace: bool) -> Pair {
         let (etcd, quorate) = (Side::new(etcd), Side::new(quorate));
-        Pair { etcd, quorate, trace, watched: Instant::now(), asked: [0; STREAMS] }
+        Pair {
+            etcd,
+            quorate,
+            trace,
+            watched: Instant::now(),
+            asked: [0; STREAMS],
+            lockstep: false,
+            counts: Counts::default(),
+        }
     }
 
-    async fn begin(&mut self) -> Result<(), Failure> {
+    async fn begin(&mut self, lockstep: bool) -> Result<(), Failure> {
         self.asked = [0; STREAMS];
+        self.lockstep = lockstep;
+        (self.etcd.headers, self.quorate.headers) = (lockstep, lockstep);
         tokio::try_join!(self.etcd.begin(), self.quorate.begin()).map(|_| ())
+    }
+
+    /// Ends a stream of watchers on both sides; the next watcher opens another.
+    fn end_stream(&mut self, stream: usize, count: bool) {
+        if let (Some(told), true) = (&self.etcd.streams[stream], count) {
+            told.count(&mut self.counts);
+        }
+        self.asked[stream] = 0;
+        (self.etcd.streams[stream], self.quorate.streams[stream]) = (None, None);
     }
 
     /// Draws and plays up to `length` requests, and stops at the first difference.
     pub async fn episode(
         &mut self,
         length: usize,
+        lockstep: bool,
         source: &mut Source,
     ) -> Result<Outcome, Failure> {
-        self.begin().await?;
+        self.begin(lockstep).await?;
         let mut outcome = Outcome { sent: 0, refused: 0, difference: None };
         let mut ops = Vec::new();
         let mut seen = Seen::START;
         for number in 1..=length {
-            let op = source.next(seen);
+            let request = source.next(&seen);
             if self.trace {
-                println!("{}", lines::line(&op));
+                println!("{}", lines::line(&request));
             }
-            ops.push(op.clone());
+            ops.push(request.clone());
             outcome.sent += 1;
             let last = number % OFTEN == 0 || number == length;
-            let (etcd, texts) = self.step(&op, last).await?;
+            let began = Instant::now();
+            let (etcd, texts) = self.step(&request, last).await?;
             outcome.refused += usize::from(etcd.refused);
             if let Some((etcd, quorate)) = texts {
-                outcome.difference = Some(Difference { ops, etcd, quorate });
+                outcome.difference = Some(Difference { ops, lockstep, etcd, quorate });
                 return Ok(outcome);
             }
+            self.counts.request(&request, etcd.refused, began.elapsed());
             seen.revision = seen.revision.max(etcd.revision);
-            if let Op::Compact(request) = &op
+            seen.won = etcd.leader.or(seen.won);
+            if let Op::Compact(request) = &request.op
                 && !etcd.refused
             {
                 seen.compacted = request.revision;
             }
         }
+        for stream in 0..STREAMS {
+            self.end_stream(stream, true);
+        }
         Ok(outcome)
     }
 
     /// Plays given requests from an empty store; the first difference, with the requests that led to it.
-    pub async fn replay(&mut self, ops: &[Op]) -> Result<Option<Difference>, Failure> {
-        self.begin().await?;
+    pub async fn replay(
+        &mut self,
+        ops: &[Request],
+        lockstep: bool,
+    ) -> Result<Option<Difference>, Failure> {
+        self.begin(lockstep).await?;
         for (index, op) in ops.iter().enumerate() {
             let last = index % OFTEN == OFTEN - 1 || index + 1 == ops.len();
             if let (_, Some((etcd, quorate))) = self.step(op, last).await? {
                 let ops = ops[..=index].to_vec();
-                return Ok(Some(Difference { ops, etcd, quorate }));
+                return Ok(Some(Difference { ops, lockstep, etcd, quorate }));
             }
         }
         Ok(None)
@@ -123,10 +172,12 @@ impl Pair {
     /// when they differ.
     async fn step(
         &mut self,
-        op: &Op,
+        request: &Request,
         settle: bool,
     ) -> Result<(Answer, Option<(String, String)>), Failure> {
-        let races = matches!(op, Op::Compact(_) | Op::Cancel(..) | Op::Progress(_));
+        let op = &request.op;
+        let rights = matches!(op, Op::Auth(op) if op.changes());
+        let races = rights || matches!(op, Op::Compact(_) | Op::Cancel(..) | Op::Progress(_));
         if races && let Some(texts) = self.quiet().await {
             return Ok((nothing(), Some(texts)));
         }
@@ -135,11 +186,23 @@ impl Pair {
         {
             return Ok((nothing(), None));
         }
-        let (etcd, quorate) = tokio::join!(self.etcd.send(op), self.quorate.send(op));
-        self.etcd.server.check_alive()?;
-        self.quorate.server.check_alive()?;
-        if etcd.text != quorate.text {
+        if let Op::Watch(stream, _) = op {
+            let ended = |side: &Side| side.streams[*stream].as_ref().is_some_and(Stream::has_ended);
+            if ended(&self.etcd) && ended(&self.quorate) {
+                self.end_stream(*stream, true);
+            }
+        }
+        let cancelled = match op {
+            Op::Cancel(stream, id) => self.before_cancel(*stream, *id),
+            _ => None,
+        };
+        let (etcd, quorate) = self.ask(request).await?;
+        if etcd.text != quorate.text && !is_meant(op, &etcd, &quorate) {
             return Ok((nothing(), Some((etcd.text, quorate.text))));
+        }
+        if rights && !etcd.refused {
+            (0..STREAMS).for_each(|stream| self.end_stream(stream, true));
+            return Ok((etcd, None));
         }
         match op {
             Op::Watch(stream, request) => {
@@ -148,25 +211,99 @@ impl Pair {
                     self.watched = Instant::now();
                 }
                 self.await_creation(*stream).await;
+                if self.lockstep {
+                    return Ok((etcd, self.quiet().await));
+                }
             }
             Op::Progress(stream) => self.await_progress(*stream).await,
+            Op::Cancel(stream, id) => self.await_cancel(*stream, *id, cancelled).await,
+            _ if self.lockstep && self.asked != [0; STREAMS] && may_tell(op) => {
+                tokio::time::sleep(TOLD).await;
+            }
             _ if !settle && !races => return Ok((etcd, None)),
-            Op::Range(_)
-            | Op::RangeStream(_)
-            | Op::Put(_)
-            | Op::Delete(_)
-            | Op::Txn(_)
-            | Op::Compact(_)
-            | Op::Grant { .. }
-            | Op::GrantShort(_)
-            | Op::Revoke(_)
-            | Op::TimeToLive(_)
-            | Op::Leases
-            | Op::KeepAlive(_)
-            | Op::Cancel(..) => {}
+            _ => {}
         }
         let texts = self.settle().await;
         Ok((etcd, texts))
+    }
+
+    /// Sends one request to both and returns both answers.
+    async fn ask(&mut self, request: &Request) -> Result<(Answer, Answer), Failure> {
+        let waits = match &request.op {
+            Op::Line(op) => op.waits().map(|place| (op, place)),
+            _ => None,
+        };
+        let answers = match waits {
+            Some((op, place)) => self.ask_who_may_wait(request.caller, op, place).await,
+            None => tokio::join!(self.etcd.send(request), self.quorate.send(request)),
+        };
+        self.etcd.server.check_alive().and(self.quorate.server.check_alive()).map_err(|error| {
+            Failure::Server(format!("{error}; the last request was\n{}", lines::line(request)))
+        })?;
+        Ok(answers)
+    }
+
+    /// Sends a request that may have to wait for others, who then never come: when both sides have put its key into the
+    /// line and say nothing, they wait, and are called back.
+    async fn ask_who_may_wait(
+        &mut self,
+        caller: Caller,
+        op: &LineOp,
+        place: Option<Vec<u8>>,
+    ) -> (Answer, Answer) {
+        let call = |side: &Side| {
+            let numbers = lock(&side.numbers).clone();
+            tokio::spawn(access::line(side.channel(caller), numbers, op.clone()))
+        };
+        let (etcd, quorate) = (call(&self.etcd), call(&self.quorate));
+        let deadline = Instant::now() + SETTLE;
+        let mut silent_since = Instant::now();
+        while Instant::now() < deadline {
+            match [etcd.is_finished(), quorate.is_finished()] {
+                [true, true] => break,
+                [false, false] => {
+                    if !self.have(place.as_deref(), true).await {
+                        silent_since = Instant::now();
+                    } else if silent_since.elapsed() > WAITS {
+                        break;
+                    }
+                }
+                [true, false] | [false, true] => {}
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        let answers = (joined(etcd).await, joined(quorate).await);
+        if answers.0.text == WAITING {
+            self.leave_for(place.as_deref()).await;
+            while !self.have(place.as_deref(), false).await && Instant::now() < deadline {
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        answers
+    }
+
+    /// Takes etcd's waiter out of the line where etcd does not do it: the waiter's key is deleted without its token, and
+    /// stays when authentication is on (docs/etcd-differences.md).
+    async fn leave_for(&mut self, place: Option<&[u8]>) {
+        let Some(key) = place else { return };
+        let begun = Instant::now();
+        while begun.elapsed() < WAITS {
+            if self.etcd.has_key(key).await.is_ok_and(|there| !there) {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        if self.etcd.is_guarded().await {
+            // When it cannot, the next answers differ.
+            let _ = self.etcd.delete_key(key).await;
+        }
+    }
+
+    /// Whether both sides have a key, or neither has. Without a key there is nothing to look for.
+    async fn have(&mut self, key: Option<&[u8]>, wanted: bool) -> bool {
+        let Some(key) = key else { return true };
+        let found = tokio::join!(self.etcd.has_key(key), self.quorate.has_key(key));
+        found.0.is_ok_and(|found| found == wanted) && found.1.is_ok_and(|found| found == wanted)
     }
 
     /// Waits until nobody has anything left to tell, as far as that can be seen from here.
@@ -184,14 +321,17 @@ impl Pair {
         let deadline = Instant::now() + SETTLE;
         for stream in 0..STREAMS {
             loop {
-                let told = |side: &Side| side.streams[stream].as_ref().map(|s| s.told());
-                let (etcd, quorate) = (told(&self.etcd), told(&self.quorate));
-                if etcd == quorate {
+                let agree = match (&self.etcd.streams[stream], &self.quorate.streams[stream]) {
+                    (Some(etcd), Some(quorate)) => etcd.agrees(quorate),
+                    (etcd, quorate) => etcd.is_none() && quorate.is_none(),
+                };
+                if agree {
                     break;
                 }
                 if Instant::now() > deadline {
-                    let text = |told| write_down(stream, told);
-                    return Some((text(etcd), text(quorate)));
+                    let told = |side: &Side| side.streams[stream].as_ref().map(Stream::told);
+                    let text = |side| write_down(stream, told(side));
+                    return Some((text(&self.etcd), text(&self.quorate)));
                 }
                 tokio::time::sleep(LOOK).await;
             }
@@ -203,9 +343,32 @@ impl Pair {
     async fn await_creation(&self, stream: usize) {
         let deadline = Instant::now() + SETTLE;
         let waiting = |side: &Side| {
-            side.streams[stream].as_ref().is_some_and(|s| s.created() < self.asked[stream])
+            let stands = |s: &Stream| !s.has_ended() && s.created() < self.asked[stream];
+            side.streams[stream].as_ref().is_some_and(stands)
         };
         while (waiting(&self.etcd) || waiting(&self.quorate)) && Instant::now() < deadline {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// The entries of a watcher on both sides, if its cancel will have an answer.
+    fn before_cancel(&self, stream: usize, id: i64) -> Option<[usize; 2]> {
+        let (etcd, quorate) =
+            (self.etcd.streams[stream].as_ref()?, self.quorate.streams[stream].as_ref()?);
+        etcd.can_cancel(id).then(|| [etcd.entries(id), quorate.entries(id)])
+    }
+
+    /// Waits until both sides have answered a cancel that has an answer: it says how far the store was.
+    async fn await_cancel(&self, stream: usize, id: i64, before: Option<[usize; 2]>) {
+        let deadline = Instant::now() + SETTLE;
+        let Some([etcd, quorate]) = before else { return };
+        let waiting = |side: &Side, before: usize| {
+            let stands = |s: &Stream| !s.has_ended() && s.entries(id) <= before;
+            side.streams[stream].as_ref().is_some_and(stands)
+        };
+        while (waiting(&self.etcd, etcd) || waiting(&self.quorate, quorate))
+            && Instant::now() < deadline
+        {
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -219,7 +382,7 @@ impl Pair {
             if etcd == quorate {
                 return;
             }
-            let op = Op::Progress(stream);
+            let op = Request { caller: Caller::Nobody, op: Op::Progress(stream) };
             tokio::time::sleep(BREATH * 2).await;
             if etcd < quorate {
                 self.etcd.send(&op).await;
@@ -230,8 +393,65 @@ impl Pair {
     }
 }
 
+/// Whether two refusals differ as docs/etcd-differences.md says: ours looks at who calls before it looks at whether the
+/// request makes sense, asks for anything, or meets an alarm; and etcd ends an observer who may not look without a word.
+fn is_meant(op: &Op, etcd: &Answer, quorate: &Answer) -> bool {
+    let senseless = [
+        "InvalidArgument: ",
+        "OutOfRange: ",
+        "Unimplemented: ",
+        "ResourceExhausted: etcdserver: mvcc: database space exceeded",
+        "DataLoss: etcdserver: corrupt cluster",
+    ];
+    let stranger = [
+        "Unauthenticated: etcdserver: invalid auth token",
+        "InvalidArgument: etcdserver: user name is empty",
+    ];
+    let barred = [
+        "Unknown: etcdserver: invalid auth token",
+        "Unknown: etcdserver: user name is empty",
+        "Unknown: etcdserver: permission denied",
+    ];
+    let observed = matches!(op, Op::Line(LineOp::Observe(_)));
+    let is_one = |list: &[&str]| list.contains(&quorate.text.as_str());
+    let starts = |list: &[&str]| list.iter().any(|start| etcd.text.starts_with(start));
+    let nothing = matches!(op, Op::Txn(txn) if *txn == TxnRequest::default());
+    (nothing && !etcd.refused && is_one(&stranger))
+        || (etcd.refused && starts(&senseless) && is_one(&stranger))
+        || (observed && etcd.text == access::ENDED && is_one(&barred))
+}
+
+/// The answer of a call, or that it waits; then it is called back.
+async fn joined(call: JoinHandle<Answer>) -> Answer {
+    if !call.is_finished() {
+        call.abort();
+        return Answer::of(WAITING.into());
+    }
+    call.await.unwrap_or_else(|error| Answer::of(error.to_string()))
+}
+
+/// Whether a request may change what watchers are told of.
+fn may_tell(op: &Op) -> bool {
+    match op {
+        Op::Put(_) | Op::Delete(_) | Op::Txn(_) | Op::Revoke(_) | Op::Line(_) => true,
+        Op::Range(_)
+        | Op::RangeStream(_)
+        | Op::Compact(_)
+        | Op::Grant { .. }
+        | Op::GrantShort(_)
+        | Op::TimeToLive(_)
+        | Op::Leases
+        | Op::KeepAlive(_)
+        | Op::Watch(..)
+        | Op::Cancel(..)
+        | Op::Progress(_)
+        | Op::Auth(_)
+        | Op::Cluster(_) => false,
+    }
+}
+
 fn nothing() -> Answer {
-    Answer { text: String::new(), refused: false, revision: BASE }
+    Answer { revision: BASE, ..Answer::empty() }
 }
 
 /// A stream's book, one entry a line.

@@ -16,8 +16,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest that any call may take.
 const CALL: Duration = Duration::from_secs(15);
 
-/// Flags beyond addresses and directories.
-const FLAGS: [&str; 2] = ["--initial-cluster-state=new", "--log-level=warn"];
+/// Flags beyond addresses and directories: requests are small, so that large ones and split answers are within reach;
+/// passwords cost little, and tokens outlive an episode.
+const FLAGS: [&str; 5] = [
+    "--initial-cluster-state=new",
+    "--log-level=warn",
+    "--max-request-bytes=65536",
+    "--bcrypt-cost=4",
+    "--auth-token-ttl=3600",
+];
 
 /// What went wrong with a server, or between it and us.
 #[derive(Debug, thiserror::Error)]

@@ -6,20 +6,27 @@
 
 use std::time::{Duration, Instant};
 
-use super::op::Op;
+use super::op::Request;
 use super::play::{Difference, Pair};
 use super::server::Failure;
 
 /// Time for one difference. What is left then is printed as it is.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// So many requests are printed of a difference that no replay shows.
+const LAST: usize = 20;
+
 /// The smallest difference that could be made of one.
 pub async fn smallest(pair: &mut Pair, found: Difference) -> Result<Difference, Failure> {
     let deadline = Instant::now() + LIMIT;
-    let Some(again) = pair.replay(&found.ops).await? else {
+    let Some(again) = pair.replay(&found.ops, found.lockstep).await? else {
         // It depends on something that is not in the requests, such as time; better told as it is than not at all.
-        println!("a difference that a replay of {} requests does not show", found.ops.len());
-        return Ok(found);
+        println!(
+            "a difference that a replay of {} requests does not show; the last of them",
+            found.ops.len()
+        );
+        let start = found.ops.len().saturating_sub(LAST);
+        return Ok(Difference { ops: found.ops[start..].to_vec(), ..found });
     };
     let mut best = again;
     let mut stretch = best.ops.len().div_ceil(2);
@@ -47,7 +54,7 @@ async fn leave_out(
         let start = end.saturating_sub(stretch);
         let mut ops = best.ops.clone();
         ops.drain(start..end.min(best.ops.len()));
-        if let Some(difference) = pair.replay(&ops).await? {
+        if let Some(difference) = pair.replay(&ops, best.lockstep).await? {
             best = difference;
         }
         end = start.min(best.ops.len());
@@ -64,10 +71,10 @@ async fn simplify(
     let mut index = 0;
     while index < best.ops.len() && Instant::now() < deadline {
         let mut simpler = None;
-        for version in best.ops[index].simpler() {
-            let mut ops: Vec<Op> = best.ops.clone();
-            ops[index] = version;
-            if let Some(difference) = pair.replay(&ops).await?
+        for version in best.ops[index].op.simpler() {
+            let mut ops: Vec<Request> = best.ops.clone();
+            ops[index].op = version;
+            if let Some(difference) = pair.replay(&ops, best.lockstep).await?
                 && difference.ops.len() > index
             {
                 simpler = Some(difference);

@@ -4,17 +4,22 @@
 //! comparison does not see.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use quorate_wire::etcd::etcdserverpb::compare::TargetUnion;
 use quorate_wire::etcd::etcdserverpb::request_op::Request;
 use quorate_wire::etcd::etcdserverpb::response_op::Response;
 use quorate_wire::etcd::etcdserverpb::{
-    DeleteRangeResponse, LeaseTimeToLiveResponse, PutRequest, PutResponse, RangeRequest,
+    DeleteRangeResponse, LeaseTimeToLiveResponse, Member, PutRequest, PutResponse, RangeRequest,
     RangeResponse, RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse, WatchResponse,
 };
 use quorate_wire::etcd::mvccpb::{Event, KeyValue};
+use quorate_wire::etcd::v3electionpb::LeaderKey;
 
-use super::op::{BASE, NEAR};
+use super::op::{BASE, MYSELF, NEAR};
+
+/// Values longer than this are not written out.
+const LARGE: usize = 1_000;
 
 /// Seconds by which a lease may be older than its grant and still count as new.
 const FRESH: i64 = 60;
@@ -24,6 +29,10 @@ const FRESH: i64 = 60;
 pub struct Numbers {
     /// The server's revision when the episode began.
     pub base: i64,
+    /// Its auth revision then.
+    pub auth_base: u64,
+    /// The ids of members, by what the episode calls them.
+    pub members: BTreeMap<u64, u64>,
     /// The ids of leases that the server chose, by what the episode calls them.
     pub chosen: BTreeMap<i64, i64>,
 }
@@ -52,6 +61,42 @@ impl Numbers {
     pub fn lease_in(&self, lease: i64) -> i64 {
         let found = self.chosen.iter().find(|(_, real)| **real == lease);
         found.map_or(lease, |(name, _)| *name)
+    }
+
+    /// A member of the episode as this server knows it.
+    pub fn member_out(&self, member: u64) -> u64 {
+        self.members.get(&member).copied().unwrap_or(member)
+    }
+
+    /// A member of this server as the episode calls it.
+    pub fn member_in(&self, member: u64) -> u64 {
+        let found = self.members.iter().find(|(_, real)| **real == member);
+        found.map_or(member, |(name, _)| *name)
+    }
+
+    /// Translates the proof of an election for this server.
+    pub fn leader_out(&self, leader: &mut Option<LeaderKey>) {
+        leader.iter_mut().for_each(|leader| leader.rev = self.revision_out(leader.rev));
+    }
+
+    /// Masks the proof of an election.
+    pub fn leader_in(&self, leader: &mut Option<LeaderKey>) {
+        leader.iter_mut().for_each(|leader| leader.rev = self.revision_in(leader.rev));
+    }
+
+    /// Masks members: their ids, their order, which is that of the ids, and where the one that answers is, which two
+    /// processes on one machine cannot share.
+    pub fn members_in(&self, members: &mut [Member]) {
+        for member in &mut *members {
+            member.id = self.member_in(member.id);
+            if member.id == MYSELF {
+                member.name = "myself".into();
+                for url in member.peer_ur_ls.iter_mut().chain(&mut member.client_ur_ls) {
+                    *url = "here".into();
+                }
+            }
+        }
+        members.sort_by_key(|member| member.id);
     }
 
     /// Translates a range for this server.
@@ -103,8 +148,13 @@ impl Numbers {
         }
     }
 
-    /// Masks a pair.
+    /// Masks a pair. A large value becomes its length and a hash, which is no mask, but shorter.
     pub fn pair_in(&self, pair: &mut KeyValue) {
+        if pair.value.len() > LARGE {
+            let mut hasher = DefaultHasher::new();
+            pair.value.hash(&mut hasher);
+            pair.value = format!("{} bytes, {:x}", pair.value.len(), hasher.finish()).into();
+        }
         pair.create_revision = self.revision_in(pair.create_revision);
         pair.mod_revision = self.revision_in(pair.mod_revision);
         pair.lease = self.lease_in(pair.lease);
@@ -142,10 +192,11 @@ impl Numbers {
         }
     }
 
-    /// Masks what is left of a lease: what was granted, when that was a moment ago.
+    /// Masks what is left of a lease: what was granted, when that was a moment ago. Its keys are in no order.
     pub fn time_to_live_in(&self, answer: &mut LeaseTimeToLiveResponse) {
         self.header_in(&mut answer.header);
         answer.id = self.lease_in(answer.id);
+        answer.keys.sort_unstable();
         if (0..FRESH).contains(&(answer.granted_ttl - answer.ttl)) {
             answer.ttl = answer.granted_ttl;
         }
