@@ -155,7 +155,7 @@ async fn c35_too_many_requests_waiting_to_be_applied_are_refused() {
             let _ = answer.await.unwrap();
         }
         if refusals > 0 {
-            eventually("the backlog is applied", Duration::from_secs(20), async || {
+            eventually("the backlog is applied", Duration::from_secs(60), async || {
                 client.put(put("after", "v")).await.is_ok()
             })
             .await;
@@ -163,4 +163,29 @@ async fn c35_too_many_requests_waiting_to_be_applied_are_refused() {
         }
     }
     panic!("{FLOOD} puts behind slow transactions, and none was refused");
+}
+
+/// How many calls are given up at the same moment.
+const GIVEN_UP: usize = 12_000;
+
+/// Whoever has a deadline gives up on all that is late at once. What else goes over the same connection must not suffer.
+#[tokio::test]
+async fn c35_calls_that_are_given_up_in_great_number_do_not_end_their_connection() {
+    let cluster = Cluster::single(&[]).await;
+    let client = cluster.client().await;
+    let (mut watching, created) = Watching::open(&client, watch_key("given-up")).await;
+    for round in 0..5 {
+        let calls = (0..GIVEN_UP).map(|i| {
+            let client = client.clone();
+            tokio::spawn(async move { client.put(put(format!("flood/{i}"), "v")).await })
+        });
+        let calls = calls.collect::<Vec<_>>();
+        // Some of them are under way by then, some have not even been read.
+        tokio::time::sleep(Duration::from_millis(20 * round)).await;
+        calls.iter().for_each(tokio::task::JoinHandle::abort);
+        // Only the connection on which it was created tells this watcher anything.
+        client.write("given-up", &round.to_string()).await;
+        let told = watching.events(created.watch_id, 1).await;
+        assert_eq!(told[0].kv.as_ref().unwrap().value, round.to_string().as_bytes());
+    }
 }

@@ -29,6 +29,12 @@ const AFTER_FAILURE: Duration = Duration::from_millis(50);
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 
+/// Calls of one connection that their client may give up before they were looked at. One more ends the connection: whoever
+/// opens and resets streams without end (CVE-2023-44487) costs at most so many of about a kilobyte each. The library's 20
+/// are too few: a client whose thousands of calls reach their deadline together is no attacker, and with its connection it
+/// would lose its watches and every other call.
+const GIVEN_UP_UNREAD: usize = 65_536;
+
 /// What one thread needs to serve.
 pub struct Thread {
     /// What it shares with the others.
@@ -100,6 +106,7 @@ fn http2(front: &Front) -> http2::Builder<TokioExecutor> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(options.max_concurrent_streams)
+        .max_pending_accept_reset_streams(GIVEN_UP_UNREAD)
         .keep_alive_interval(options.keepalive_interval)
         .keep_alive_timeout(options.keepalive_timeout);
     builder
