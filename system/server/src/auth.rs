@@ -182,9 +182,6 @@ impl Auth for AuthService {
         mut request: Request<pb::AuthUserAddRequest>,
     ) -> Result<Response<pb::AuthUserAddResponse>, Status> {
         let asked = std::mem::take(request.get_mut());
-        if asked.name.is_empty() {
-            return Err(errors::user_empty());
-        }
         let none = asked.options.is_some_and(|options| options.no_password);
         let password = if none { None } else { Some(self.hash(asked.password).await?) };
         let change = AuthChange::UserAdd { user: asked.name.into(), password };

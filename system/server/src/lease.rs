@@ -7,7 +7,7 @@ use crate::leader_watch::{self, while_led};
 use crate::service::Service;
 use quorate_host::Ask;
 use quorate_store::touch::Right;
-use quorate_store::{Action, Answer, Caller, StoreError};
+use quorate_store::{Action, AlarmKind, Answer, Caller, StoreError};
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::etcdserverpb::lease_server::Lease;
 use std::pin::Pin;
@@ -24,6 +24,19 @@ const KEEP_ALIVE_BUFFER: usize = 16;
 /// The service.
 pub struct LeaseService(pub Arc<Service>);
 
+/// Why a lease that would live too long is refused: like etcd, which looks when it applies the grant, for an alarm first.
+fn too_large(service: &Service) -> Status {
+    let view = service.view();
+    let raised = |kind: AlarmKind| view.alarms().iter().any(|alarm| alarm.kind == kind);
+    if raised(AlarmKind::Corrupt) {
+        errors::refused(&StoreError::Corrupt)
+    } else if raised(AlarmKind::NoSpace) {
+        errors::refused(&StoreError::NoSpace)
+    } else {
+        errors::lease_ttl_too_large()
+    }
+}
+
 #[tonic::async_trait]
 impl Lease for LeaseService {
     async fn lease_grant(
@@ -34,7 +47,7 @@ impl Lease for LeaseService {
         let caller = self.0.caller(&request)?;
         let pb::LeaseGrantRequest { ttl, id } = request.into_inner();
         if ttl > MAX_TTL {
-            return Err(errors::lease_ttl_too_large());
+            return Err(too_large(&self.0));
         }
         let Granted { id, ttl, revision } = grant(&self.0, &caller, id, ttl).await?;
         let (header, error) = (self.0.header(revision), String::new());

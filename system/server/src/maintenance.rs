@@ -103,7 +103,12 @@ impl Maintenance for MaintenanceService {
                 AlarmKind::NoSpace => "NOSPACE",
                 AlarmKind::Corrupt => "CORRUPT",
             };
-            errors.push(format!("memberID:{} alarm:{name} ", alarm.member));
+            // As Go prints the message: a member that is zero is left out.
+            let member = match alarm.member {
+                0 => String::new(),
+                id => format!("memberID:{id} "),
+            };
+            errors.push(format!("{member}alarm:{name} "));
         }
         Ok(Response::new(pb::StatusResponse {
             header: self.0.header(view.revision()),

@@ -144,6 +144,8 @@ async fn c65_the_cluster_is_roots_and_users_may_look() {
         Err(status) => denied::<()>(Err(status)),
         Ok(stream) => denied(stream.into_inner().message().await),
     }
+    // Who may not is told so first, whatever else is wrong.
+    denied(reader.auth().user_add(AuthUserAddRequest::default()).await);
     reader.members(true).await.expect("a user may look");
     let mut members = cluster_client::ClusterClient::new(reader.channel());
     denied(members.member_remove(MemberRemoveRequest { id: 1 }).await);

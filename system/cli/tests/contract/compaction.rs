@@ -223,6 +223,8 @@ async fn c37_the_corrupt_alarm_refuses_everything_that_is_applied() {
     refused(client.txn(always([put("k", "x").op()])).await, Code::DataLoss, CORRUPT);
     refused(client.compact(2, false).await, Code::DataLoss, CORRUPT);
     refused(client.grant_with(600, 0).await, Code::DataLoss, CORRUPT);
+    // The alarm comes before what is wrong with the lease, which is looked at when it is applied.
+    refused(client.grant_with(9_000_000_001, 0).await, Code::DataLoss, CORRUPT);
     refused(client.revoke(lease).await, Code::DataLoss, CORRUPT);
     // Reads are not applied and still answer.
     assert_eq!(text(&client.read("k").await.unwrap().value), "w");
@@ -244,6 +246,8 @@ async fn c37_alarms_are_listed_by_kind_and_cleared_by_member_and_kind() {
     {
         client.alarm(AlarmAction::Activate, member, alarm).await.unwrap();
     }
+    let errors = client.status().await.unwrap().errors;
+    assert_eq!(errors.len(), 3, "{errors:?}");
     let list = async |alarm| {
         let mut alarms = client.alarm(AlarmAction::Get, 0, alarm).await.unwrap();
         alarms.sort_by_key(|alarm| (alarm.alarm, alarm.member_id));

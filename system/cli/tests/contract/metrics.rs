@@ -98,7 +98,9 @@ async fn calls_are_counted_by_method_and_code() {
     let refused = format!(r#"grpc_server_handled_total{{grpc_code="InvalidArgument",{put}}}"#);
     assert_eq!(grown(&refused), 1.0);
     assert_eq!(grown(&format!("grpc_server_msg_received_total{{{put}}}")), 2.0);
-    assert_eq!(grown(&format!("grpc_server_msg_sent_total{{{put}}}")), 1.0);
+    // Etcd counts a refusal as a message that was sent; see docs/etcd-differences.md.
+    let sent = if Kind::current() == Kind::Etcd { 2.0 } else { 1.0 };
+    assert_eq!(grown(&format!("grpc_server_msg_sent_total{{{put}}}")), sent);
     assert_eq!(grown(&format!("grpc_server_handling_seconds_count{{{put}}}")), 2.0);
     let bytes = grown("etcd_network_client_grpc_received_bytes_total");
     assert!((1_000.0..3_000.0).contains(&bytes), "{bytes}");
@@ -156,6 +158,11 @@ async fn every_metric_of_the_dashboard_and_the_alerts_is_there() {
         .lines()
         .filter(|line| !line.trim_start().starts_with('#') && !line.contains("summary:"));
     names.extend(named(&expressions.collect::<Vec<_>>().join("\n")));
+    if Kind::current() == Kind::Etcd {
+        // Some are our own, and etcd shows this one from the first failure on.
+        names.retain(|name| !name.starts_with("quorate_"));
+        names.remove("etcd_network_peer_sent_failures_total");
+    }
 
     let cluster = Cluster::three(&[]).await;
     let leader = cluster.leader().await;

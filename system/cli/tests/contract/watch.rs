@@ -176,6 +176,26 @@ async fn c43_a_start_before_the_compaction_is_created_and_then_cancelled() {
 }
 
 #[tokio::test]
+async fn c43_the_id_of_a_watcher_that_starts_too_early_is_taken_until_it_is_cancelled() {
+    let (_cluster, client) = compacted_on_a_delete().await;
+    let chosen = |start| WatchCreateRequest { watch_id: 7, ..watch_prefix("k", start) };
+    let (mut watching, created) = Watching::open(&client, chosen(4)).await;
+    assert_eq!((created.watch_id, watching.next().await.compact_revision), (7, 5));
+    let taken = "mvcc: duplicate watch ID provided on the WatchStream";
+    assert_refused(&watching.created(chosen(7)).await, taken);
+    // A cancel that crosses with the news is answered, as if it had come before; a second one is not.
+    for _ in 0..2 {
+        watching.cancel(7).await;
+    }
+    let response = watching.next().await;
+    assert!(response.canceled && response.watch_id == 7, "{response:?}");
+    assert_eq!((response.compact_revision, revision(&response.header)), (0, 7));
+    let created = watching.created(chosen(7)).await;
+    assert_eq!((created.watch_id, created.canceled), (7, false));
+    assert_eq!(shown(&watching.events(7, 1).await), ["PUT k=7@7"]);
+}
+
+#[tokio::test]
 async fn c43_a_start_at_the_compaction_delivers_a_delete_of_that_revision() {
     let (_cluster, client) = compacted_on_a_delete().await;
     let (mut watching, created) = Watching::open(&client, watch_prefix("k", 5)).await;

@@ -109,6 +109,32 @@ async fn c47_fragments_share_the_header_and_only_the_last_is_unmarked() {
 }
 
 #[tokio::test]
+async fn c47_a_fragment_weighs_what_a_request_may() {
+    let cluster = Cluster::single(&["--max-request-bytes", "65536"]).await;
+    let client = cluster.client().await;
+    // Fourteen of them are less than 64 KiB and what gRPC may add, fifteen are more.
+    for count in [14, 15] {
+        for i in 0..count {
+            client.write(&format!("{count}/{i}"), &"x".repeat(40_000)).await;
+        }
+        let all = watch_prefix(&format!("{count}/"), 0);
+        let create = WatchCreateRequest { fragment: true, prev_kv: true, ..all };
+        let range_end = create.range_end.clone();
+        let (mut watching, _) = Watching::open(&client, create).await;
+        client
+            .delete(DeleteRangeRequest { range_end, ..delete(format!("{count}/")) })
+            .await
+            .unwrap();
+        let mut parts = vec![watching.next().await];
+        while parts.last().unwrap().fragment {
+            parts.push(watching.next().await);
+        }
+        let sizes = parts.iter().map(|part| part.events.len()).collect::<Vec<_>>();
+        assert_eq!(sizes, if count == 14 { vec![14] } else { vec![14, 1] });
+    }
+}
+
+#[tokio::test]
 async fn c47_without_fragment_a_response_is_whole_however_large() {
     let (_cluster, client) = three_large_values().await;
     let (mut watching, _) = Watching::open(&client, large_deletes()).await;

@@ -6,10 +6,11 @@ use crate::watch::watcher::{NO_WATCHER, Refusal, Watcher};
 use quorate_host::View;
 use quorate_store::Polled;
 use quorate_store::touch::Span;
+use quorate_wire::etcd::GRPC_OVERHEAD_BYTES;
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::etcdserverpb::watch_request::RequestUnion;
 use quorate_wire::watch_raw::RawWatchResponse;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,6 +31,9 @@ pub struct Watchers {
     revisions: WatchStream<i64>,
     progress: IntervalStream,
     watchers: BTreeMap<i64, Watcher>,
+    /// Watchers that ended because their start is compacted and whom the client has not cancelled yet. As in etcd their
+    /// ids stay taken until then, so that a cancel that crosses with that news does not hit another watcher.
+    ended: BTreeSet<i64>,
     next_id: i64,
     /// Answers that are ready; watchers are only polled when there are none.
     ready: VecDeque<RawWatchResponse>,
@@ -62,6 +66,7 @@ impl Watchers {
             revisions: WatchStream::from_changes(service.host.feed().revisions()),
             progress: IntervalStream::new(ticks),
             watchers: BTreeMap::new(),
+            ended: BTreeSet::new(),
             next_id: 0,
             ready: VecDeque::new(),
             resume: i64::MIN,
@@ -128,9 +133,11 @@ impl Watchers {
         allowed.map_err(|refused| Refusal::NotAllowed(refused.into()))?;
         let asked = request.watch_id;
         let id = if asked == 0 { self.free_id() } else { asked };
-        let watcher = Watcher::new(request, id, revision)?;
+        // What a request may weigh on the wire, as in etcd.
+        let fragment_bytes = self.service.limits.max_request_bytes + GRPC_OVERHEAD_BYTES;
+        let watcher = Watcher::new(request, id, revision, fragment_bytes)?;
         // After the range was looked at: a request that is wrong twice gets etcd's refusal.
-        if asked != 0 && self.watchers.contains_key(&asked) {
+        if asked != 0 && self.is_taken(asked) {
             return Err(Refusal::DuplicateId);
         }
         self.take_place()?;
@@ -141,10 +148,14 @@ impl Watchers {
         Ok(id)
     }
 
+    fn is_taken(&self, id: i64) -> bool {
+        self.watchers.contains_key(&id) || self.ended.contains(&id)
+    }
+
     /// The next id that no client has chosen.
     fn free_id(&self) -> i64 {
         let mut id = self.next_id;
-        while self.watchers.contains_key(&id) {
+        while self.is_taken(id) {
             id += 1;
         }
         id
@@ -152,7 +163,7 @@ impl Watchers {
 
     fn take_place(&self) -> Result<(), Refusal> {
         let limits = &self.service.limits;
-        if self.watchers.len() >= limits.max_watchers_per_stream {
+        if self.watchers.len() + self.ended.len() >= limits.max_watchers_per_stream {
             return Err(Refusal::TooMany(format!(
                 "quorate: this stream has {} watchers, the limit (--max-watchers-per-stream): \
                  open another stream",
@@ -178,7 +189,7 @@ impl Watchers {
 
     /// An unknown id has no answer (item 45).
     fn cancel(&mut self, id: i64) {
-        if self.remove(id) {
+        if self.remove(id) || self.ended.remove(&id) {
             let head = self.head(id, self.service.view().revision());
             self.say(pb::WatchResponse { canceled: true, ..head });
         }
@@ -252,6 +263,7 @@ impl Watchers {
             }
             Polled::Compacted { revision: compact_revision } => {
                 self.remove(id);
+                self.ended.insert(id);
                 let head = self.head(id, 0);
                 self.say(pb::WatchResponse { canceled: true, compact_revision, ..head });
                 Ok(Found::All)

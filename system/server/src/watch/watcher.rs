@@ -12,9 +12,6 @@ use std::sync::Arc;
 /// The id of an answer that belongs to no watcher.
 pub const NO_WATCHER: i64 = -1;
 
-/// An answer with `fragment` is split when it has at least so many bytes (item 47).
-const FRAGMENT_BYTES: usize = 2 << 20;
-
 /// A place in history, with what its client wants to be told.
 pub struct Watcher {
     /// Where it stands.
@@ -27,7 +24,8 @@ pub struct Watcher {
     pub active: bool,
     /// The revision that the client named as its first; 0 is whatever comes next.
     start: i64,
-    fragment: bool,
+    /// An answer of at least so many bytes is split, if it may be (item 47).
+    fragment_bytes: Option<usize>,
 }
 
 /// Why a watcher was not created, in etcd's words.
@@ -74,8 +72,14 @@ fn range_of(key: Bytes, end: Bytes) -> Result<KeyRange, Refusal> {
 }
 
 impl Watcher {
-    /// A watcher as the request asks, beginning after `current` unless it says otherwise.
-    pub fn new(request: pb::WatchCreateRequest, id: i64, current: i64) -> Result<Watcher, Refusal> {
+    /// A watcher as the request asks, beginning after `current` unless it says otherwise. If its answers may be split,
+    /// they are when they have `fragment_bytes`.
+    pub fn new(
+        request: pb::WatchCreateRequest,
+        id: i64,
+        current: i64,
+        fragment_bytes: usize,
+    ) -> Result<Watcher, Refusal> {
         if request.start_revision < 0 {
             return Err(Refusal::NegativeStart);
         }
@@ -93,7 +97,7 @@ impl Watcher {
             id,
             progress_notify: request.progress_notify,
             active: false,
-            fragment: request.fragment,
+            fragment_bytes: request.fragment.then_some(fragment_bytes),
         })
     }
 
@@ -121,13 +125,14 @@ impl Watcher {
             head: pb::WatchResponse { header, watch_id: self.id, fragment, ..Default::default() },
             events,
         };
-        if !self.fragment || total < FRAGMENT_BYTES || encoded.len() < 2 {
-            return vec![answer(encoded, false)];
-        }
+        let limit = match self.fragment_bytes {
+            Some(limit) if total >= limit && encoded.len() >= 2 => limit,
+            Some(_) | None => return vec![answer(encoded, false)],
+        };
         let mut answers = Vec::new();
         let (mut part, mut size) = (Vec::new(), 0);
         for event in encoded {
-            if !part.is_empty() && size + event.len() >= FRAGMENT_BYTES {
+            if !part.is_empty() && size + event.len() >= limit {
                 answers.push(answer(std::mem::take(&mut part), true));
                 size = 0;
             }
