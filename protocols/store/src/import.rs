@@ -14,9 +14,10 @@ use crate::applier::{Applier, Options, Revision};
 use crate::engine::{Engine, EngineError};
 use crate::layout::{self, CURRENT, Header, Kind, Stamp};
 use crate::reader::ReadError;
-use crate::{KeyValue, Lease};
+use crate::{Auth, AuthImport, KeyValue, Lease};
 use bytes::Bytes;
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a change cannot have come from a store with etcd's semantics. The engine being filled is
 /// worth nothing any more.
@@ -28,6 +29,9 @@ pub enum ImportError {
     /// A change contradicts what came before it.
     #[allow(missing_docs)]
     Contradiction { revision: i64, key: Bytes, what: &'static str },
+    /// Users and roles that cannot be.
+    #[allow(missing_docs)]
+    Auth { name: Bytes, what: &'static str },
     /// A revision that is no revision, or too large to count on from.
     #[allow(missing_docs)]
     Revision { revision: i64 },
@@ -44,6 +48,9 @@ impl fmt::Display for ImportError {
             ImportError::Contradiction { revision, key, what } => {
                 let key = String::from_utf8_lossy(key);
                 write!(f, "the change of {key:?} at revision {revision} cannot be: {what}")
+            }
+            ImportError::Auth { name, what } => {
+                write!(f, "user or role {:?}: {what}", String::from_utf8_lossy(name))
             }
             ImportError::Revision { revision } => {
                 write!(f, "{revision} is no revision to go on from")
@@ -98,6 +105,19 @@ impl<E: Engine> Importer<E> {
         if lease.id != 0 {
             self.applier.store_lease(lease);
         }
+    }
+
+    /// Users, roles, and whether they are in force; once.
+    ///
+    /// # Errors
+    /// When they cannot have come from a store with these rules.
+    pub fn auth(&mut self, import: AuthImport) -> Result<(), ImportError> {
+        let auth = Auth::imported(import);
+        let auth = auth.map_err(|(name, what)| ImportError::Auth { name, what })?;
+        let applier = &mut self.applier;
+        auth.records().iter().for_each(|(key, value)| applier.engine.put(key, value));
+        applier.auth = Arc::new(auth);
+        Ok(())
     }
 
     /// A put: the pair as it was after it, its revision in `mod_revision`. A pair that hangs on a
@@ -277,7 +297,8 @@ impl<E: Engine> Applier<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{MemEngine, Range};
+    use crate::touch::Right;
+    use crate::{Allows, Caller, Grant, KeyRange, MemEngine, Range, User, UserImport};
 
     fn pair(key: &str, value: &str, create: i64, at: i64, version: i64) -> KeyValue {
         KeyValue {
@@ -313,6 +334,59 @@ mod tests {
         assert_eq!(at(5), Ok(vec![pair("a", "1", 4, 4, 1), pair("b", "new", 2, 5, 3)]));
         assert_eq!(at(6), Ok(vec![pair("b", "new", 2, 5, 3)]));
         assert!(at(2).is_err(), "compacted");
+    }
+
+    fn user(name: &'static str, roles: &[&'static str]) -> UserImport {
+        let roles = roles.iter().map(|role| Bytes::from_static(role.as_bytes())).collect();
+        UserImport { name: name.into(), password: Some("hash".into()), roles }
+    }
+
+    #[test]
+    fn users_and_roles_come_as_they_were() {
+        let mut importer = Importer::new(MemEngine::default(), 0).expect("empty");
+        let range =
+            |key: &'static str, end: &'static str| KeyRange { key: key.into(), end: end.into() };
+        let grant = |range, allows| Grant { range, allows };
+        let role = vec![
+            grant(range("a", "c"), Allows::Read),
+            grant(range("a", "c"), Allows::Write),
+            grant(range("z", "b"), Allows::Read),
+        ];
+        let users = vec![user("root", &["root"]), user("u", &["gone", "r"])];
+        let roles = vec![("r".into(), role)];
+        let import = AuthImport { enabled: true, revision: 9, users, roles };
+        importer.auth(import).expect("fine");
+        let view = importer.finish().expect("fine").publish().expect("fine").view;
+        let auth = view.auth();
+        assert!(auth.enabled());
+        assert_eq!(auth.revision(), 9);
+        let caller =
+            Caller { user: User::Named("u".into()), auth_revision: 9, ..Caller::default() };
+        for right in [Right::Read, Right::Write] {
+            let asked = range("a", "c");
+            auth.check_range(&caller, (&asked).into(), right).expect("both grants are in force");
+        }
+        // What is loaded is what was written.
+        assert_eq!(Auth::load(view.engine()).expect("readable"), **auth);
+    }
+
+    #[test]
+    fn users_and_roles_that_cannot_be_are_refused() {
+        let refused = |import: AuthImport| {
+            let mut importer = Importer::new(MemEngine::default(), 0).expect("empty");
+            importer.auth(import).expect_err("refused").to_string()
+        };
+        let enabled = |users| AuthImport { enabled: true, users, ..AuthImport::default() };
+        for users in [vec![], vec![user("root", &["r"])], vec![user("u", &["root"])]] {
+            let said = refused(enabled(users));
+            assert!(said.contains("nobody could administer"), "{said}");
+        }
+        let users = vec![user("u", &[]), user("u", &[])];
+        let said = refused(AuthImport { users, ..AuthImport::default() });
+        assert!(said.contains("there twice"), "{said}");
+        let roles = vec![(Bytes::new(), Vec::new())];
+        let said = refused(AuthImport { roles, ..AuthImport::default() });
+        assert!(said.contains("no name"), "{said}");
     }
 
     #[test]

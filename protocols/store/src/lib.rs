@@ -88,7 +88,10 @@ pub mod validate;
 mod view;
 
 pub use applier::{Applier, Options, Outcome, Published};
-pub use auth::{Account, Allows, Auth, AuthChange, AuthError, Grant, ROOT, RangeSet, Role};
+pub use auth::{
+    Account, Allows, Auth, AuthChange, AuthError, AuthImport, Grant, ROOT, RangeSet, Role,
+    UserImport,
+};
 pub use caller::{Caller, Fence, User};
 pub use command::*;
 pub use cursor::{Batch, Cursor, Delivery, Polled, Watch};

@@ -63,6 +63,11 @@ struct Cluster {
 
 impl Cluster {
     fn start(directory: &Path, places: Vec<Place>, token: &str) -> Cluster {
+        Cluster::start_as(directory, places, token, &[])
+    }
+
+    /// The same where one has to say who asks.
+    fn start_as(directory: &Path, places: Vec<Place>, token: &str, who: &[&str]) -> Cluster {
         let initial = initial_cluster(&places);
         let spawn = |place: &Place| {
             let log = std::fs::File::create(directory.join(format!("{}.log", place.name)));
@@ -84,7 +89,8 @@ impl Cluster {
         let end = Instant::now() + PATIENCE;
         for place in &cluster.places {
             // The command waits for a leader by itself; the pause is for a socket not open yet.
-            while !quorate(&["endpoint", "health", "--endpoints", &place.client]).status.success() {
+            let health = [&["endpoint", "health", "--endpoints", &place.client], who].concat();
+            while !quorate(&health).status.success() {
                 assert!(Instant::now() < end, "{} does not answer", place.name);
                 std::thread::sleep(Duration::from_millis(50));
             }
@@ -435,4 +441,62 @@ fn what_is_no_members_directory_is_not_rescued() {
     let refused = refuses(&["snapshot", "save", &file("s.db"), "--data-dir", &file("empty")]);
     assert!(refused.contains("it has no file"), "{refused}");
     assert_eq!(std::fs::read_dir(directory.path()).expect("list").count(), 1, "nothing was made");
+}
+
+/// Who could do what in etcd can do it here: users log in with their passwords, and roles allow what
+/// they allowed.
+#[test]
+fn users_and_roles_of_etcd_come_along() {
+    for version in ["3.4", "3.7"] {
+        let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let path = path.join(format!("../host/tests/fixtures/etcd-{version}-auth.db"));
+        let places = places(1);
+        let file = path.display().to_string();
+        let said = restore(&file, directory.path(), &places[0], &places, "new");
+        assert!(said.contains("\nUsers: 4, roles: 2; access control is on\n"), "{said}");
+        let root = ["--user", "root:rootpw"];
+        let cluster = Cluster::start_as(directory.path(), places, "new", &root);
+        let as_user =
+            |who: &str, words: &[&str]| cluster.says(0, &[words, &["--user", who]].concat());
+        let refused = |who: &str, words: &[&str]| {
+            let endpoint = ["--endpoints", &cluster.places[0].client];
+            let who: &[&str] = if who.is_empty() { &[] } else { &["--user", who] };
+            refuses(&[words, &endpoint, who].concat())
+        };
+        let status = as_user(root[1], &["auth", "status"]);
+        assert_eq!(status, "Authentication Status: true\nAuthRevision: 18\n", "{version}");
+        assert_eq!(as_user(root[1], &["user", "list"]), "alice\nbob\ncarol\nroot\n");
+        assert_eq!(as_user(root[1], &["role", "list"]), "app\nidle\n");
+        assert_eq!(as_user(root[1], &["user", "get", "alice"]), "User: alice\nRoles: app idle\n");
+        let role = as_user(root[1], &["role", "get", "app"]);
+        for part in ["[app/, app0) (prefix app/)", "cfg/x", "[drop/, drop0) (prefix drop/)"] {
+            assert!(role.contains(part), "{role}");
+        }
+        let alice = "alice:alicepw";
+        assert_eq!(as_user(alice, &["get", "app/a"]), "app/a\n1\n");
+        assert_eq!(as_user(alice, &["put", "app/b", "2"]), "OK\n");
+        assert_eq!(as_user(alice, &["get", "zoo", "--from-key"]), "", "her other role");
+        let denied = "permission denied";
+        assert!(refused(alice, &["put", "cfg/x", "3"]).contains(denied));
+        assert!(refused(alice, &["get", "app0"]).contains(denied), "the end of a range is outside");
+        assert!(refused(alice, &["user", "list"]).contains(denied));
+        assert!(refused("carol:carolpw", &["get", "app/a"]).contains(denied), "she has no role");
+        for (who, why) in [
+            ("carol:oldpw", "invalid user ID or password"),
+            ("gone:pw", "invalid user ID or password"),
+            ("bob:any", "password was given for no password user"),
+        ] {
+            let words = ["get", "app/a", "--endpoints", &cluster.places[0].client, "--user", who];
+            let output = quorate(&words);
+            let said = String::from_utf8_lossy(&output.stderr);
+            // Who cannot log in has no connection.
+            assert_eq!(output.status.code(), Some(2), "{who}: {said}");
+            assert!(said.contains(why), "{who}: {said}");
+        }
+        assert!(refused("", &["get", "app/a"]).contains("user name is empty"));
+        // What comes later is ours, and lasts.
+        as_user(root[1], &["role", "grant-permission", "idle", "readwrite", "new"]);
+        assert_eq!(as_user(alice, &["put", "new", "1"]), "OK\n");
+    }
 }

@@ -92,6 +92,12 @@ pub struct RestoredMember {
     pub revision: i64,
     /// The number of keys.
     pub keys: u64,
+    /// The number of users.
+    pub users: usize,
+    /// The number of roles.
+    pub roles: usize,
+    /// Whether users and roles are in force.
+    pub auth_enabled: bool,
 }
 
 /// What is being done, for a display.
@@ -133,11 +139,20 @@ pub fn restore_member(
     let membership = Membership::of(new.members.iter().map(|member| member.id));
     begin_log(&directory, label.incarnation, view.applied(), &membership)?;
     directory.store_meta(&label).map_err(say)?;
-    let (revision, keys) = (view.revision(), view.keys());
+    let auth = view.auth();
+    let made = RestoredMember {
+        cluster_id: label.cluster_id,
+        member_id: label.member_id,
+        revision: view.revision(),
+        keys: view.keys(),
+        users: auth.users().count(),
+        roles: auth.roles().count(),
+        auth_enabled: auth.enabled(),
+    };
     // Nothing may be open any more when the directory gets its name.
     drop((view, directory));
     draft.name(&new.data_dir)?;
-    Ok(RestoredMember { cluster_id: label.cluster_id, member_id: label.member_id, revision, keys })
+    Ok(made)
 }
 
 fn say(error: impl std::fmt::Display) -> String {

@@ -4,7 +4,7 @@ use quorate_base::Dice;
 use quorate_host::backup::BackupError;
 use quorate_host::etcd::{Contents, EtcdFile};
 use quorate_host::offline::Source;
-use quorate_store::{Applier, KeyRange, KeyValue, MemEngine, MemView, Range, View};
+use quorate_store::{Allows, Applier, KeyRange, KeyValue, MemEngine, MemView, Range, View};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -84,6 +84,43 @@ fn the_checksum_and_the_contents_are_told() {
     }
 }
 
+/// The users, roles and permissions that two versions of etcd wrote, read back.
+#[test]
+fn users_and_roles_are_read_as_they_were() {
+    for version in VERSIONS {
+        let file = EtcdFile::open(&fixture(&format!("{version}-auth"))).expect("a snapshot");
+        let mut applier = file.import(MemEngine::default(), &mut go_on).expect("whole");
+        let view = applier.publish().expect("memory does not fail").view;
+        let auth = view.auth();
+        assert!(auth.enabled(), "{version}");
+        assert_eq!(auth.revision(), 18, "{version}");
+        let names = auth.users().map(|name| String::from_utf8_lossy(name).into_owned());
+        assert_eq!(names.collect::<Vec<_>>(), ["alice", "bob", "carol", "root"]);
+        let user = |name: &str| auth.user(name.as_bytes()).expect("a user");
+        let roles =
+            |name: &str| user(name).roles.iter().map(|role| role.to_vec()).collect::<Vec<_>>();
+        assert_eq!(roles("alice"), [b"app".to_vec(), b"idle".to_vec()]);
+        assert_eq!(roles("carol"), Vec::<Vec<u8>>::new());
+        assert!(user("root").is_root());
+        assert_eq!(user("bob").password, None, "a certificate speaks for him");
+        let hash = user("carol").password.as_ref().expect("a hash");
+        assert!(hash.starts_with(b"$2a$04$") && hash.len() == 60, "{hash:?}");
+        let range =
+            |key: &'static str, end: &'static str| KeyRange { key: key.into(), end: end.into() };
+        let app = auth.role(b"app").expect("a role");
+        let expected = [
+            (range("app/", "app0"), Allows::ReadWrite),
+            (range("cfg/x", ""), Allows::Read),
+            (range("drop/", "drop0"), Allows::Write),
+        ];
+        assert_eq!(app, &expected.into_iter().collect());
+        let idle = auth.role(b"idle").expect("a role");
+        assert_eq!(idle, &[(range("from/", "\0"), Allows::Read)].into_iter().collect());
+        let contents = file.contents(&mut go_on).expect("whole");
+        assert_eq!((contents.users, contents.roles), (4, 2));
+    }
+}
+
 /// Whatever the bytes are, the answer is a state or a sentence; and a file with its checksum is
 /// never taken when it was changed.
 #[test]
@@ -92,7 +129,7 @@ fn damaged_files_are_refused_or_read_but_never_panic() {
     let path = directory.path().join("damaged.db");
     let mut dice = Dice::new(17);
     let mut refused = 0;
-    for version in VERSIONS {
+    for version in ["3.4", "3.7", "3.4-auth", "3.7-auth"] {
         let whole = std::fs::read(fixture(version)).expect("the fixture");
         for _ in 0..400 {
             let mut bytes = whole.clone();

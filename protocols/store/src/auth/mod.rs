@@ -18,6 +18,7 @@
 //! - `ranges.rs`: the union of key ranges that a user holds, and whether it contains a range.
 //! - `change.rs`: what the commands of etcd's Auth service do, with its odd rules.
 //! - `record.rs`: how it all lies in the engine.
+//! - `import.rs`: users and roles that come from another store.
 //! - [`crate::touch`]: which ranges a request needs, with which right.
 //!
 //! # Where it differs from etcd
@@ -26,10 +27,12 @@
 //! misses the old one when another permission of the role has the same first key, and keeps both.)
 
 mod change;
+mod import;
 mod ranges;
 mod record;
 
 pub use change::{AuthChange, Grant};
+pub use import::{AuthImport, UserImport};
 pub use ranges::RangeSet;
 
 use crate::engine::{EngineError, EngineRead};

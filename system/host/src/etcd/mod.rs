@@ -8,11 +8,13 @@
 //! | `key` | main revision u64 · `_` · sub-revision u64 (big-endian), `t` for a delete | the pair |
 //! | `lease` | id u64 | id, granted and remaining seconds |
 //! | `meta` | `scheduledCompactRev`, `finishedCompactRev` | a revision, as in `key` |
-//! | `authUsers`, `authRoles` | name | not taken, but counted and told |
+//! | `auth` | `authEnabled`, `authRevision` | 1 or 0; u64 (big-endian) |
+//! | `authUsers`, `authRoles` | name | the user with its hash and roles; the role ([`users`]) |
 //!
 //! Members, alarms and the place in etcd's own log belong to the cluster that was, not to its data.
 
 mod bolt;
+mod users;
 
 use crate::backup::{BLOCK, BackupError, CHECKSUM, Progress, hexadecimal};
 use bolt::{Bolt, BoltError};
@@ -44,9 +46,9 @@ pub struct Contents {
     pub compacted: i64,
     /// Entries of all buckets, as `etcdutl snapshot status` counts them.
     pub entries: u64,
-    /// Users, which do not come along.
+    /// Users.
     pub users: u64,
-    /// Roles, which do not come along.
+    /// Roles.
     pub roles: u64,
 }
 
@@ -165,6 +167,8 @@ impl EtcdFile {
             importer.lease(Lease { id, ttl, remaining });
             Ok(())
         })?;
+        let auth = self.users_and_roles()?;
+        importer.auth(auth).map_err(|error| self.malformed(&error))?;
         let (mut done, mut unpublished) = (0, 0);
         self.each("key", &mut |key, value| {
             let bytes = (key.len() + value.len()) as u64;

@@ -24,7 +24,7 @@ each with its own --name, --data-dir and --initial-advertise-peer-urls. Then sta
 the same flags. Choose a new --initial-cluster-token, so that members of the old cluster cannot mistake it for theirs.
 
 FILE is a snapshot of Quorate or of etcd 3.4 to 3.7 (`etcdctl snapshot save`): keys, their history down to the last
-compaction, and leases come along; of etcd's, users and roles do not.
+compaction, leases, users and roles come along, and whether access control is on.
 
 Examples:
   quorate snapshot restore backup.db --data-dir new-data
@@ -96,6 +96,14 @@ pub async fn run(arguments: Arguments, global: &Global) -> Result<(), Failure> {
         made.revision,
         new.data_dir.display()
     ));
+    if made.users > 0 || made.roles > 0 {
+        output.line(format!(
+            "Users: {}, roles: {}; access control is {}",
+            made.users,
+            made.roles,
+            if made.auth_enabled { "on" } else { "off" }
+        ));
+    }
     output.line(format!(
         "Member {} ({:x}) of cluster {:x}: start it with `quorate serve` and the same flags",
         new.name, made.member_id, made.cluster_id
