@@ -154,4 +154,52 @@ mod tests {
         let called = Caller { fences: vec![fence], ..Caller::default() };
         assert_eq!(needed(&called, &plain), 2);
     }
+
+    /// Whatever names somebody, and whatever changes users and roles: a build of level 1 would stop at
+    /// it. What such a build reads is what it wrote itself, the plain format without the newer actions.
+    #[test]
+    fn nothing_that_an_old_build_cannot_read_needs_less_than_its_level() {
+        use quorate_store::{AuthChange, Delete, GuardChange, Put, Txn, User};
+        use quorate_wire::command::{PLAIN, encode};
+        let named = |user| Caller { user, ..Caller::default() };
+        let callers = [
+            Caller::default(),
+            named(User::Named("u".into())),
+            named(User::Member),
+            // Somebody who logs in is nobody yet, at a revision.
+            Caller { auth_revision: 3, ..Caller::default() },
+        ];
+        let (user, role) = (bytes::Bytes::from("u"), bytes::Bytes::from("r"));
+        let old = [
+            Action::Put(Put::default()),
+            Action::Delete(Delete::default()),
+            Action::Txn(Txn::default()),
+            Action::Compact { revision: 1 },
+            Action::LeaseGrant { id: 1, ttl: 1 },
+            Action::LeaseRevoke { id: 1, term: None },
+            Action::LeaseCheckpoint { term: 1, remaining: Vec::new() },
+        ];
+        let new = [
+            Action::Auth(AuthChange::Enable),
+            Action::Auth(AuthChange::Authenticate { user: user.clone(), token: None }),
+            Action::Auth(AuthChange::UserAdd { user, password: None }),
+            Action::Auth(AuthChange::RoleDelete { role: role.clone() }),
+            Action::Guard(GuardChange::Remove { prefix: role }),
+            Action::AuditCheckpoint { member: 1, records: 1, hash: "h".into() },
+        ];
+        for caller in callers {
+            for (actions, is_old) in [(&old[..], true), (&new[..], false)] {
+                for action in actions {
+                    let command = quorate_store::Command {
+                        id: quorate_store::OpId::default(),
+                        caller: caller.clone(),
+                        action: action.clone(),
+                    };
+                    let is_plain = encode(&command)[0] == PLAIN;
+                    let expected = if is_plain && is_old { OLDEST } else { 2 };
+                    assert_eq!(needed(&caller, action), expected, "{command:?}");
+                }
+            }
+        }
+    }
 }
