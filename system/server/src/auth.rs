@@ -5,6 +5,7 @@
 //! the auth revision at which it was checked.
 
 use crate::caller::Known;
+use crate::convert::MAX_KEY_BYTES;
 use crate::errors;
 use crate::kv::settled;
 use crate::service::Service;
@@ -27,6 +28,14 @@ fn text(name: &Bytes) -> String {
 
 /// bcrypt looks at so many bytes; etcd refuses more, and so do we.
 const MAX_PASSWORD_BYTES: usize = 72;
+
+/// Refuses a name that no engine could hold as a part of a key: its entry would stop every member.
+fn check_name(name: &str) -> Result<(), Status> {
+    match name.len() {
+        bytes if bytes > MAX_KEY_BYTES => Err(errors::name_too_long(bytes, MAX_KEY_BYTES)),
+        _short => Ok(()),
+    }
+}
 
 fn sleeping(error: tokio::task::JoinError) -> Status {
     Status::internal(error.to_string())
@@ -182,6 +191,7 @@ impl Auth for AuthService {
         mut request: Request<pb::AuthUserAddRequest>,
     ) -> Result<Response<pb::AuthUserAddResponse>, Status> {
         let asked = std::mem::take(request.get_mut());
+        check_name(&asked.name)?;
         let none = asked.options.is_some_and(|options| options.no_password);
         let password = if none { None } else { Some(self.hash(asked.password).await?) };
         let change = AuthChange::UserAdd { user: asked.name.into(), password };
@@ -260,6 +270,7 @@ impl Auth for AuthService {
         &self,
         request: Request<pb::AuthRoleAddRequest>,
     ) -> Result<Response<pb::AuthRoleAddResponse>, Status> {
+        check_name(&request.get_ref().name)?;
         let role = Bytes::from(request.get_ref().name.clone());
         let header = self.change(&request, AuthChange::RoleAdd { role }).await?;
         Ok(Response::new(pb::AuthRoleAddResponse { header }))

@@ -12,7 +12,7 @@
 use crate::audit::{self, Call};
 use crate::errors;
 use crate::identity::PeerIdentity;
-use crate::rights::{Needs, needs};
+use crate::rights::{Needs, is_long, needs};
 use crate::service::Service;
 use axum::extract::{Request as HttpRequest, State};
 use axum::middleware::Next;
@@ -81,6 +81,11 @@ impl Known {
         Known { pinned: false, ..self }
     }
 
+    /// True when somebody has looked at what the caller showed: it is a user, or a liar.
+    pub fn is_identified(&self) -> bool {
+        self.refused || self.user().is_some()
+    }
+
     fn good(&self) -> Result<&Known, Status> {
         if self.refused { Err(errors::invalid_auth_token()) } else { Ok(self) }
     }
@@ -99,12 +104,9 @@ impl Service {
         }
     }
 
-    /// Finds out again who calls, on a stream that has been open for a while.
-    pub fn recognize(&self, known: &Known) -> Known {
-        if !self.view().auth().enabled() {
-            return known.clone();
-        }
-        self.identify(known.shown.clone(), &self.view())
+    /// Finds out anew who calls, from what was shown when a stream was opened.
+    pub fn identify_again(&self, known: &Known, view: &View) -> Known {
+        if view.auth().enabled() { self.identify(known.shown.clone(), view) } else { known.clone() }
     }
 
     fn identify(&self, shown: Shown, view: &View) -> Known {
@@ -147,6 +149,17 @@ impl Service {
         audit::note_span(span, Right::Read);
         self.may(known, view, |auth, caller| {
             auth.check_range(caller, span, Right::Read).map_err(errors::unauthorized)
+        })
+    }
+
+    /// Whether the caller may write keys, as far as this view knows: a write itself is judged where
+    /// it stands in the log.
+    ///
+    /// # Errors
+    /// Why not, in etcd's words.
+    pub fn may_write(&self, known: &Known, view: &View, span: Span<'_>) -> Result<(), Status> {
+        self.may(known, view, |auth, caller| {
+            auth.check_range(caller, span, Right::Write).map_err(errors::unauthorized)
         })
     }
 
@@ -267,10 +280,18 @@ async fn recognize_all(
     rpc: Rpc,
     request: &mut HttpRequest,
 ) -> (Option<Bytes>, Result<(), Status>) {
+    let shown = |request: &HttpRequest| {
+        Shown::of(request.headers(), request.extensions().get::<PeerIdentity>())
+    };
     if !service.view().auth().enabled() {
+        if is_long(rpc) {
+            // It may still be open when authentication is turned on.
+            let known = Known { shown: shown(request), ..Known::default() };
+            request.extensions_mut().insert(known);
+        }
         return (None, Ok(()));
     }
-    let shown = Shown::of(request.headers(), request.extensions().get::<PeerIdentity>());
+    let shown = shown(request);
     service.await_token(&shown).await;
     let view = service.view();
     let known = service.identify(shown, &view);

@@ -8,8 +8,9 @@
 use crate::caller::Known;
 use crate::follow::{Follow, News};
 use crate::kv::unreadable;
-use crate::line::{self, Place, Session};
+use crate::line::{self, Claim, Place, Session};
 use crate::service::Service;
+use crate::standing::Standing;
 use crate::{convert, errors, fence, leader_watch};
 use bytes::Bytes;
 use quorate_store::{Caller, KeyRange, KeyValue, Txn, TxnOp};
@@ -34,9 +35,9 @@ impl Election for ElectionService {
         request: Request<CampaignRequest>,
     ) -> Result<Response<CampaignResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
-        let caller = self.0.caller(&request)?;
+        let claim = Claim::of(&self.0, &request)?;
         let (service, request) = (self.0.clone(), request.into_inner());
-        line::to_the_end(|gone| campaign(service, caller, request, gone)).await
+        line::to_the_end(|gone| campaign(service, claim, request, gone)).await
     }
 
     async fn proclaim(
@@ -75,11 +76,15 @@ impl Election for ElectionService {
         let led = leader_watch::while_led(&self.0, request.metadata())?;
         let known = Known::of(&request);
         let line = line::line(&request.into_inner().name);
+        let view = self.0.linearizable().await?;
+        self.0.may_read(&known, &view, (&line).into())?;
         let (answers, receiver) = mpsc::channel(1);
         let service = self.0.clone();
+        let standing = Standing::of(known, &view);
+        let mut observer = Observer { standing, line, answers: answers.clone() };
         tokio::spawn(async move {
             let ended = tokio::select! {
-                ended = observe(&service, &known, &line, &answers) => ended,
+                ended = observer.observe(&service) => ended,
                 () = answers.closed() => return,
             };
             if let Err(error) = ended {
@@ -126,11 +131,12 @@ async fn proclaim(service: &Service, place: &Place, value: Bytes) -> Result<i64,
 
 async fn campaign(
     service: Arc<Service>,
-    caller: Caller,
+    mut claim: Claim,
     request: CampaignRequest,
     mut gone: line::Gone,
 ) -> Result<Response<CampaignResponse>, Status> {
     let CampaignRequest { name, lease, value } = request;
+    let caller = claim.caller.clone();
     let session = Session::of(&service, &caller, lease).await?;
     let key = line::key_of(&name, session.lease);
     let ran = line::run(
@@ -150,41 +156,79 @@ async fn campaign(
     if known.is_some_and(|pair| pair.value != value)
         && let Err(error) = proclaim(&service, &place, value).await
     {
-        let _ = line::leave(&service, &place).await;
+        line::give_up(&service, &place).await;
         return Err(error);
     }
-    line::wait(&service, &place, &mut gone, errors::not_elected).await?;
+    line::wait(&service, &mut claim, &place, &mut gone, errors::not_elected).await?;
     let leader = LeaderKey { name: name.clone(), key, rev: created, lease: session.lease };
     let header = service.header(ran.revision);
     let answer = CampaignResponse { header, leader: Some(leader) };
     Ok(fence::with_token(answer, &name, created))
 }
 
-/// Tells who is elected, what it proclaims, and who comes after it, until the observer goes.
-async fn observe(
-    service: &Arc<Service>,
-    known: &Known,
-    line: &KeyRange,
-    answers: &mpsc::Sender<Result<LeaderResponse, Status>>,
-) -> Result<(), Status> {
-    loop {
-        let view = service.linearizable().await?;
-        service.may_read(&service.recognize(known), &view, line.into())?;
-        let elected = view.range(&line::first(line)).map_err(unreadable)?.kvs.into_iter().next();
-        let (elected, revision) = match elected {
-            Some(elected) => (elected, view.revision()),
-            None => match next_candidate(service, line, view.revision()).await? {
-                Some(candidate) => candidate,
-                None => continue,
-            },
-        };
-        let mut follow = Follow::after(service, KeyRange::single(elected.key.clone()), revision);
-        if answers.send(Ok(told(service, elected, revision))).await.is_err() {
-            return Ok(());
+/// Somebody who wants to hear who is elected.
+struct Observer {
+    standing: Standing,
+    line: KeyRange,
+    answers: mpsc::Sender<Result<LeaderResponse, Status>>,
+}
+
+impl Observer {
+    /// Tells who is elected, what it proclaims, and who comes after it, until the observer goes.
+    async fn observe(&mut self, service: &Arc<Service>) -> Result<(), Status> {
+        loop {
+            let view = service.linearizable().await?;
+            let first = line::first(&self.line);
+            let elected = view.range(&first).map_err(unreadable)?.kvs.into_iter().next();
+            let (elected, revision) = match elected {
+                Some(elected) => (elected, view.revision()),
+                None => match next_candidate(service, &self.line, view.revision()).await? {
+                    Some(candidate) => candidate,
+                    None => continue,
+                },
+            };
+            let line = KeyRange::single(elected.key.clone());
+            let mut follow = Follow::after(service, line, revision);
+            if !self.tell(service, elected, revision).await?
+                || !self.tell_proclamations(service, &mut follow).await?
+            {
+                return Ok(());
+            }
         }
-        if !tell_proclamations(service, &mut follow, answers).await? {
-            return Ok(());
+    }
+
+    /// Until the elected's key is deleted. False when the observer has gone.
+    async fn tell_proclamations(
+        &mut self,
+        service: &Service,
+        follow: &mut Follow,
+    ) -> Result<bool, Status> {
+        loop {
+            let News::Events { events, revision } = follow.next().await? else { return Ok(true) };
+            for delivery in &events {
+                let event = delivery.encoded.event();
+                if event.delete {
+                    return Ok(true);
+                }
+                if !self.tell(service, event.kv.clone(), revision).await? {
+                    return Ok(false);
+                }
+            }
         }
+    }
+
+    /// Tells one thing, if the observer may still hear it. False when it has gone.
+    async fn tell(
+        &mut self,
+        service: &Service,
+        elected: KeyValue,
+        revision: i64,
+    ) -> Result<bool, Status> {
+        // Room first: what is judged is told at once.
+        let Ok(place) = self.answers.reserve().await else { return Ok(false) };
+        self.standing.may_read(service, &service.view(), (&self.line).into())?;
+        place.send(Ok(told(service, elected, revision)));
+        Ok(true)
     }
 }
 
@@ -200,27 +244,6 @@ async fn next_candidate(
         let puts = events.iter().map(|delivery| delivery.encoded.event());
         if let Some(put) = puts.into_iter().find(|event| !event.delete) {
             return Ok(Some((put.kv.clone(), put.kv.mod_revision)));
-        }
-    }
-}
-
-/// Until the elected's key is deleted. False when the observer has gone.
-async fn tell_proclamations(
-    service: &Service,
-    follow: &mut Follow,
-    answers: &mpsc::Sender<Result<LeaderResponse, Status>>,
-) -> Result<bool, Status> {
-    loop {
-        let News::Events { events, revision } = follow.next().await? else { return Ok(true) };
-        for delivery in &events {
-            let event = delivery.encoded.event();
-            if event.delete {
-                return Ok(true);
-            }
-            let answer = Ok(told(service, event.kv.clone(), revision));
-            if answers.send(answer).await.is_err() {
-                return Ok(false);
-            }
         }
     }
 }

@@ -161,6 +161,13 @@ pub fn key_too_long(bytes: usize, limit: usize) -> Status {
     ))
 }
 
+/// A user or role of such a name would be a key that no engine of ours could hold.
+pub fn name_too_long(bytes: usize, limit: usize) -> Status {
+    Status::invalid_argument(format!(
+        "quorate: the name of a user or role has {bytes} bytes, the limit is {limit}"
+    ))
+}
+
 fn guard_exists(prefix: &[u8], lock: &[u8]) -> Status {
     let (prefix, lock) = (String::from_utf8_lossy(prefix), String::from_utf8_lossy(lock));
     Status::failed_precondition(format!(

@@ -142,7 +142,7 @@ impl Kv for KvService {
         range_stream::check(&range)?;
         let view = self.view_for(serializable).await?;
         self.0.may_read(&known, &view, (&range.range).into())?;
-        Ok(Response::new(range_stream::open(self.0.clone(), range, view)))
+        Ok(Response::new(range_stream::open(self.0.clone(), known, range, view)))
     }
 
     async fn put(

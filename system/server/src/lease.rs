@@ -5,6 +5,7 @@ use crate::errors;
 use crate::kv::{settled, unreadable};
 use crate::leader_watch::{self, while_led};
 use crate::service::Service;
+use crate::standing::Standing;
 use quorate_host::Ask;
 use quorate_store::touch::Right;
 use quorate_store::{Action, AlarmKind, Answer, Caller, StoreError};
@@ -74,13 +75,13 @@ impl Lease for LeaseService {
         request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
         let led = while_led(&self.0, request.metadata())?;
-        let known = Known::of(&request);
+        let mut standing = Standing::of(Known::of(&request), &self.0.view());
         let mut requests = request.into_inner();
         let (answers, receiver) = tokio::sync::mpsc::channel(KEEP_ALIVE_BUFFER);
         let service = self.0.clone();
         tokio::spawn(async move {
             while let Some(Ok(request)) = requests.next().await {
-                let answer = keep_alive(&service, &known, request.id).await;
+                let answer = keep_alive(&service, &mut standing, request.id).await;
                 let failed = answer.is_err();
                 if answers.send(answer).await.is_err() || failed {
                     break;
@@ -177,11 +178,10 @@ pub async fn grant(
 /// One renewal. The header is that of the moment before it (item 56).
 async fn keep_alive(
     service: &Service,
-    known: &Known,
+    standing: &mut Standing,
     id: i64,
 ) -> Result<pb::LeaseKeepAliveResponse, Status> {
-    // The stream may be older than the newest word on its caller.
-    service.may_lease(&service.recognize(known), &service.view(), id, Right::Write)?;
+    standing.may_lease(service, &service.view(), id, Right::Write)?;
     let header = service.header(service.view().revision());
     let asked = service.host.ask(Ask::Renew(id)).await;
     let ttl = asked.map_err(|failure| errors::failed(&failure))?;

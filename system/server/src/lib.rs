@@ -42,6 +42,7 @@ mod rights;
 mod run;
 mod secure;
 mod service;
+mod standing;
 mod token;
 mod watch;
 

@@ -14,21 +14,33 @@
 //! Putting the key is a write under way that cannot be taken back, so a call works in a task of its
 //! own ([`to_the_end`]) that outlives its caller and gives the place up when nobody wants it any
 //! more. A member that dies meanwhile leaves the place to the lease.
+//!
+//! # When the caller's rights go away
+//!
+//! Users and roles may change while a caller waits. Its key was put when it was allowed; whether it
+//! still is, is asked again when its turn has come ([`Claim`]). A place that is not wanted any more
+//! is given up by the member itself, for its caller may not even delete by then, and those who
+//! stand behind would wait for the end of a lease.
 
+use crate::audit;
+use crate::caller::Known;
+use crate::convert::MAX_KEY_BYTES;
 use crate::errors;
 use crate::follow::{Follow, News};
 use crate::kv::{settled, unreadable};
 use crate::lease;
 use crate::service::Service;
+use crate::standing::Standing;
 use bytes::Bytes;
 use quorate_host::View;
+use quorate_store::touch::Span;
 use quorate_store::{
     Action, Answer, Caller, Compare, CompareResult, CompareTarget, Delete, KeyRange, KeyValue, Put,
     Range, SortOrder, SortTarget, Txn, TxnOp,
 };
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use tonic::Status;
+use tonic::{Request, Status};
 
 /// Seconds of the lease of a caller that brings none; nobody renews it.
 const SESSION_TTL: i64 = 60;
@@ -53,6 +65,31 @@ impl Session {
         }
         let granted = lease::grant(service, caller, 0, SESSION_TTL).await?;
         Ok(Session { lease: granted.id, ours: true })
+    }
+}
+
+/// Who wants to stand in line, now and when its turn has come.
+pub struct Claim {
+    /// What entries name.
+    pub caller: Caller,
+    standing: Standing,
+}
+
+impl Claim {
+    /// The caller of a request.
+    ///
+    /// # Errors
+    /// When it claims to be what it cannot show.
+    pub fn of<T>(service: &Service, request: &Request<T>) -> Result<Claim, Status> {
+        let caller = service.caller(request)?;
+        let standing = Standing::of(Known::of(request), &service.view());
+        Ok(Claim { caller, standing })
+    }
+
+    /// Whether it may still do what it did to get its place.
+    fn holds(&mut self, service: &Service, view: &View, place: &Place) -> Result<(), Status> {
+        self.standing.may_read(service, view, (&place.line).into())?;
+        self.standing.may_write(service, view, Span::key(&place.key))
     }
 }
 
@@ -119,7 +156,23 @@ pub struct Ran {
 }
 
 /// Puts a transaction through the log.
+///
+/// # Errors
+/// Also when it puts a key that no store takes: names come from requests, and an entry that no
+/// engine can hold would stop every member at the same place.
 pub async fn run(service: &Service, caller: &Caller, txn: Txn) -> Result<Ran, Status> {
+    let puts = txn.success.iter().filter_map(|op| match op {
+        TxnOp::Put(put) => Some(put.key.len()),
+        TxnOp::Range(_) | TxnOp::Delete(_) | TxnOp::Txn(_) => None,
+    });
+    for bytes in puts {
+        if bytes == 0 {
+            return Err(errors::empty_key());
+        }
+        if bytes > MAX_KEY_BYTES {
+            return Err(errors::key_too_long(bytes, MAX_KEY_BYTES));
+        }
+    }
     match settled(service.write(caller.clone(), Action::Txn(txn)).await?)? {
         (Answer::Txn { succeeded, answers }, revision) => {
             let pairs = answers.into_iter().filter_map(|answer| match answer {
@@ -144,19 +197,31 @@ pub async fn run(service: &Service, caller: &Caller, txn: Txn) -> Result<Ran, St
     }
 }
 
-/// Gives a place up, if it is still the same one. A lease granted for it goes with it.
+/// Gives a place up on behalf of its caller, if it is still the same one.
+///
+/// # Errors
+/// When the caller may not, or nobody knows.
 pub async fn leave(service: &Service, place: &Place) -> Result<Ran, Status> {
-    let delete = Delete { range: KeyRange::single(place.key.clone()), prev_kv: false };
-    let compares = vec![created_at(&place.key, place.created)];
-    let success = vec![TxnOp::Delete(delete)];
-    let txn = Txn { compares, success, failure: Vec::new() };
-    let left = run(service, &place.caller, txn).await;
+    leave_as(service, &place.caller, place).await
+}
+
+/// Gives up a place that nobody wants any more. A lease granted for it goes with it.
+pub async fn give_up(service: &Service, place: &Place) {
+    let caller = Caller { fences: place.caller.fences.clone(), ..service.host.myself() };
+    // If it fails, the lease ends the place.
+    let _ = leave_as(service, &caller, place).await;
     if place.session.ours {
         // It would end by itself a minute later.
         let revoke = Action::LeaseRevoke { id: place.session.lease, term: None };
-        let _ = service.write(place.caller.clone(), revoke).await;
+        let _ = service.write(caller, revoke).await;
     }
-    left
+}
+
+async fn leave_as(service: &Service, caller: &Caller, place: &Place) -> Result<Ran, Status> {
+    let delete = Delete { range: KeyRange::single(place.key.clone()), prev_kv: false };
+    let compares = vec![created_at(&place.key, place.created)];
+    let success = vec![TxnOp::Delete(delete)];
+    run(service, caller, Txn { compares, success, failure: Vec::new() }).await
 }
 
 /// Runs a call to its end, whether or not its caller waits for that.
@@ -166,7 +231,7 @@ where
     W: Future<Output = Result<T, Status>> + Send + 'static,
 {
     let (here, gone) = oneshot::channel();
-    let done = tokio::spawn(work(gone)).await;
+    let done = tokio::spawn(audit::carried(work(gone))).await;
     drop(here);
     done.unwrap_or_else(|_| Err(errors::stopped()))
 }
@@ -175,9 +240,11 @@ where
 /// On an error, and when the caller has gone, the place is given up.
 ///
 /// # Errors
-/// `lost` when the place was lost while it waited: its lease ended, or somebody deleted its key.
+/// `lost` when the place was lost while it waited: its lease ended, or somebody deleted its key; and
+/// why its caller may not be there any more.
 pub async fn wait(
     service: &Arc<Service>,
+    claim: &mut Claim,
     place: &Place,
     gone: &mut Gone,
     lost: fn() -> Status,
@@ -185,16 +252,17 @@ pub async fn wait(
     let waited = tokio::select! {
         biased;
         _ = gone => Err(errors::canceled()),
-        waited = until_first(service, place, lost) => waited,
+        waited = until_first(service, claim, place, lost) => waited,
     };
     if waited.is_err() {
-        let _ = leave(service, place).await;
+        give_up(service, place).await;
     }
     waited
 }
 
 async fn until_first(
     service: &Arc<Service>,
+    claim: &mut Claim,
     place: &Place,
     lost: fn() -> Status,
 ) -> Result<Arc<View>, Status> {
@@ -208,6 +276,7 @@ async fn until_first(
         until_deleted(&mut follow, &[&before, &place.key]).await?;
     }
     let view = service.linearizable().await?;
+    claim.holds(service, &view, place)?;
     if stands(&view, place)? { Ok(view) } else { Err(lost()) }
 }
 

@@ -6,7 +6,7 @@
 //! `quorate-fence: NAME:TOKEN` (see `docs/fencing.md`); a client that does not look at metadata
 //! reads the key.
 
-use crate::line::{self, Place, Session};
+use crate::line::{self, Claim, Place, Session};
 use crate::service::Service;
 use crate::{errors, fence, leader_watch};
 use bytes::Bytes;
@@ -23,9 +23,9 @@ pub struct LockService(pub Arc<Service>);
 impl Lock for LockService {
     async fn lock(&self, request: Request<LockRequest>) -> Result<Response<LockResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
-        let caller = self.0.caller(&request)?;
+        let claim = Claim::of(&self.0, &request)?;
         let (service, request) = (self.0.clone(), request.into_inner());
-        line::to_the_end(|gone| lock(service, caller, request, gone)).await
+        line::to_the_end(|gone| lock(service, claim, request, gone)).await
     }
 
     async fn unlock(
@@ -51,16 +51,18 @@ impl Lock for LockService {
 
 async fn lock(
     service: Arc<Service>,
-    caller: Caller,
+    mut claim: Claim,
     request: LockRequest,
     mut gone: line::Gone,
 ) -> Result<Response<LockResponse>, Status> {
+    let caller = claim.caller.clone();
     let session = Session::of(&service, &caller, request.lease).await?;
     let (place, owner, revision) = stand_in_line(&service, caller, &request.name, session).await?;
     let revision = if owner == place.created && gone.try_recv().is_err_and(is_here) {
         revision
     } else {
-        line::wait(&service, &place, &mut gone, errors::session_expired).await?.revision()
+        let lost = errors::session_expired;
+        line::wait(&service, &mut claim, &place, &mut gone, lost).await?.revision()
     };
     let header = service.header(revision);
     let answer = LockResponse { header, key: place.key };

@@ -15,10 +15,12 @@
 //! (`compacted`) if that was compacted meanwhile, as with etcd. A reader that keeps up never hears
 //! of a compaction.
 
+use crate::caller::Known;
 use crate::service::Service;
+use crate::standing::Standing;
 use crate::{convert, errors, kv};
 use quorate_host::View;
-use quorate_store::{Page, Range, SortOrder, SortTarget};
+use quorate_store::{KeyRange, Page, Range, SortOrder, SortTarget};
 use quorate_wire::etcd::etcdserverpb as pb;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,11 +54,16 @@ pub fn check(range: &Range) -> Result<(), Status> {
     Ok(())
 }
 
-/// Starts a stream over `view`.
-pub fn open(service: Arc<Service>, range: Range, view: Arc<View>) -> ReceiverStream<Piece> {
+/// Starts a stream over `view`, for a caller who may read what it names.
+pub fn open(
+    service: Arc<Service>,
+    known: Known,
+    range: Range,
+    view: Arc<View>,
+) -> ReceiverStream<Piece> {
     let (pieces, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
-        let mut reading = Reading::new(service, range, view);
+        let mut reading = Reading::new(service, known, range, view);
         if let Err(error) = reading.run(&pieces).await {
             // A reader that has gone away needs no reason.
             let _ = pieces.send(Err(error)).await;
@@ -77,15 +84,20 @@ struct Reading {
     /// Pairs still wanted; `None` is all.
     wanted: Option<usize>,
     sent: usize,
+    standing: Standing,
+    /// The range as it was asked for: what its caller must have a right on.
+    asked: KeyRange,
 }
 
 impl Reading {
-    fn new(service: Arc<Service>, range: Range, view: Arc<View>) -> Reading {
+    fn new(service: Arc<Service>, known: Known, range: Range, view: Arc<View>) -> Reading {
+        let (standing, asked) = (Standing::of(known, &view), range.range.clone());
         let header = view.revision();
         let wanted = usize::try_from(range.limit).ok().filter(|limit| *limit > 0);
         let revision = if range.revision > 0 { range.revision } else { header };
         let rest = Range { revision, limit: 0, ..range };
-        Reading { service, rest, view: Some(view), header, wanted, sent: 0 }
+        let view = Some(view);
+        Reading { service, rest, view, header, wanted, sent: 0, standing, asked }
     }
 
     async fn run(&mut self, pieces: &mpsc::Sender<Piece>) -> Result<(), Status> {
@@ -93,6 +105,10 @@ impl Reading {
         let mut limit = FIRST_PIECE;
         loop {
             let Some(place) = self.place(pieces).await else { return Ok(()) };
+            let now = self.service.view();
+            if self.standing.is_outdated(&now) {
+                self.standing.may_read(&self.service, &now, (&self.asked).into())?;
+            }
             let view = self.view.get_or_insert_with(|| self.service.view()).clone();
             let (piece, bytes, done) = if self.rest.count_only {
                 (self.last_piece(&view, Page::default())?, 0, true)

@@ -101,6 +101,20 @@ pub fn needs(rpc: Rpc) -> Needs {
     }
 }
 
+/// True for calls that go on after their first answer, or wait for others before it: users and
+/// roles may change meanwhile.
+pub fn is_long(rpc: Rpc) -> bool {
+    matches!(
+        rpc,
+        Rpc::KvRangeStream
+            | Rpc::WatchWatch
+            | Rpc::LeaseLeaseKeepAlive
+            | Rpc::LockLock
+            | Rpc::ElectionCampaign
+            | Rpc::ElectionObserve
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

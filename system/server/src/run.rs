@@ -330,7 +330,7 @@ async fn look_after(service: &Arc<Service>, retention: Option<Retention>) {
             service.host.publish_itself().await;
         }
     };
-    let audit = crate::audit::keep_checkpoints(service.clone());
+    let audit = crate::audit::keep(service.clone());
     tokio::join!(expire, space, publish, compact(service, retention), audit);
 }
 

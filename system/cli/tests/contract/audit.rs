@@ -6,7 +6,12 @@ use std::time::Duration;
 
 use crate::auth::{add_role, add_user, allow, as_user, grant_role, with_root};
 use crate::harness::*;
-use quorate_client::etcd::authpb::permission::Type::Read;
+use crate::lock::until_in_line;
+use quorate_client::etcd::authpb::permission::Type::{Read, Readwrite};
+use quorate_client::etcd::v3electionpb::election_client::ElectionClient;
+use quorate_client::etcd::v3electionpb::{CampaignRequest, LeaderRequest};
+use quorate_client::etcd::v3lockpb::LockRequest;
+use quorate_client::etcd::v3lockpb::lock_client::LockClient;
 
 fn verify(log: &Path, against: &[PathBuf]) -> (i32, String) {
     let mut command = Command::new(Kind::Quorate.program());
@@ -123,6 +128,86 @@ async fn who_did_what_is_written_down_and_what_is_forged_is_found() {
         before = hash;
     }
     forged("anew", anew, "rewritten");
+}
+
+/// The records of a log that have all of these parts.
+fn records(log: &Path, parts: &[&str]) -> Vec<String> {
+    let written = std::fs::read_to_string(log).unwrap();
+    let has = |line: &&str| parts.iter().all(|part| line.contains(part));
+    written.lines().filter(has).map(str::to_owned).collect()
+}
+
+async fn until_recorded(log: &Path, parts: &[&str]) {
+    let there = async || !records(log, parts).is_empty();
+    let what = format!("a record of {parts:?} in {}", log.display());
+    eventually(&what, Duration::from_secs(30), there).await;
+}
+
+/// Locks and elections work in tasks of their own and may outlive their callers: what they touch and
+/// what came of it is written down all the same, over the gateway too.
+#[tokio::test]
+async fn locks_and_elections_name_their_keys() {
+    if Kind::current() == Kind::Etcd {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("audit.log");
+    let flag = format!("--audit-log={}", log.display());
+    let cluster = Cluster::single(&["--bcrypt-cost=4", &flag]).await;
+    let client = cluster.client().await;
+    let root = with_root(&client).await;
+    add_user(&root, "alice", "pw").await;
+    add_role(&root, "r").await;
+    grant_role(&root, "alice", "r").await;
+    allow(&root, "r", Readwrite, b"l/", b"l0").await.unwrap();
+    let alice = as_user(&client, "alice", "pw").await;
+    let lease = alice.grant_with(600, 0xab).await.unwrap().id;
+    let lock = |name: &str| LockRequest { name: name.to_owned().into(), lease };
+    let locks = |who: &Client| LockClient::new(who.channel());
+    locks(&alice).lock(lock("l/one")).await.unwrap();
+    locks(&alice).lock(lock("forbidden")).await.unwrap_err();
+    let campaign = |name: &str, lease| CampaignRequest {
+        name: name.to_owned().into(),
+        lease,
+        value: "v".into(),
+    };
+    let election = || ElectionClient::new(alice.channel());
+    election().campaign(campaign("l/two", lease)).await.unwrap();
+    election().campaign(campaign("forbidden", lease)).await.unwrap_err();
+    let alices = ["\"user\":\"alice\"", "\"peer\":\"127.0.0.1:"];
+    let of = |parts: &[&'static str]| [&alices[..], parts].concat();
+    let (yes, no) = ("\"allowed\":true,\"code\":0", "\"allowed\":false,\"code\":7");
+    until_recorded(&log, &of(&["Lock/Lock", "[\"w\",\"l/one/ab\",\"\"]", yes])).await;
+    until_recorded(&log, &of(&["Lock/Lock", "[\"w\",\"forbidden/ab\",\"\"]", no])).await;
+    until_recorded(&log, &of(&["Election/Campaign", "[\"w\",\"l/two/ab\",\"\"]", yes])).await;
+    until_recorded(&log, &of(&["Election/Campaign", "[\"w\",\"forbidden/ab\"", no])).await;
+
+    // Over the gateway: "l/json" and "no".
+    let token = client.login("alice", "pw").await.unwrap();
+    let post = async |path: &str, name: &str| {
+        let body = format!("{{\"name\":\"{name}\",\"lease\":\"{lease}\"}}");
+        let headers = [("Authorization", token.as_str())];
+        http::send(cluster.endpoint(0), "POST", path, &headers, &body).await.status
+    };
+    assert_eq!(post("/v3/lock/lock", "bC9qc29u").await, 200);
+    assert_eq!(post("/v3/election/campaign", "bm8=").await, 403);
+    until_recorded(&log, &of(&["Lock/Lock", "[\"w\",\"l/json/ab\",\"\"]", yes])).await;
+    until_recorded(&log, &of(&["Election/Campaign", "[\"w\",\"no/ab\",\"\"]", no])).await;
+
+    // Whoever goes away while it waits has a record too: what became of it nobody told.
+    let other = root.grant_with(600, 0xcd).await.unwrap().id;
+    let (patient, wanted) = (root.clone(), LockRequest { name: "l/one".into(), lease: other });
+    let waiter = tokio::spawn(async move { LockClient::new(patient.channel()).lock(wanted).await });
+    until_in_line(&root, "l/one", 2).await;
+    waiter.abort();
+    until_recorded(&log, &["Lock/Lock", "[\"w\",\"l/one/cd\",\"\"]", "\"abandoned\":true"]).await;
+    // An observer that may not look is refused, and recorded as such.
+    let request = LeaderRequest { name: "forbidden".into() };
+    election().observe(request).await.unwrap_err();
+    until_recorded(&log, &of(&["Election/Observe", "[\"r\",\"forbidden/\"", no])).await;
+    drop(cluster);
+    let (code, said) = verify(&log, &[]);
+    assert_eq!(code, 0, "{said}");
 }
 
 #[tokio::test]

@@ -9,20 +9,24 @@ use crate::auth::{FLAGS, add_role, add_user, allow, as_user, grant_role, with_ro
 use crate::harness::api::*;
 use crate::harness::*;
 
-const DENIED: &str = "etcdserver: permission denied";
+pub const DENIED: &str = "etcdserver: permission denied";
 
 /// A member with users `r` who reads `[a, c)`, `w` who writes it, `rw` who does both, and root.
-struct Realm {
-    _cluster: Cluster,
-    client: Client,
-    root: Client,
-    reader: Client,
-    writer: Client,
-    both: Client,
+pub struct Realm {
+    pub cluster: Cluster,
+    pub client: Client,
+    pub root: Client,
+    pub reader: Client,
+    pub writer: Client,
+    pub both: Client,
 }
 
-async fn realm() -> Realm {
-    let cluster = Cluster::single(FLAGS).await;
+pub async fn realm() -> Realm {
+    realm_with(FLAGS).await
+}
+
+pub async fn realm_with(flags: &[&str]) -> Realm {
+    let cluster = Cluster::single(flags).await;
     let client = cluster.client().await;
     let root = with_root(&client).await;
     for (name, kind) in [("r", Read), ("w", Write), ("rw", Readwrite)] {
@@ -35,14 +39,15 @@ async fn realm() -> Realm {
     }
     let user = |name| as_user(&client, name, "pw");
     let (reader, writer, both) = (user("r").await, user("w").await, user("rw").await);
-    Realm { _cluster: cluster, client, root, reader, writer, both }
+    Realm { cluster, client, root, reader, writer, both }
 }
 
 fn op(request: impl IntoOp) -> RequestOp {
     request.op()
 }
 
-fn denied<T: std::fmt::Debug>(result: Result<T, tonic::Status>) {
+#[track_caller]
+pub fn denied<T: std::fmt::Debug>(result: Result<T, tonic::Status>) {
     refused(result, Code::PermissionDenied, DENIED);
 }
 

@@ -19,7 +19,11 @@
 
 mod audit;
 mod auth;
+mod auth_gateway;
+mod auth_lines;
 mod auth_rights;
+mod auth_streams;
+mod auth_table;
 mod cluster;
 mod compaction;
 mod election;

@@ -55,7 +55,13 @@ async fn page(connection: &Connection, request: Request<Incoming>) -> Response<S
     if let Some(call) = call.filter(|_| front.options.gateway) {
         let call = call.to_owned();
         let (routes, calls) = (connection.routes.clone(), connection.calls.clone());
-        return front.gateway.answer(&call, request, |call| grpc(routes, calls, call)).await;
+        let addresses = connection.addresses.clone();
+        let make = |mut call: Request<_>| {
+            // Where it comes from is written into the audit log; whose certificate it is does not count.
+            call.extensions_mut().insert(addresses);
+            grpc(routes, calls, call)
+        };
+        return front.gateway.answer(&call, request, make).await;
     }
     let only_for_looking = matches!(path, "/health" | "/version") || is_probe(path);
     if only_for_looking && request.method() != Method::GET {

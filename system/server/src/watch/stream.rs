@@ -2,6 +2,7 @@
 
 use crate::caller::Known;
 use crate::service::Service;
+use crate::standing::Standing;
 use crate::watch::watcher::{NO_WATCHER, Refusal, Watcher};
 use quorate_host::View;
 use quorate_store::Polled;
@@ -22,10 +23,10 @@ use tonic::{Status, Streaming};
 /// See the module's essay.
 pub struct Watchers {
     service: Arc<Service>,
-    /// Who opened the stream, as of its beginning.
+    /// Who opened the stream, and what it showed: it counts anew for each watcher, as in etcd.
     known: Known,
-    /// The auth revision at which the watchers' rights were looked at.
-    judged_at: u64,
+    /// Who opened it, for the watchers that are there.
+    standing: Standing,
     /// `None` once the client has said its last word; it may still listen, as in etcd.
     requests: Option<Streaming<pb::WatchRequest>>,
     revisions: WatchStream<i64>,
@@ -60,8 +61,8 @@ impl Watchers {
         let mut ticks = tokio::time::interval_at(first, period);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         Watchers {
+            standing: Standing::of(known.clone(), &service.view()),
             known,
-            judged_at: judged_at(&service.view()),
             requests: Some(requests),
             revisions: WatchStream::from_changes(service.host.feed().revisions()),
             progress: IntervalStream::new(ticks),
@@ -125,12 +126,14 @@ impl Watchers {
         }
         let first: &[u8] = if request.key.is_empty() { &[0] } else { &request.key };
         let span = Span { key: first, end: &request.range_end };
-        let known = self.service.recognize(&self.known);
-        let allowed = self.service.may_read(&known, &self.service.view(), span);
+        let view = self.service.view();
+        let known = self.service.identify_again(&self.known, &view);
+        let allowed = self.service.may_read(&known, &view, span);
         if let Some(audit) = &self.service.audit {
             audit.watcher(known.user().cloned(), span, allowed.is_ok(), revision);
         }
         allowed.map_err(|refused| Refusal::NotAllowed(refused.into()))?;
+        self.standing.renew(known, &view);
         let asked = request.watch_id;
         let id = if asked == 0 { self.free_id() } else { asked };
         // What a request may weigh on the wire, as in etcd.
@@ -198,15 +201,12 @@ impl Watchers {
     /// Ends the watchers whose keys the caller may not read any more: users and roles have changed,
     /// or authentication was turned on.
     fn judge_again(&mut self, view: &View) {
-        let auth = view.auth();
-        let now = judged_at(view);
-        if std::mem::replace(&mut self.judged_at, now) == now || !auth.enabled() {
+        if !self.standing.is_outdated(view) || !view.auth().enabled() {
             return;
         }
-        let known = self.service.recognize(&self.known).unpinned();
         let refused = self.watchers.iter().filter_map(|(id, watcher)| {
-            let allowed =
-                self.service.may_read(&known, view, (&watcher.cursor.watch().range).into());
+            let range = &watcher.cursor.watch().range;
+            let allowed = self.standing.may_read(&self.service, view, range.into());
             Some((*id, allowed.err()?))
         });
         for (id, status) in refused.collect::<Vec<_>>() {
@@ -297,12 +297,6 @@ impl Watchers {
             self.say(self.head(id, revision));
         }
     }
-}
-
-/// The auth revision; 0 while nothing is judged.
-fn judged_at(view: &View) -> u64 {
-    let auth = view.auth();
-    if auth.enabled() { auth.revision() } else { 0 }
 }
 
 #[derive(PartialEq, Eq)]
