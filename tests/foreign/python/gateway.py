@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The JSON gateway, from a client with nothing but Python's standard library: gateway.py URL...
+"""The JSON gateway, from a client with nothing but Python's standard library: gateway.py [--auth] URL...
 
-Each check prints one line, "ok NAME" or "FAILED NAME: why"; the exit code says whether all passed. The checks hold for
+With --auth it turns access control on, so it wants a cluster of its own, whose tokens end after three seconds without a
+call. Each check prints one line, "ok NAME" or "FAILED NAME: why"; the exit code says whether all passed. The checks hold for
 a real etcd as well, which is how they are tested.
 """
 
@@ -9,6 +10,7 @@ import base64
 import json
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -36,12 +38,20 @@ class Refused(Exception):
 class Client:
     """One member's gateway."""
 
-    def __init__(self, url):
+    def __init__(self, url, token=None):
         self.url = url.rstrip("/")
+        self.token = token
+
+    def login(self, name, password):
+        """The same gateway, as a user."""
+        token = self.call("/v3/auth/authenticate", name=name, password=password)["token"]
+        return Client(self.url, token)
 
     def open(self, path, body):
         data = json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers["Authorization"] = self.token
         request = urllib.request.Request(self.url + path, data=data, headers=headers)
         try:
             return OPENER.open(request, timeout=LIMIT)
@@ -173,14 +183,77 @@ def check_members(client):
     assert status["leader"] in [member["ID"] for member in members]
 
 
+def refused(what, status, code, text, call):
+    """Both None where etcd's own code is a slip and only the text counts."""
+    try:
+        call()
+    except Refused as error:
+        found = (status and error.status, code and error.body["code"], error.body["message"])
+        equal(what, found, (status, code, text))
+    else:
+        raise AssertionError(f"{what} is not refused")
+
+
+def check_auth(client):
+    prefix, end = encode(PREFIX + "auth/"), encode(PREFIX + "auth0")
+    inside, outside = encode(PREFIX + "auth/k"), encode("elsewhere")
+    for name, password in [("root", "rootpw"), ("alice", "alicepw")]:
+        client.call("/v3/auth/user/add", name=name, password=password)
+    client.call("/v3/auth/role/add", name="app")
+    permission = {"permType": "READWRITE", "key": prefix, "range_end": end}
+    client.call("/v3/auth/role/grant", name="app", perm=permission)
+    client.call("/v3/auth/user/grant", user="root", role="root")
+    client.call("/v3/auth/user/grant", user="alice", role="app")
+    shown = client.call("/v3/auth/role/get", role="app")["perm"]
+    equal("what the role allows", shown, [permission])
+    client.call("/v3/auth/enable")
+
+    empty = (400, 3, "etcdserver: user name is empty")
+    denied = (403, 7, "etcdserver: permission denied")
+    invalid = (401, 16, "etcdserver: invalid auth token")
+    failed = (400, 3, "etcdserver: authentication failed, invalid user ID or password")
+    refused("a put by nobody", *empty, lambda: client.call("/v3/kv/put", key=inside))
+    refused("a wrong password", *failed, lambda: client.login("alice", "wrong"))
+    liar = Client(client.url, "nobody.1")
+    refused("a token that is none", *invalid, lambda: liar.call("/v3/kv/range", key=inside))
+    alice, root = client.login("alice", "alicepw"), client.login("root", "rootpw")
+    alice.call("/v3/kv/put", key=inside, value=encode("1"))
+    refused("a put elsewhere", *denied, lambda: alice.call("/v3/kv/put", key=outside))
+    refused("a list of users", *denied, lambda: alice.call("/v3/auth/user/list"))
+    refused("a lock elsewhere", None, None, denied[2], lambda: alice.call("/v3/lock/lock", name=outside))
+    held = alice.call("/v3/lock/lock", name=encode(PREFIX + "auth/lock"))
+    alice.call("/v3/lock/unlock", key=held["key"])
+    equal("all users", sorted(root.call("/v3/auth/user/list")["users"]), ["alice", "root"])
+
+    # A watch goes on while nobody shows a token for longer than it lives; a call has to log in again.
+    with alice.open("/v3/watch", {"create_request": {"key": inside}}) as stream:
+        equal("the watcher", json.loads(stream.readline())["result"]["created"], True)
+        time.sleep(5)
+        refused("an old token", *invalid, lambda: alice.call("/v3/kv/range", key=inside))
+        root = client.login("root", "rootpw")
+        root.call("/v3/kv/put", key=inside, value=encode("2"))
+        event = json.loads(stream.readline())["result"]["events"][0]
+        equal("the news", decode(event["kv"]["value"]), "2")
+    alice = client.login("alice", "alicepw")
+    equal("the value", decode(alice.call("/v3/kv/range", key=inside)["kvs"][0]["value"]), "2")
+    with alice.open("/v3/watch", {"create_request": {"key": outside}}) as stream:
+        answer = json.loads(stream.readline())["result"]
+        assert answer["canceled"] and "permission denied" in answer["cancel_reason"], answer
+    root.call("/v3/auth/disable")
+    client.call("/v3/kv/put", key=outside, value=encode("anybody again"))
+
+
 CHECKS = [check_kv, check_txn, check_lease, check_watch, check_errors, check_health, check_members]
 
 
 def main():
     failed = False
-    for index, check in enumerate(CHECKS):
+    urls = sys.argv[1:]
+    checks = CHECKS
+    if urls[:1] == ["--auth"]:
+        urls, checks = urls[1:], [check_auth]
+    for index, check in enumerate(checks):
         name = check.__name__.removeprefix("check_")
-        urls = sys.argv[1:]
         try:
             check(Client(urls[index % len(urls)]))
             print(f"ok {name}")

@@ -35,6 +35,7 @@ var checks = map[string]check{
 	"namespace":  checkNamespace,
 	"leasing":    checkLeasing,
 	"admin":      checkAdmin,
+	"auth":       checkAuth,
 	"compaction": checkCompaction,
 	"failover":   checkFailover,
 }

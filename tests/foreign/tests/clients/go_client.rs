@@ -83,6 +83,14 @@ fn go_administers() {
 }
 
 #[test]
+fn go_logs_in() {
+    // A cluster of its own, for it asks everybody who they are.
+    if program().is_some() {
+        passes(&Cluster::with_tokens(), &["auth"]);
+    }
+}
+
+#[test]
 fn go_compacts() {
     // A cluster of its own: a compaction would pull history from under the other tests.
     if program().is_some() {

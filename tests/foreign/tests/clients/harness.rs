@@ -40,8 +40,18 @@ pub struct Cluster {
 impl Cluster {
     /// Starts three members and waits until each of them answers and knows the leader.
     pub fn start() -> Cluster {
+        Cluster::start_with(&[])
+    }
+
+    /// Three members on which access control can be turned on: a token ends after three seconds in
+    /// which nobody shows it, and the hash of a password is cheap.
+    pub fn with_tokens() -> Cluster {
+        Cluster::start_with(&["--auth-token-ttl=3", "--bcrypt-cost=4"])
+    }
+
+    fn start_with(own: &[&str]) -> Cluster {
         for _ in 0..PORT_TRIES {
-            let mut cluster = Cluster::spawn();
+            let mut cluster = Cluster::spawn(own);
             match cluster.until_ready() {
                 Ok(()) => return cluster,
                 Err(log) if log.to_lowercase().contains("address already in use") => {}
@@ -57,7 +67,7 @@ impl Cluster {
         SHARED.get_or_init(Cluster::start)
     }
 
-    fn spawn() -> Cluster {
+    fn spawn(own: &[&str]) -> Cluster {
         let directory = tempfile::Builder::new()
             .prefix("foreign-")
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
@@ -73,6 +83,7 @@ impl Cluster {
                 let (program, mut args) = server();
                 let data = directory.path().join(format!("n{}", i + 1));
                 args.extend(flags(i, &endpoint, peers[i], &initial, &data));
+                args.extend(own.iter().map(ToString::to_string));
                 let process = Some(Process::spawn(&program, &args, &log, directory.path()));
                 Member { process, endpoint, log }
             })
