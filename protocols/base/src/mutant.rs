@@ -156,7 +156,7 @@ table! {
         "A voter on its way out takes itself for none, though the old configuration needs it.";
     RAFT_47_LEAVES_AGAIN = 47, "47", "a joint configuration is left once",
         "The entry that leaves a joint configuration is appended again in each turn until it is committed.";
-    RAFT_48_STRANGER_VOTES = 48, "48", "liveness",
+    RAFT_48_STRANGER_VOTES = 48, "48", "voters-hold-the-log, liveness",
         "A member becomes a voter though it does not hold the log yet.";
     RAFT_52_EMPTY_FOLLOWER_FORGOTTEN = 52, "52", "liveness",
         "A follower whose next entry is compacted away is sent neither entries nor a snapshot.";
@@ -170,6 +170,8 @@ table! {
         "A leader whose own sync never ends goes on leading.";
     RAFT_144_SNAPSHOT_KEEPS_CONFIG = 144, "44", "the configuration follows the log",
         "An installed snapshot leaves the configuration as it was.";
+    RAFT_149_OLD_HALF_IGNORED = 149, "B26", "configuration-safety, committed-on-quorum, leader-completeness, state-machine-safety, committed-immutable, election-safety",
+        "While a change is under way, a majority of the new voters alone decides.";
 
     DISK_201_SMALL_SYNC_SKIPPED = 201, "10, B16", "synced-writes-survive, committed-on-quorum, one-vote-per-term",
         "A sync is skipped when only one small batch waits for it, such as that of a vote.";
@@ -218,10 +220,16 @@ table! {
         "A member that opens its state again, or takes it as a snapshot, does not know that authentication is on.";
     AUTH_321_OLD_REVISION_PASSES = 321, "contract item 64", "refused-as-the-log-says",
         "A command passes whose caller was identified before users or roles changed.";
+    STORE_322_REMOVED_ID_RETURNS = 322, "49", "same-answer-everywhere, state-machine-safety",
+        "A member that was removed may be added again under its old id.";
     GUARD_330_NOT_AT_APPLY = 330, "fencing", "a guarded key has one writer",
         "Guards are kept, listed and replicated, but apply does not look at them.";
     GUARD_331_SKIPS_NESTED = 331, "CVE-2026-33343", "a guarded key has one writer",
         "A write inside a nested transaction is not held against the guards.";
+    NODE_340_REMOVED_IS_HEARD = 340, "49", "liveness",
+        "Whoever comes is heard, also a member that was removed, so it never learns that.";
+    NODE_341_REMOVED_COMES_UP = 341, "49, etcd#20967", "removed-stay-out",
+        "A member whose own state says that it was removed comes up all the same.";
 }
 
 /// Whether this build can be mutated at all.

@@ -7,7 +7,9 @@
 //!
 //! Deliberately absent: applying (that is `store::Applier`, beside this and behind a queue),
 //! encoding (payloads are opaque here, but for the actions that the leader itself asks for), and
-//! any knowledge of connections: peers are [`NodeId`]s.
+//! connections: peers are [`NodeId`]s. What can be said of those without a socket stands beside the
+//! protocol, for the host and the simulator alike: whom to speak to and to hear ([`Roster`]), what a
+//! member must know before it speaks ([`newcomer`]), which changes of members are refused ([`strict`]).
 //!
 //! [`Protocol`]: quorate_base::Protocol
 //! [`NodeId`]: quorate_base::NodeId
@@ -16,10 +18,15 @@
 
 mod leases;
 mod message;
+pub mod newcomer;
 mod node;
+mod roster;
 mod seats;
+pub mod strict;
 mod strong;
 
 pub use message::{Ask, Config, Event, GroupId, LeaseChange, Message, Request, Seat, Tagged};
 pub use node::Node;
+pub use roster::{Contact, Door, FAREWELL, Roster, Visitor};
+pub use seats::seats;
 pub use strong::Strong;

@@ -7,6 +7,8 @@
 //! - whoever is not in the table any more is removed;
 //! - whoever is new becomes a *learner* first, also when it shall vote: it becomes a voter when it has
 //!   caught up, so that nobody's majority waits for a member that still copies the log (trap 48);
+//! - whoever votes stays while none of those who shall vote has caught up: a group without voters
+//!   could never decide anything again;
 //! - with `promotes_learners`, a learner that has caught up is put forward for promotion by a command
 //!   of its own, so that the table stays the one truth.
 //!
@@ -16,9 +18,15 @@
 use crate::message::Seat;
 use quorate_base::{Instant, NodeId};
 use quorate_raft::{Membership, Raft};
-use quorate_store::{Action, MemberAction, MemberChange};
+use quorate_store::{Action, Member, MemberAction, MemberChange, Members};
 use std::collections::BTreeSet;
 use std::time::Duration;
+
+/// The seats of a table, as a group is told of them; nothing while there is no table.
+pub fn seats(table: &Members) -> Option<Vec<Seat>> {
+    let seat = |member: &Member| Seat { id: NodeId(member.id), learner: member.learner };
+    (!table.is_empty()).then(|| table.present().map(seat).collect())
+}
 
 /// What the table wants, and what was done about it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -60,6 +68,11 @@ impl Seats {
             let set =
                 if votes && !seat.learner { &mut target.voters } else { &mut target.learners };
             set.insert(seat.id);
+        }
+        if target.voters.is_empty() {
+            // Nobody who shall vote is there yet: those who vote now stay until somebody is.
+            target.voters = current.voters.clone();
+            target.learners = &target.learners - &target.voters;
         }
         raft.hurdle(&target).is_none().then_some(target)
     }

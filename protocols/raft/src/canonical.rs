@@ -132,6 +132,9 @@ impl Raft {
         out.name(leader.transfer_target(), name);
         out.flag(leader.commit_may_move);
         out.number(leader.leaving.len() as u64);
+        let mut leaving: Vec<_> = leader.leaving.iter().map(|(id, at)| (name(*id), *at)).collect();
+        leaving.sort_unstable();
+        leaving.into_iter().flat_map(|(id, at)| [id, at]).for_each(|number| out.number(number));
         let mut peers: Vec<_> = leader.peers.iter().map(|(id, peer)| (name(*id), peer)).collect();
         peers.sort_unstable_by_key(|(id, _)| *id);
         for (id, peer) in peers {

@@ -78,6 +78,9 @@ impl Raft {
         let last = self.log.last().index;
         self.membership().learners.contains(&learner)
             && peer.is_some_and(|peer| {
+                if mutant!(RAFT_48_STRANGER_VOTES) {
+                    return true;
+                }
                 peer.matched.saturating_mul(10) >= last.saturating_mul(9)
                     && peer.flow == Flow::Replicate
             })

@@ -64,7 +64,9 @@ impl Membership {
 
     /// The groups of which each must have a majority: one, or two during a change.
     pub(crate) fn halves(&self) -> impl Iterator<Item = &BTreeSet<NodeId>> {
-        [&self.voters, &self.outgoing].into_iter().filter(|half| !half.is_empty())
+        let outgoing = &self.outgoing;
+        let old = (!outgoing.is_empty() && !mutant!(RAFT_149_OLD_HALF_IGNORED)).then_some(outgoing);
+        [&self.voters].into_iter().filter(|half| !half.is_empty()).chain(old)
     }
 
     /// The configuration that a change of voters begins with.

@@ -146,6 +146,12 @@ impl Raft {
         self.log.roster().at(self.commit).1
     }
 
+    /// Every configuration that the log knows, oldest first, with the entry that brought it; the first is
+    /// the one at the log's base. The last is in force.
+    pub fn configurations(&self) -> impl ExactSizeIterator<Item = (u64, &Membership)> {
+        self.log.roster().all()
+    }
+
     /// The entries that brought the configuration in force and the newest one known committed: who
     /// takes part is the same while these are.
     pub fn config_indexes(&self) -> (u64, u64) {

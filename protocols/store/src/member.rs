@@ -17,6 +17,7 @@ use crate::engine::{EngineError, EngineRead};
 use crate::layout::{self, MEMBER};
 use crate::{Member, MemberAction, MemberChange, StoreError};
 use bytes::{BufMut, Bytes};
+use quorate_base::mutant;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The table.
@@ -80,7 +81,8 @@ impl Members {
     fn perform(&mut self, action: &MemberAction) -> Result<u64, StoreError> {
         match &action.change {
             MemberChange::Add(member) => {
-                if self.present.contains_key(&member.id) || self.is_removed(member.id) {
+                let used = self.is_removed(member.id) && !mutant!(STORE_322_REMOVED_ID_RETURNS);
+                if self.present.contains_key(&member.id) || used {
                     return Err(StoreError::MemberExists { id: member.id });
                 }
                 self.check_urls(member.id, &member.peer_urls)?;

@@ -14,13 +14,10 @@ use crate::pending::Pending;
 use crate::slow::SlowLog;
 use crate::stats::Stats;
 use arc_swap::ArcSwap;
-use quorate_base::NodeId;
-use quorate_node::{LeaseChange, Request, Seat};
+use quorate_node::{LeaseChange, Request, seats};
 use quorate_raft::{self as raft, Entry, Membership, SnapshotMeta};
 use quorate_storage::engine::{Generations, LsmEngine, OpenGeneration};
-use quorate_store::{
-    Action, Applier, Command, Engine, EngineError, Member, Members, Options, Outcome,
-};
+use quorate_store::{Action, Applier, Command, Engine, EngineError, Members, Options, Outcome};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -321,12 +318,12 @@ impl ApplyThread {
     fn tell_members(&mut self) {
         let members = self.applier.members();
         let told = self.told_members.replace(members.clone());
-        if told.is_some_and(|told| Arc::ptr_eq(&told, members)) || members.is_empty() {
+        if told.is_some_and(|told| Arc::ptr_eq(&told, members)) {
             return;
         }
-        let seat = |member: &Member| Seat { id: NodeId(member.id), learner: member.learner };
-        let seats = members.present().map(seat).collect();
-        self.outlets.inbox.request(Request::Members(seats));
+        if let Some(seats) = seats(members) {
+            self.outlets.inbox.request(Request::Members(seats));
+        }
     }
 
     /// A replaced state goes when its last reader has gone.

@@ -21,14 +21,13 @@ use crate::status::StatusBoard;
 use crate::{Failure, View};
 use arc_swap::ArcSwap;
 use quorate_base::{Batch, Input, NodeId, Turn};
-use quorate_node::{Event, GroupId, Message, Node, Request, Tagged};
+use quorate_node::{Event, FAREWELL, GroupId, Message, Node, Request, Tagged};
 use quorate_raft as raft;
-use quorate_store::{Action, Command, Members, OpId};
+use quorate_store::{Action, Command, OpId};
 use quorate_wire::hello::Purpose;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// What the core hands things to.
@@ -50,9 +49,6 @@ pub struct Core {
     linker: Linker,
     view: Arc<ArcSwap<View>>,
     fatal: Fatal,
-    /// The table of members and the marks of the configuration that the roster knows.
-    table: Arc<Members>,
-    mark: ((u64, u64), usize),
     is_ending: bool,
     /// Local readers by the token of the read index that they share.
     readers: BTreeMap<u64, Vec<ReadWaiter>>,
@@ -84,9 +80,6 @@ pub struct Shared {
     /// Where it ends.
     pub fatal: Fatal,
 }
-
-/// A member that was removed still answers whoever asked for that, for so long.
-const FAREWELL: Duration = Duration::from_millis(500);
 
 /// What new connections are made of.
 pub struct Linker {
@@ -129,7 +122,6 @@ impl Core {
     pub fn new(node: Node, shared: Shared, roster: Rc<Roster>, linker: Linker) -> Core {
         let Shared { clock, inbox, log, apply, bulk, gate, questions, board, stats, view, fatal } =
             shared;
-        let table = roster.table();
         let mut core = Core {
             turn: Turn::new(node),
             clock,
@@ -147,8 +139,6 @@ impl Core {
             linker,
             view,
             fatal,
-            table,
-            mark: ((u64::MAX, 0), 0),
             is_ending: false,
             readers: BTreeMap::new(),
             next_token: 1,
@@ -160,16 +150,9 @@ impl Core {
     /// Connections come and go with the members.
     fn follow_members(&mut self) {
         let raft = self.turn.protocol().group(GroupId(0)).expect("group 0 is always there").raft();
-        let table = self.view.load().members().clone();
-        let mark = (raft.config_indexes(), raft.peers().count());
-        if mark != self.mark || !Arc::ptr_eq(&table, &self.table) {
+        if self.roster.follow(self.view.load().members(), raft) {
             let (now, committed) = (raft.membership(), raft.committed_membership());
-            let mut counted = now.members();
-            counted.extend(committed.members());
-            counted.extend(raft.peers());
-            self.roster.update(table.clone(), counted);
             self.board.configured(now.clone(), committed.clone());
-            (self.table, self.mark) = (table, mark);
         }
         if raft.is_removed() && !self.is_ending {
             self.is_ending = true;

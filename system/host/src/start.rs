@@ -20,6 +20,7 @@ use crate::status::StatusBoard;
 use crate::{Host, HostOptions, Inner, MemberInfo, RELEASE, Stopping, View, cluster_id};
 use arc_swap::ArcSwap;
 use quorate_base::{Dice, NodeId};
+use quorate_node::newcomer::{Standing, standing};
 use quorate_node::{Config, GroupId, Node, Strong};
 use quorate_raft::{self as raft, Membership, Restored};
 use quorate_storage::engine::{Generations, LsmEngine, Options as EngineOptions};
@@ -79,14 +80,12 @@ fn start_on<D: Disk>(
     wrap: impl Fn(quorate_storage::RealDisk) -> D,
 ) -> Result<Host, String> {
     let (opened, who) = open(&options, wrap)?;
-    let table = opened.view.members();
-    let joined = who.learned || !table.is_empty() && !table.founders().contains(&who.me.id.0);
     let identity = Identity {
         cluster: who.cluster,
         id: who.me.id,
         name: options.name.clone(),
         client_urls: who.client_urls,
-        peer_urls: if joined { who.me.peer_urls.clone() } else { Vec::new() },
+        peer_urls: who.me.peer_urls.clone(),
         incarnation: opened.incarnation,
         tls: options.peer_tls.clone(),
     };
@@ -105,27 +104,30 @@ struct Who {
     client_urls: Vec<String>,
     /// Who voted before any change; empty when only the log or a snapshot can tell.
     founders: Membership,
-    /// It asked the others: it was added to a running cluster.
-    learned: bool,
 }
 
 /// With a table of members in its state a member needs no flags to know who it is. Without one, the
 /// flags name the cluster's first members, which its ids are computed from; whoever was added later
 /// asks those who are there.
-fn who(options: &HostOptions, label: Option<&Meta>, table: &Members) -> Result<Who, String> {
+fn who(
+    options: &HostOptions,
+    label: Option<&Meta>,
+    table: &Members,
+    config: Option<&Membership>,
+) -> Result<Who, String> {
     let told = find_member(&options.name, &options.members);
     let own = options.members.iter().find(|member| member.name == options.name);
     let client_urls = own.map(|me| me.client_urls.clone()).unwrap_or_default();
-    if let Some(label) = label.filter(|_| !table.is_empty()) {
+    if let Some(label) = label {
         let (cluster, id) = (label.cluster_id, label.member_id);
-        if table.is_removed(id) {
-            return Err(peers::removed(&label.name, NodeId(id), cluster));
-        }
-        let founders = Membership::of(table.founders().iter().copied().map(NodeId));
-        if let Some(me) = table.get(id).map(MemberInfo::of_member) {
-            let members = table.present().map(MemberInfo::of_member).collect();
-            let learned = false;
-            return Ok(Who { cluster, me, members, client_urls, founders, learned });
+        match standing(id, table, config) {
+            Standing::Untold => {}
+            Standing::Removed => return Err(peers::removed(&label.name, NodeId(id), cluster)),
+            Standing::Member { me, members, founders } => {
+                let me = MemberInfo::of_member(&me);
+                let members = members.iter().map(MemberInfo::of_member).collect();
+                return Ok(Who { cluster, me, members, client_urls, founders });
+            }
         }
     }
     let me = told?;
@@ -139,12 +141,11 @@ fn who(options: &HostOptions, label: Option<&Meta>, table: &Members) -> Result<W
             members: learned.members,
             client_urls,
             founders: Membership::default(),
-            learned: true,
         });
     }
     let members = options.members.clone();
     let founders = Membership::of(members.iter().map(|member| member.id));
-    Ok(Who { cluster, me, members, client_urls, founders, learned: false })
+    Ok(Who { cluster, me, members, client_urls, founders })
 }
 
 fn open<D: Disk>(
@@ -171,7 +172,9 @@ fn open<D: Disk>(
     };
     let nobody = Arc::default();
     let table = state.as_ref().map_or(&nobody, |(applier, _)| applier.members());
-    let who = who(options, label.as_ref(), table)?;
+    let config = state.as_ref().and_then(|(applier, _)| applier.config().clone());
+    let config = config.and_then(Membership::decode);
+    let who = who(options, label.as_ref(), table, config.as_ref())?;
     let meta = directory.meta_of(who.cluster, who.me.id.0).map_err(|e| say(&e))?;
     let incarnation = match &meta {
         Some(meta) => meta.incarnation,
@@ -413,7 +416,7 @@ async fn run_core(plan: CorePlan, admitted: oneshot::Sender<Result<(), String>>)
     let CorePlan { config, restored, dice, members, routes, identity, known, listeners, shared } =
         plan;
     let table = shared.view.load().members().clone();
-    let roster = Rc::new(Roster::new(identity.id, members, routes, table));
+    let roster = Rc::new(Roster::new(identity.id, &members, routes, table));
     let acceptor = Rc::new(Acceptor {
         identity: identity.clone(),
         roster: roster.clone(),
@@ -435,7 +438,7 @@ async fn run_core(plan: CorePlan, admitted: oneshot::Sender<Result<(), String>>)
         }
     }
     if !known.joined() {
-        let joined = match peers::admit(&identity, &roster.peers()).await {
+        let joined = match peers::admit(&identity, &roster.electors()).await {
             Ok(()) => known.join().map_err(|error| error.to_string()),
             Err(why) => Err(why),
         };

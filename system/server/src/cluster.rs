@@ -2,14 +2,15 @@
 //!
 //! A change goes through the log like any write and is checked there, alike on every member. What only
 //! this member can judge is looked at before: whether enough members have started, and whether
-//! enough of them answer, so that the cluster survives the change (`--strict-reconfig-check`). As in
-//! etcd this is a courtesy and no guarantee: what it sees may be old when the change is applied.
+//! enough of them answer, so that the cluster survives the change (`--strict-reconfig-check`, whose
+//! rules are in [`quorate_node::strict`]).
 
 use crate::errors;
 use crate::kv::settled;
 use crate::service::Service;
 use quorate_base::NodeId;
 use quorate_host::{Ask, MemberInfo};
+use quorate_node::strict::{self, Seen, Unsafe};
 use quorate_store::{Answer, Member, MemberChange};
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::etcdserverpb::cluster_server::Cluster;
@@ -38,64 +39,26 @@ impl ClusterService {
         }
     }
 
-    fn voters(&self) -> Vec<MemberInfo> {
-        let members = self.0.host.members();
-        members.into_iter().filter(|member| !member.learner).collect()
+    /// The members as this one sees them now, for the checks that it makes.
+    fn seen(&self) -> Vec<Seen> {
+        let seen =
+            |member: &MemberInfo| Seen::of(&member.to_member(), self.is_connected(member.id));
+        self.0.host.members().iter().map(seen).collect()
     }
 
-    /// Before one more voter: a majority of those to come must have started, and all of those there
-    /// must answer.
-    fn check_add(&self) -> Result<(), Status> {
-        let voters = self.voters();
-        let started = voters.iter().filter(|member| !member.name.is_empty()).count();
-        let all = voters.len() + 1;
-        // One member may always get a second one.
-        let alone = started == 1 && voters.len() == 1;
-        if !alone && started < all / 2 + 1 {
-            return Err(errors::not_enough_started());
-        }
-        if !voters.iter().all(|member| self.is_connected(member.id)) {
-            return Err(errors::unhealthy());
-        }
-        Ok(())
-    }
-
-    /// Before one voter less: a majority of those left must have started and answer. Who is silent
-    /// already is no loss.
-    fn check_remove(&self, id: u64) -> Result<(), Status> {
-        let voters = self.voters();
-        if !voters.iter().any(|member| member.id.0 == id) {
+    /// Refuses what would leave a cluster that cannot go on (`--strict-reconfig-check`).
+    fn check(&self, check: impl FnOnce(&[Seen]) -> Result<(), Unsafe>) -> Result<(), Status> {
+        if !self.0.limits.strict_reconfig_check {
             return Ok(());
         }
-        let rest: Vec<&MemberInfo> = voters.iter().filter(|member| member.id.0 != id).collect();
-        let started = rest.iter().filter(|member| !member.name.is_empty()).count();
-        let quorum = rest.len() / 2 + 1;
-        if started < quorum {
-            return Err(errors::not_enough_started());
-        }
-        let healthy = rest.iter().filter(|member| self.is_connected(member.id)).count();
-        if self.is_connected(NodeId(id)) && healthy < quorum {
-            return Err(errors::unhealthy());
-        }
-        Ok(())
-    }
-
-    /// Before a learner votes: a majority of those to come must have started.
-    fn check_promote(&self) -> Result<(), Status> {
-        let voters = self.voters();
-        let started = voters.iter().filter(|member| !member.name.is_empty()).count() + 1;
-        if started < voters.len().div_ceil(2) + 1 {
-            return Err(errors::not_enough_started());
-        }
-        Ok(())
+        check(&self.seen()).map_err(|why| match why {
+            Unsafe::NotEnoughStarted => errors::not_enough_started(),
+            Unsafe::Unhealthy => errors::unhealthy(),
+        })
     }
 
     fn is_connected(&self, id: NodeId) -> bool {
         id.0 == self.0.host.member_id() || self.0.host.status().connected_peers.contains(&id)
-    }
-
-    fn is_strict(&self) -> bool {
-        self.0.limits.strict_reconfig_check
     }
 }
 
@@ -146,8 +109,8 @@ impl Cluster for ClusterService {
         let pb::MemberAddRequest { peer_ur_ls: peer_urls, is_learner: learner } =
             request.into_inner();
         check_urls(&peer_urls)?;
-        if self.is_strict() && !learner {
-            self.check_add()?;
+        if !learner {
+            self.check(strict::may_add)?;
         }
         let id = self.0.host.random_member_id();
         let (name, client_urls) = (String::new(), Vec::new());
@@ -163,9 +126,7 @@ impl Cluster for ClusterService {
     ) -> Result<Response<pb::MemberRemoveResponse>, Status> {
         let caller = self.0.caller(&request)?;
         let id = request.into_inner().id;
-        if self.is_strict() {
-            self.check_remove(id)?;
-        }
+        self.check(|members| strict::may_remove(members, id))?;
         let members = self.change(caller, MemberChange::Remove { id }).await?;
         Ok(Response::new(pb::MemberRemoveResponse { header: self.header(), members }))
     }
@@ -196,9 +157,7 @@ impl Cluster for ClusterService {
         if ready.map_err(|failure| errors::failed(&failure))? == 0 {
             return Err(errors::learner_not_ready());
         }
-        if self.is_strict() {
-            self.check_promote()?;
-        }
+        self.check(strict::may_promote)?;
         let members = self.change(caller, MemberChange::Promote { id }).await?;
         Ok(Response::new(pb::MemberPromoteResponse { header: self.header(), members }))
     }

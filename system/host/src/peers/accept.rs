@@ -8,7 +8,7 @@ use crate::roster::{Roster, address_of};
 use crate::stats::Stats;
 use bytes::BytesMut;
 use quorate_base::{Input, NodeId};
-use quorate_node::Request;
+use quorate_node::{Door, Request, Visitor};
 use quorate_raft as raft;
 use quorate_tls::PeerCertificate;
 use quorate_wire::hello::{Answer, Hello, Purpose, get_hello, put_answer};
@@ -187,17 +187,19 @@ impl Acceptor {
                 me.name, me.cluster, hello.cluster
             ));
         }
-        if self.roster.is_out(hello.from) {
-            return Answer::Removed { why: removed(&hello.name, hello.from, me.cluster) };
-        }
-        let known = self.roster.knows(hello.from);
-        if hello.to == me.id && !known && !hello.peer_urls.is_empty() {
-            self.roster.meet(hello.from, &hello.name, &hello.peer_urls);
-        } else if hello.to != me.id || !known {
-            return refused(format!(
-                "member {} looks for {} at the address of {} ({}): check --initial-cluster",
-                hello.from, hello.to, me.name, me.id
-            ));
+        let (name, peer_urls) = (&hello.name, &hello.peer_urls);
+        let visitor = Visitor { from: hello.from, to: hello.to, name, peer_urls };
+        match self.roster.open(visitor) {
+            Door::Open => {}
+            Door::Removed => {
+                return Answer::Removed { why: removed(&hello.name, hello.from, me.cluster) };
+            }
+            Door::Mistaken => {
+                return refused(format!(
+                    "member {} looks for {} at the address of {} ({}): check --initial-cluster",
+                    hello.from, hello.to, me.name, me.id
+                ));
+            }
         }
         let known = self.known.incarnation(hello.from);
         let other = known.filter(|known| *known != hello.incarnation);

@@ -1,27 +1,24 @@
 //! An empty data directory asks before it votes.
 //!
-//! A member of a cluster of `n` with quorum `q` may have promised its vote or its copy of an entry
-//! to any quorum. If its directory is lost, every such quorum less itself must still contain a
-//! member that remembers it (see [`super::Known`]). So a newcomer waits for answers from
-//! `n - q + 1` others: a set that meets every one of those quorums. For three members that is both
-//! others, for five it is three.
+//! How many must answer, and why, is in [`quorate_node::newcomer`]; what they remember is in
+//! [`super::Known`]. For a cluster of three that is both others, for five it is three.
 
 use super::link::greet;
 use super::{GREETING_TIMEOUT, Identity, Peer};
 use quorate_base::NodeId;
+use quorate_node::newcomer::answers_needed;
 use quorate_wire::hello::{Answer, Purpose};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tracing::info;
 
-/// Waits until it is certain that this member never took part with another data directory.
+/// Waits until it is certain that this member never took part with another data directory; `peers` are the
+/// others who vote.
 ///
 /// # Errors
 /// A sentence for the operator when it did: it must not vote again under this id.
 pub async fn admit(identity: &Identity, peers: &BTreeMap<NodeId, Peer>) -> Result<(), String> {
-    let members = peers.len() + 1;
-    let quorum = members / 2 + 1;
-    let needed = if peers.is_empty() { 0 } else { members - quorum + 1 };
+    let needed = answers_needed(peers.len() + 1);
     let mut answered = BTreeSet::new();
     let mut rounds = 0u32;
     while answered.len() < needed {

@@ -9,6 +9,7 @@ use super::{GREETING_TIMEOUT, Identity, Peer, PeerTls};
 use crate::MemberInfo;
 use crate::roster::address_of;
 use quorate_base::NodeId;
+use quorate_node::newcomer::find;
 use quorate_store::Member;
 use quorate_wire::hello::{Answer, Purpose};
 use std::time::Duration;
@@ -70,7 +71,7 @@ async fn ask(
             let answer = tokio::time::timeout(GREETING_TIMEOUT, greeting).await;
             match answer {
                 Ok(Ok((_, Answer::Cluster { cluster, members }))) => {
-                    match find(me, &members) {
+                    match find(&me.peer_urls, &members) {
                         Some(me) => return Ok(learned(cluster, me, &members)),
                         // It may be behind the one that took the addition.
                         None => stranger_to += 1,
@@ -93,16 +94,6 @@ async fn ask(
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     unreachable!("it asks until it is answered")
-}
-
-/// The member with our addresses: a removed one is not listed any more.
-fn find<'a>(me: &MemberInfo, members: &'a [Member]) -> Option<&'a Member> {
-    let bare = |urls: &[String]| {
-        let mut urls: Vec<String> = urls.iter().map(|url| address_of(url)).collect();
-        urls.sort();
-        urls
-    };
-    members.iter().find(|member| bare(&member.peer_urls) == bare(&me.peer_urls))
 }
 
 fn learned(cluster: u64, me: &Member, members: &[Member]) -> Learned {

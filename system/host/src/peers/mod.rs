@@ -50,7 +50,7 @@ pub struct Identity {
     pub name: String,
     /// Where its clients reach it.
     pub client_urls: Vec<String>,
-    /// Where its peers reach it, if it joined later: members that missed that must be able to answer.
+    /// Where its peers reach it: those who have not heard of it must be able to answer.
     pub peer_urls: Vec<String>,
     /// This life of its data directory.
     pub incarnation: u64,
