@@ -94,7 +94,7 @@ fn quietly<T>(act: impl FnOnce() -> T) -> T {
 pub fn run(kind: Kind, plan: Plan) -> Ending {
     match kind {
         Kind::Raft => play::<Replica<Raft>>(plan, false).0,
-        Kind::Server => play::<Replica<Node>>(plan, false).0,
+        Kind::Server | Kind::Members => play::<Replica<Node>>(plan, false).0,
     }
 }
 
@@ -102,7 +102,7 @@ pub fn run(kind: Kind, plan: Plan) -> Ending {
 pub fn record(kind: Kind, plan: Plan) -> Film {
     let (ending, events) = match kind {
         Kind::Raft => play::<Replica<Raft>>(plan.clone(), true),
-        Kind::Server => play::<Replica<Node>>(plan.clone(), true),
+        Kind::Server | Kind::Members => play::<Replica<Node>>(plan.clone(), true),
     };
     Film::new(kind, plan, events, ending)
 }

@@ -29,17 +29,20 @@ pub enum Kind {
     Raft,
     /// The whole member: router, leases, applier, clients.
     Server,
+    /// Whole members on machines that come and go, with an operator.
+    Members,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 2] = [Kind::Raft, Kind::Server];
+    pub const ALL: [Kind; 3] = [Kind::Raft, Kind::Server, Kind::Members];
 
     /// Its name on a command line.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Raft => "raft",
             Kind::Server => "server",
+            Kind::Members => "members",
         }
     }
 
@@ -48,6 +51,7 @@ impl Kind {
         match self {
             Kind::Raft => 5,
             Kind::Server => 3,
+            Kind::Members => 8,
         }
     }
 }
@@ -293,7 +297,12 @@ impl Recipe {
     /// # Errors
     /// When a strike is to be kept that there is not.
     pub fn plan(&self) -> Result<Plan, BadRecipe> {
-        let mut plan = Plan::draw(self.seed, self.nodes, self.sabotage);
+        let mut plan = match self.kind {
+            Kind::Raft | Kind::Server => Plan::draw(self.seed, self.nodes, self.sabotage),
+            Kind::Members => {
+                Plan { sabotage: self.sabotage, ..Plan::moving(self.seed, self.nodes) }
+            }
+        };
         if let Some(keep) = &self.keep {
             let has = plan.schedule.len();
             if let Some(asked) = keep.iter().copied().find(|at| *at >= has) {
@@ -383,7 +392,7 @@ impl Kind {
     /// Whether a bug on purpose does anything in such a world: some are bugs of what only the server has.
     pub fn knows(self, sabotage: Sabotage) -> bool {
         match sabotage {
-            Sabotage::SkipDedup | Sabotage::SkipReadIndex => self == Kind::Server,
+            Sabotage::SkipDedup | Sabotage::SkipReadIndex => self != Kind::Raft,
             Sabotage::None
             | Sabotage::ReleaseEarly
             | Sabotage::IgnoreSyncs

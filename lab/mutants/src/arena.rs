@@ -16,6 +16,10 @@ pub enum Arena {
     RaftWorld,
     /// Three whole members with clients.
     ServerWorld,
+    /// Consensus on five machines that come and go.
+    ChangingWorld,
+    /// Whole members on eight machines that come and go, with clients and an operator.
+    MovingWorld,
     /// Five members of consensus, every step chosen by dice.
     Schedule,
 }
@@ -42,6 +46,8 @@ impl Arena {
         match self {
             Arena::RaftWorld => "raft world",
             Arena::ServerWorld => "server world",
+            Arena::ChangingWorld => "raft world with changes",
+            Arena::MovingWorld => "server world with changes",
             Arena::Schedule => "schedule",
         }
     }
@@ -51,6 +57,8 @@ impl Arena {
         mutant::with(mutant, || match self {
             Arena::RaftWorld => world(runner::run::<Replica<Raft>>(plan(seed, 5))),
             Arena::ServerWorld => world(runner::run::<Replica<Node>>(plan(seed, 3))),
+            Arena::ChangingWorld => world(runner::run::<Replica<Raft>>(plan(seed, 5).changing())),
+            Arena::MovingWorld => world(runner::run::<Replica<Node>>(Plan::moving(seed, 8))),
             Arena::Schedule => schedule(seed),
         })
     }

@@ -9,9 +9,11 @@ mod guards;
 mod leases;
 
 use crate::journal::Journal;
+use crate::operator::{self, Operator};
 use crate::oracles::history::History;
 use crate::oracles::{Violation, expect};
-use crate::replica::machine::App;
+use crate::replica::machine::{App, Machine};
+use crate::server::members::serves;
 use crate::server::{PATIENCE, ServerWorld, ask, number};
 use crate::store_app::{Commands, News};
 use crate::swarm::{Plan, Sabotage};
@@ -21,7 +23,7 @@ use bytes::Bytes;
 use leases::{Promise, begin_renewal, elapsed, judge_expiry, promise_life};
 pub use leases::{note_leaders, renewed};
 use quorate_base::{Dice, Instant, NodeId};
-use quorate_node::Request;
+use quorate_node::{Node, Request};
 use quorate_store::{
     Action, Caller, Command, Compare, CompareResult, CompareTarget, Delete, KeyRange, OpId,
     Outcome, Put, Range, StoreError, Txn, TxnOp,
@@ -108,6 +110,8 @@ pub struct Clients {
     two_led_at: Option<Instant>,
     /// What was promised of each lease.
     promises: BTreeMap<i64, Promise>,
+    /// Who changes the members.
+    pub operator: Operator,
 }
 
 impl Clients {
@@ -139,6 +143,7 @@ impl Clients {
             held_acts: Vec::new(),
             two_led_at: None,
             promises: BTreeMap::new(),
+            operator: Operator::default(),
         }
     }
 
@@ -151,6 +156,11 @@ impl Clients {
         });
         // Nobody renews any more: each lease must come to its end.
         done && self.history.leases().next().is_none()
+    }
+
+    /// A member gives up an operation of its client at this moment.
+    pub fn forget_later(&mut self, at: Instant, member: NodeId, seq: u64) {
+        self.patience.push_back((at, member, seq));
     }
 
     /// Keeps what a leader wants in the log, under a number.
@@ -194,6 +204,7 @@ pub fn tick(world: &mut Server, number: u64) {
     world.plan_client(number, think);
     let at = number as usize;
     lose_patience(world);
+    operator::tick(world);
     watch(world, at);
     let now = world.now;
     let late = |since: Instant| now.since(since) > IMPATIENCE;
@@ -234,14 +245,22 @@ pub(crate) fn someone(world: &mut Server) -> Option<NodeId> {
     up.get(pick).copied()
 }
 
+/// A member that takes calls: a learner sends its clients elsewhere.
+pub(crate) fn server(world: &mut Server) -> Option<NodeId> {
+    let up: Vec<NodeId> = world.nodes().filter(|node| serves(world, *node)).collect();
+    let pick = world.dice.below(up.len().max(1) as u64) as usize;
+    up.get(pick).copied()
+}
+
 fn begin(world: &mut Server, at: usize) {
     if world.peace.is_some() && world.load.clients[at].done_in_peace >= IN_PEACE {
         return;
     }
     let Some(member) = someone(world) else { return };
     match world.dice.below(100) {
-        0..25 => begin_read(world, at, member),
         25..35 => read_stale(world, at, member),
+        _ if !serves(world, member) => world.count("calls refused by learners"),
+        0..25 => begin_read(world, at, member),
         35..42 => begin_renewal(world, at, member),
         _ => begin_write(world, at),
     }
@@ -315,11 +334,11 @@ fn answer(world: &mut Server, at: usize, member: NodeId, heard: Heard) {
 
 fn submit(world: &mut Server, at: usize, id: OpId, payload: Bytes, began: Vec<Duration>) {
     let since = world.now;
-    let Some(member) = someone(world) else { return };
+    let Some(member) = server(world) else { return };
     let seq = number(id);
     world.load.clients[at].waiting =
         Waiting::Write { id, payload: payload.clone(), at: member, since, began };
-    world.load.patience.push_back((since + PATIENCE, member, seq));
+    world.load.forget_later(since + PATIENCE, member, seq);
     let commands = world.load.commands.clone();
     call(world, at, member, || commands.describe(&payload));
     world.feed(member, ask(Request::Propose { seq, payload }));
@@ -516,7 +535,8 @@ pub fn disconnected(world: &mut Server, node: NodeId) {
 
 /// At rest: every member holds the model's state, key by key.
 pub fn scan(world: &mut Server) {
-    let there: Vec<NodeId> = world.nodes().filter(|node| !world.member(*node).gone).collect();
+    let there = |node: &NodeId| Node::belongs(world, *node) && !world.member(*node).gone;
+    let there: Vec<NodeId> = world.nodes().filter(there).collect();
     for node in there {
         let view = world.host(node).app.view.clone();
         let range = KeyRange::prefix("");

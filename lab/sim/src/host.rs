@@ -59,10 +59,19 @@ pub trait Host: Sized {
     fn wrote(_world: &mut World<Self>, _node: NodeId, _writes: &[(Ticket, WriteOf<Self>)]) {}
     /// A turn is over; nothing that it said has left yet.
     fn turned(_world: &mut World<Self>, _node: NodeId) {}
-    /// A message is about to leave.
-    fn sending(_world: &mut World<Self>, _from: NodeId, _to: NodeId, _message: &MessageOf<Self>) {}
-    /// A message is about to be heard.
-    fn arriving(_world: &mut World<Self>, _from: NodeId, _to: NodeId) {}
+    /// A message is about to leave; false when nobody carries it there.
+    fn sending(
+        _world: &mut World<Self>,
+        _from: NodeId,
+        _to: NodeId,
+        _message: &MessageOf<Self>,
+    ) -> bool {
+        true
+    }
+    /// A message is about to be heard; false when its sender is turned away.
+    fn arriving(_world: &mut World<Self>, _from: NodeId, _to: NodeId) -> bool {
+        true
+    }
     /// Makes writes durable, in time.
     fn persist(world: &mut World<Self>, node: NodeId, writes: Vec<(Ticket, WriteOf<Self>)>);
     /// The protocol says something to its host.
@@ -74,6 +83,11 @@ pub trait Host: Sized {
     fn digest(message: &MessageOf<Self>) -> u64;
     /// A message in a few words.
     fn describe(message: &MessageOf<Self>) -> String;
+
+    /// Whom a strike at this node hits: another one where the node takes no part.
+    fn stand_in(_world: &World<Self>, node: NodeId) -> NodeId {
+        node
+    }
 
     /// Who leads, where somebody does.
     fn leader(_world: &World<Self>) -> Option<NodeId> {

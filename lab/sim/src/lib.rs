@@ -22,6 +22,7 @@
 //! | nodes | end at any effect, end in loops, all at once, pause and resume, slowness, young leaders struck, leaders that hand over while deaf or unheard |
 //! | disks | unsynced sectors lost in any order, torn operations, names not durable, EIO on read, write or sync, no space, rot at rest, misdirected writes, slowness, an empty disk under the old name (refused) |
 //! | clocks | offset, drift, jumps both ways, standstill, late timers |
+//! | operators | members added, promoted, removed and replaced meanwhile, asked of anybody, given up half-way ([`operator`]) |
 //! | clients | retries elsewhere with the same id, impatience, late copies, slow watchers, resumed watches |
 //!
 //! # What is judged
@@ -46,7 +47,7 @@
 //!
 //! # Deliberately absent, so far
 //!
-//! Changes of membership (the product has none yet); mixed versions. The state engine is the store's
+//! Mixed versions. The state engine is the store's
 //! in-memory one with syncs that can be lost, not the shipped one with its files: that has tests of
 //! its own. The product's rule for empty disks lives in `system/host` among sockets; the worlds
 //! follow the same rule in their own words ([`replica`]). Messages are values: frames and their
@@ -65,6 +66,7 @@ pub mod host;
 pub mod journal;
 pub mod latency;
 pub mod network;
+pub mod operator;
 pub mod oracles;
 pub mod plain;
 pub mod queue;

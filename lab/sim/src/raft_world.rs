@@ -170,6 +170,11 @@ pub struct Proposers {
 }
 
 impl Proposers {
+    /// Peace has come, and a write and a read of its own were answered.
+    fn is_served(&self) -> bool {
+        self.applied_in_peace && self.read_in_peace
+    }
+
     fn fate(&mut self, payload: &Bytes) -> &mut Fate {
         &mut self.fates[number(payload) as usize]
     }
@@ -189,6 +194,7 @@ fn number(payload: &Bytes) -> u64 {
 impl Machine for Raft {
     type App = Tally;
     type Load = Proposers;
+    type Side = ();
 
     fn load(_plan: &Plan, _dice: &mut Dice) -> Proposers {
         Proposers::default()
@@ -321,6 +327,10 @@ impl Machine for Raft {
         if world.plan.changes && (world.peace.is_some() || world.dice.below(6) == 0) {
             change_members(world);
         }
+        if world.load.is_served() {
+            // Who only waits for the members to settle does not keep them busy meanwhile.
+            return;
+        }
         let anyone = NodeId(1 + world.dice.below(world.plan.nodes));
         let to = <Replica<Raft> as Host>::leader(world)
             .filter(|_| world.dice.below(5) > 0)
@@ -345,9 +355,8 @@ impl Machine for Raft {
     }
 
     fn finished(world: &RaftWorld) -> bool {
-        let load = &world.load;
         let settled = !world.plan.changes || is_whole(world);
-        world.plan.clients == 0 || load.applied_in_peace && load.read_in_peace && settled
+        world.plan.clients == 0 || world.load.is_served() && settled
     }
 
     fn scan(world: &mut RaftWorld) {

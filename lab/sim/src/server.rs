@@ -1,6 +1,10 @@
 //! The whole member: router, group, leases and the store's applier, with clients in front.
 
+pub mod members;
+
 use crate::client::{self, Clients};
+use crate::host::Wake;
+use crate::operator;
 use crate::oracles::Violation;
 use crate::raft_world::{describe, digest, raft_config};
 use crate::replica::machine::{App, Machine, Told};
@@ -12,7 +16,7 @@ use crate::trace::{Mixer, What};
 use crate::world::World;
 use quorate_base::{Dice, Input, Instant, NodeId};
 use quorate_node::{Config, Event, GroupId, Message, Node, Request, Strong, Tagged};
-use quorate_raft::{self as raft, Raft, Restored};
+use quorate_raft::{self as raft, Membership, Raft, Restored};
 use quorate_store::{Command, OpId};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,6 +42,8 @@ pub fn number(id: OpId) -> u64 {
 impl Machine for Node {
     type App = Store;
     type Load = Clients;
+    type Side = members::Side;
+    const ASKS_WHEN_ADDED: bool = true;
 
     fn load(plan: &Plan, dice: &mut Dice) -> Clients {
         Clients::new(plan, dice)
@@ -52,7 +58,7 @@ impl Machine for Node {
             raft: raft_config(plan, id),
             catchup_entries: plan.catchup,
             patience: PATIENCE,
-            promotes_learners: true,
+            promotes_learners: plan.promotes,
         };
         let strong = Strong::new(config, restored, dice, now);
         Node::new(BTreeMap::from([(GROUP, strong)]))
@@ -160,12 +166,46 @@ impl Machine for Node {
 
     fn published(world: &mut ServerWorld, node: NodeId, news: News) {
         client::published(world, node, news);
+        members::tell(world, node);
     }
 
     fn started(world: &mut ServerWorld, node: NodeId) {
         let app = &world.host(node).app;
         let (index, leases) = (app.applied().0, app.all_leases());
         world.feed(node, ask(Request::Applied { index, answered: Vec::new(), leases }));
+        members::started(world, node);
+    }
+
+    fn come_up(world: &mut ServerWorld, node: NodeId) -> Result<Membership, Wake<Node>> {
+        members::come_up(world, node)
+    }
+
+    fn contacts(world: &ServerWorld, node: NodeId) -> Vec<NodeId> {
+        members::electors(world, node)
+    }
+
+    fn answers(world: &ServerWorld, node: NodeId) -> bool {
+        members::answers(world, node)
+    }
+
+    fn turned(world: &mut ServerWorld, node: NodeId) {
+        members::follow(world, node);
+    }
+
+    fn speaks_to(world: &ServerWorld, from: NodeId, to: NodeId) -> bool {
+        members::speaks_to(world, from, to)
+    }
+
+    fn hears(world: &mut ServerWorld, node: NodeId, from: NodeId) -> bool {
+        members::hears(world, node, from)
+    }
+
+    fn belongs(world: &ServerWorld, node: NodeId) -> bool {
+        members::belongs(world, node)
+    }
+
+    fn stand_in(world: &ServerWorld, node: NodeId) -> NodeId {
+        members::stand_in(world, node)
     }
 
     fn ended(world: &mut ServerWorld, node: NodeId) {
@@ -173,6 +213,9 @@ impl Machine for Node {
     }
 
     fn due(world: &mut ServerWorld, node: NodeId, number: u64) {
+        if number == members::END {
+            return members::end(world, node);
+        }
         let payload = world.load.take_act(number);
         world.feed(node, ask(Request::Propose { seq: 0, payload }));
     }
@@ -182,7 +225,7 @@ impl Machine for Node {
     }
 
     fn finished(world: &ServerWorld) -> bool {
-        world.load.is_finished()
+        world.load.is_finished() && operator::is_done(world)
     }
 
     fn scan(world: &mut ServerWorld) {

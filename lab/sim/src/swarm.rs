@@ -40,6 +40,12 @@ pub struct Plan {
     pub founders: u64,
     /// Members come and go while everything else goes wrong.
     pub changes: bool,
+    /// Changes of members pass the product's strict checks, or are refused.
+    pub strict: bool,
+    /// Leaders promote learners that have caught up; else the operator does, blindly.
+    pub promotes: bool,
+    /// Disks of members are lost for good, and the operator replaces those members.
+    pub losses: bool,
     /// How long the chaos lasts.
     pub chaos: Duration,
     /// What happens to messages.
@@ -127,6 +133,9 @@ impl Plan {
             nodes,
             founders: nodes,
             changes: false,
+            strict: false,
+            promotes: true,
+            losses: false,
             chaos,
             rates: Rates {
                 loss: rate(dice, 150_000),
@@ -159,12 +168,16 @@ impl Plan {
         }
     }
 
-    /// The same world, in which members also come and go. Disks that forget are left out: which members
-    /// may lose theirs depends on who counts, and that changes all the time.
+    /// The same world, in which members also come and go. Disks that forget are left out of the schedule:
+    /// which members may lose theirs depends on who counts, and that changes all the time. (An operator
+    /// of servers knows who counts, and takes disks away itself.)
     pub fn changing(mut self) -> Plan {
         let mut dice = Dice::new(self.seed ^ 0x5eed_0002);
         self.founders = dice.between(1, self.nodes);
         self.changes = true;
+        self.strict = dice.below(2) == 0;
+        self.promotes = dice.below(3) > 0;
+        self.losses = dice.below(4) > 0;
         self.schedule.retain(|strike| {
             !matches!(
                 strike.fault,
@@ -172,6 +185,14 @@ impl Plan {
             )
         });
         self
+    }
+
+    /// The plan of a seed for whole servers that come and go: so many machines, of which one to five are
+    /// members at first, and each is a member once at most.
+    pub fn moving(seed: u64, machines: u64) -> Plan {
+        let plan = Plan::draw(seed, machines, Sabotage::None).changing();
+        let founders = 1 + (plan.founders - 1) % (machines / 2).clamp(1, 5);
+        Plan { founders, ..plan }
     }
 
     /// A world in which nothing goes wrong: for measuring, and for stories that bring their own

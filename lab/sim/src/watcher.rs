@@ -3,7 +3,7 @@
 //! It is looked at now and then, so that it falls behind the ring, and behind compactions; it is
 //! dropped now and then, and when its member goes, and resumed elsewhere from where it was.
 
-use crate::client::someone;
+use crate::client::server;
 use crate::server::ServerWorld;
 use quorate_base::{Dice, NodeId};
 use quorate_store::{Cursor, Event, KeyRange, Polled, Watch};
@@ -47,7 +47,7 @@ pub fn watch(world: &mut ServerWorld, at: usize) {
     }
     let mut watching = world.load.clients[at].watching.clone();
     if watching.open.is_none() {
-        let Some(member) = someone(world) else { return };
+        let Some(member) = server(world) else { return };
         let watch = Watch { range: watching.range.clone(), ..Watch::default() };
         let current = world.host(member).app.view.revision();
         watching.open = Some((member, Cursor::new(watch, watching.next, current)));

@@ -253,6 +253,11 @@ impl<H: Host> World<H> {
         &self.members[node.0 as usize - 1]
     }
 
+    /// A node that is down stays down for good.
+    pub fn retire(&mut self, node: NodeId) {
+        self.member_mut(node).gone = true;
+    }
+
     /// A node, to change.
     pub fn member_mut(&mut self, node: NodeId) -> &mut Member<H> {
         &mut self.members[node.0 as usize - 1]
@@ -405,7 +410,9 @@ impl<H: Host> World<H> {
         }
         let what = What::Deliver { message: id, from };
         self.trace.add(self.now, Some(to), what, 0, || H::describe(&message));
-        H::arriving(self, from, to);
+        if !H::arriving(self, from, to) {
+            return;
+        }
         let input = Input::Received { from, message };
         let member = self.member(to);
         if self.plan.turn_us == 0 && member.inbox.is_empty() && member.slowness == 1 {

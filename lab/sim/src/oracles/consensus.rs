@@ -1,10 +1,11 @@
 //! What must hold over the members of one Raft group, whatever happened so far.
 
+use crate::oracles::config::is_quorum;
 use crate::oracles::{Violation, expect};
 use crate::trace::hash;
 use quorate_base::NodeId;
-use quorate_raft::{Entry, Message, Raft, Role, Write};
-use std::collections::BTreeMap;
+use quorate_raft::{Entry, Membership, Message, Raft, Role, Write};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a life of a member stood at its last step.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,6 +46,8 @@ pub struct Consensus {
     others: BTreeMap<(u64, u64), Written>,
     /// Element `i` is entry `i + 1`.
     committed: Vec<Committed>,
+    /// Configurations that were committed, by the entry that brought them.
+    configs: BTreeMap<u64, Membership>,
     /// By node, less one.
     seen: Vec<Seen>,
 }
@@ -167,6 +170,7 @@ impl Consensus {
         expect(first == node, "election-safety", || {
             format!("{first} and {node} lead term {term}")
         })?;
+        self.had_quorum(node, raft)?;
         let from = raft.base().index;
         for (at, entry) in self.committed.iter().enumerate().skip(from as usize) {
             let index = at as u64 + 1;
@@ -180,6 +184,28 @@ impl Consensus {
             })?;
         }
         Ok(())
+    }
+
+    /// Who leads was voted for by a quorum of the configuration that it has, and votes in the newest one
+    /// that was committed before, or in one after it.
+    fn had_quorum(&self, node: NodeId, raft: &Raft) -> Result<(), Violation> {
+        let (term, config) = (raft.term(), raft.membership());
+        let given = self.votes.iter().filter(|((_, of), to)| *of == term && **to == node);
+        let mut voters: BTreeSet<NodeId> = given.map(|((from, _), _)| *from).collect();
+        voters.insert(node);
+        expect(is_quorum(config, &voters), "configuration-safety", || {
+            format!("{node} leads {term} by the votes of {voters:?}, no quorum of {config:?}")
+        })?;
+        let before = self.configs.iter().rev().find(|(index, _)| {
+            self.committed.get(**index as usize - 1).is_some_and(|entry| entry.in_term < term)
+        });
+        let newest = raft.config_indexes().0;
+        let there = before.is_none_or(|(index, known)| {
+            known.is_voter(node) || newest > *index && config.is_voter(node)
+        });
+        expect(there, "removed-stay-out", || {
+            format!("{node} leads {term} and is no voter of {before:?}, which was committed before")
+        })
     }
 
     fn compare(
@@ -206,6 +232,10 @@ impl Consensus {
                     news = Some((index, term));
                 }
             }
+        }
+        if news.is_some() {
+            let fresh = raft.configurations().filter(|(at, _)| (from..=raft.commit()).contains(at));
+            self.configs.extend(fresh.map(|(at, config)| (at, config.clone())));
         }
         Ok(news)
     }

@@ -83,6 +83,11 @@ impl History {
         self.done.get(&(id.origin, id.seq)).copied()
     }
 
+    /// Who belongs to the cluster, as the log says.
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
     /// The leases that exist.
     pub fn leases(&self) -> impl Iterator<Item = i64> {
         self.leases.keys().copied()

@@ -29,6 +29,16 @@ impl Members {
         self.present.keys().copied().collect()
     }
 
+    /// The ids of those who belong and vote; empty while nothing was changed.
+    pub fn voters(&self) -> BTreeSet<u64> {
+        self.present.values().filter(|one| !one.learner).map(|one| one.id).collect()
+    }
+
+    /// The ids of those who belonged once.
+    pub fn removed(&self) -> &BTreeSet<u64> {
+        &self.removed
+    }
+
     fn perform(&mut self, action: &MemberAction) -> bool {
         match &action.change {
             MemberChange::Add(new) => {

@@ -13,10 +13,14 @@
 //! | `monotone` | term, commit and applied never go back within a life | traps 23, 24 |
 //! | `synced-writes-survive` | what a sync covered is there after a crash | traps.md B16 |
 //! | `recovery-after-any-crash` | the shipped recovery always comes up | traps.md B17 |
+//! | `configuration-safety` | of two configurations in a row every two quorums meet, and who leads has a quorum of its own | paper 6, diss. 4.3 |
+//! | `voters-hold-the-log` | who becomes a voter holds nine tenths of the log | diss. 4.2.1, trap 48 |
+//! | `removed-stay-out` | who was removed is not elected, seated or started again | trap 49 |
 //! | `liveness` | in peace there is a leader, clients finish, members agree | paper 5.6 |
 //!
 //! What clients see is judged in [`history`], against a naive model fed by the committed log.
 
+pub mod config;
 pub mod consensus;
 pub mod history;
 pub mod members;
@@ -67,14 +71,20 @@ pub struct Oracles {
 }
 
 impl Oracles {
-    /// A member says a write; `term_at` tells of its log as it is after that.
-    pub fn wrote(
+    /// A member says a write; its log is as it is after that.
+    pub fn wrote(&mut self, node: NodeId, raft: &Raft, write: &Write) -> Result<(), Violation> {
+        self.consensus.wrote(node, write, |index| raft.term_at(index))
+    }
+
+    /// The same write, for the configurations in it; `held` tells how much of the log a member holds
+    /// durably.
+    pub fn configured(
         &mut self,
-        node: NodeId,
+        raft: &Raft,
         write: &Write,
-        term_at: impl Fn(u64) -> Option<u64>,
+        held: impl Fn(NodeId) -> u64,
     ) -> Result<(), Violation> {
-        self.consensus.wrote(node, write, term_at)
+        config::wrote(raft, write, held)
     }
 
     /// Who led a term first, if anybody did.

@@ -12,6 +12,7 @@ use crate::host::Wake;
 use crate::swarm::Sabotage;
 use crate::world::World;
 use quorate_base::NodeId;
+use quorate_node::newcomer::answers_needed;
 use std::time::Duration;
 
 /// Replaces the disk of a member that is down by an empty one.
@@ -36,20 +37,22 @@ pub(super) fn wipe<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) {
 /// What a member with an empty directory must do; nothing for one that may come up.
 pub(super) fn ask<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) -> Option<Wake<M>> {
     let replica = world.host(node);
-    let first = replica.incarnation == 1;
-    if replica.began || first || world.plan.sabotage == Sabotage::SkipAdmission {
+    // The first members are new, and know it.
+    let first = replica.incarnation == 1 && node.0 <= world.plan.founders;
+    let fresh = replica.incarnation == 1 && !M::ASKS_WHEN_ADDED;
+    if replica.began || first || fresh || world.plan.sabotage == Sabotage::SkipAdmission {
         return None;
     }
-    let (members, incarnation) = (world.plan.nodes, replica.incarnation);
-    let needed = members - (members / 2 + 1) + 1;
+    let incarnation = replica.incarnation;
+    let others = M::contacts(world, node);
+    let needed = answers_needed(others.len() + 1);
     let (mut answered, mut remembered) = (0, false);
-    let others: Vec<NodeId> = world.nodes().filter(|other| *other != node).collect();
     for other in others {
-        let reached = world.is_up(other)
+        let reached = M::answers(world, other)
             && world.is_joined(node, other)
             && world.is_joined(other, node)
             && !world.stands_still(other);
-        if reached {
+        if reached && M::hears(world, other, node) {
             let known = world.host(other).known[node.0 as usize - 1];
             remembered |= known != 0 && known != incarnation;
             answered += 1;

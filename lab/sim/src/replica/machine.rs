@@ -5,6 +5,7 @@
 //! it gets to it and loses, at a crash, what it has not synced.
 
 use super::Replica;
+use crate::host::Wake;
 use crate::swarm::Plan;
 use crate::world::World;
 use bytes::Bytes;
@@ -82,6 +83,10 @@ pub trait Machine: Protocol + Sized {
     type App: App;
     /// The clients of the world, and what judges them.
     type Load;
+    /// What its host keeps in memory beside it.
+    type Side: Default;
+    /// One that is added later asks, too, whether it is new.
+    const ASKS_WHEN_ADDED: bool = false;
 
     /// The clients of a new world.
     fn load(plan: &Plan, dice: &mut Dice) -> Self::Load;
@@ -118,6 +123,42 @@ pub trait Machine: Protocol + Sized {
     fn started(world: &mut World<Replica<Self>>, node: NodeId);
     /// A member went down, and with it whatever its clients waited for.
     fn ended(world: &mut World<Replica<Self>>, node: NodeId);
+    /// A member is about to come up. Answers who voted before any change; nobody for one that was added
+    /// later, which learns that from the log or a snapshot.
+    ///
+    /// # Errors
+    /// When it must wait or stay down.
+    fn come_up(world: &mut World<Replica<Self>>, node: NodeId) -> Result<Membership, Wake<Self>> {
+        let founders = world.plan.founders;
+        let first = (1..=founders).map(NodeId).filter(|_| node.0 <= founders);
+        Ok(Membership::of(first))
+    }
+    /// Whom an empty directory asks before it votes.
+    fn contacts(world: &World<Replica<Self>>, node: NodeId) -> Vec<NodeId> {
+        world.nodes().filter(|other| *other != node).collect()
+    }
+    /// Whether a member says what it remembers of others: a newcomer that itself still asks does.
+    fn answers(world: &World<Replica<Self>>, node: NodeId) -> bool {
+        world.is_up(node)
+    }
+    /// A turn is over: the host looks at what is new.
+    fn turned(_world: &mut World<Replica<Self>>, _node: NodeId) {}
+    /// Whether there is a way from one member to another.
+    fn speaks_to(_world: &World<Replica<Self>>, _from: NodeId, _to: NodeId) -> bool {
+        true
+    }
+    /// Whether a member listens to another one.
+    fn hears(_world: &mut World<Replica<Self>>, _node: NodeId, _from: NodeId) -> bool {
+        true
+    }
+    /// Whether a node is a member of the cluster by now, or still.
+    fn belongs(_world: &World<Replica<Self>>, _node: NodeId) -> bool {
+        true
+    }
+    /// Whom a strike at this node hits.
+    fn stand_in(_world: &World<Replica<Self>>, node: NodeId) -> NodeId {
+        node
+    }
     /// What the machine planned for itself is due.
     fn due(_world: &mut World<Replica<Self>>, _node: NodeId, _number: u64) {}
     /// It is a client's turn.

@@ -27,7 +27,7 @@ use crate::trace::What;
 use crate::world::World;
 use machine::{App, Machine, Told};
 use quorate_base::{Dice, Input, Instant, NodeId, Ticket};
-use quorate_raft::{self as raft, Entry, Membership};
+use quorate_raft::{self as raft, Entry};
 use quorate_storage::{Log, LogOptions, restore};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -61,6 +61,8 @@ pub struct Replica<M: Machine> {
     known: Vec<u64>,
     /// How much slower than others its disk is.
     slowness: u64,
+    /// What its machine's host keeps while the process lives.
+    pub side: M::Side,
 }
 
 /// What a crash takes.
@@ -210,22 +212,20 @@ impl<M: Machine> Host for Replica<M> {
             incarnation: 1,
             known: vec![0; plan.nodes as usize],
             slowness,
+            side: M::Side::default(),
         }
     }
 
     fn wake(world: &mut World<Self>, node: NodeId) -> Wake<M> {
+        let voters = match M::come_up(world, node) {
+            Ok(voters) => voters,
+            Err(waits) => return waits,
+        };
         if let Some(waits) = admission::ask(world, node) {
             return waits;
         }
         let now = world.member(node).clock.show(world.now);
         let dice = world.dice.fork(node.0);
-        let founders = world.plan.founders;
-        let voters = if node.0 <= founders {
-            Membership::of((1..=founders).map(NodeId))
-        } else {
-            // Who joins later learns from the log or a snapshot who takes part.
-            Membership::default()
-        };
         let segment_bytes = world.plan.segment_bytes;
         let replica = world.host_mut(node);
         let struck = replica.disk.struck();
@@ -252,6 +252,7 @@ impl<M: Machine> Host for Replica<M> {
         let fresh = M::app(&world.plan, &world.load);
         let replica = world.host_mut(node);
         replica.up = None;
+        replica.side = M::Side::default();
         // A failed sync leaves pages that look right and are not: nobody may trust the cache.
         if power || !replica.disk.powered() {
             replica.disk.crash();
@@ -267,29 +268,53 @@ impl<M: Machine> Host for Replica<M> {
         for (_, write) in writes {
             let (members, oracles) = world.split();
             let turn = members[node.0 as usize - 1].turn.as_ref().expect("it has just turned");
-            let before = |index| turn.protocol().raft().term_at(index);
-            let judged = oracles.wrote(node, M::consensus_write(write), before);
+            let raft = turn.protocol().raft();
+            let write = M::consensus_write(write);
+            let held = |voter: NodeId| {
+                let host = &members[voter.0 as usize - 1].host;
+                host.promised.max(host.app.synced())
+            };
+            let judged = oracles.wrote(node, raft, write);
+            let judged = judged.and_then(|()| oracles.configured(raft, write, held));
             world.judge(judged);
         }
     }
 
     fn turned(world: &mut World<Self>, node: NodeId) {
         state::judge_step(world, node);
+        M::turned(world, node);
     }
 
-    fn sending(world: &mut World<Self>, from: NodeId, to: NodeId, message: &MessageOf<Self>) {
+    fn sending(
+        world: &mut World<Self>,
+        from: NodeId,
+        to: NodeId,
+        message: &MessageOf<Self>,
+    ) -> bool {
+        if !M::speaks_to(world, from, to) {
+            return false;
+        }
         if let Some(message) = M::consensus(message) {
             let judged = world.oracles.sent(from, to, message);
             world.judge(judged);
         }
+        true
     }
 
-    fn arriving(world: &mut World<Self>, from: NodeId, to: NodeId) {
+    fn arriving(world: &mut World<Self>, from: NodeId, to: NodeId) -> bool {
+        if !M::hears(world, to, from) {
+            return false;
+        }
         let incarnation = world.host(from).incarnation;
         let at = from.0 as usize - 1;
         if world.host(to).known[at] == 0 {
             world.host_mut(to).known[at] = incarnation;
         }
+        true
+    }
+
+    fn stand_in(world: &World<Self>, node: NodeId) -> NodeId {
+        M::stand_in(world, node)
     }
 
     fn persist(world: &mut World<Self>, node: NodeId, writes: Vec<(Ticket, WriteOf<Self>)>) {
@@ -365,7 +390,8 @@ impl<M: Machine> Host for Replica<M> {
 
     fn is_at_rest(world: &World<Self>) -> bool {
         let newest = world.oracles.committed();
-        world.nodes().filter(|node| !world.member(*node).gone).all(|node| {
+        let there = |node: &NodeId| M::belongs(world, *node) && !world.member(*node).gone;
+        world.nodes().filter(there).all(|node| {
             let host = world.host(node);
             let knows = world.protocol(node).is_some_and(|m| m.raft().commit() == newest);
             knows && host.is_idle() && host.app.applied().0 == newest

@@ -3,11 +3,12 @@
 use super::machine::{App, Machine, Stored};
 use super::{GROUP, Job, Replica};
 use crate::oracles::Violation;
+use crate::oracles::config::{in_force, is_quorum};
 use crate::swarm::Sabotage;
 use crate::trace::What;
 use crate::world::World;
 use quorate_base::{Input, NodeId};
-use quorate_raft::{self as raft, Entry, Membership};
+use quorate_raft::{self as raft, Entry};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(super) fn judge_step<M: Machine>(world: &mut World<Replica<M>>, node: NodeId
         Ok(None) => {}
         Ok(Some((index, term))) => {
             world.log(node, What::Commit { index, term });
-            judge_quorum(world, index, term);
+            judge_quorum(world, node, index, term);
         }
         Err(violation) => world.fail(violation),
     }
@@ -29,7 +30,7 @@ pub(super) fn judge_step<M: Machine>(world: &mut World<Replica<M>>, node: NodeId
 
 /// What is committed is durable on a majority: by what their logs were told, always; by opening
 /// their platters, which is dear, now and then, and always where the eyes themselves are tested.
-fn judge_quorum<M: Machine>(world: &mut World<Replica<M>>, index: u64, term: u64) {
+fn judge_quorum<M: Machine>(world: &mut World<Replica<M>>, by: NodeId, index: u64, term: u64) {
     let open = match world.plan.sabotage {
         Sabotage::IgnoreSyncs => true,
         Sabotage::None
@@ -47,21 +48,11 @@ fn judge_quorum<M: Machine>(world: &mut World<Replica<M>>, index: u64, term: u64
     let holders = members.iter().enumerate();
     let holders = holders.filter(|(_, member)| holds(&member.host, member.damaged));
     let holders: BTreeSet<NodeId> = holders.map(|(at, _)| NodeId(at as u64 + 1)).collect();
-    // Whoever counted did so in the configuration that it had: one that somebody still has.
-    let rafts = members.iter().filter_map(|member| Some(member.turn.as_ref()?.protocol().raft()));
-    let counted = rafts
-        .flat_map(|raft| [raft.membership(), raft.committed_membership()])
-        .any(|config| is_quorum(config, &holders));
-    if !counted {
+    let raft = members[by.0 as usize - 1].turn.as_ref().expect("it has just turned").protocol();
+    if !in_force(raft.raft(), index).iter().any(|config| is_quorum(config, &holders)) {
         let detail = format!("entry {index} of term {term} is durable on {holders:?} only");
         world.fail(Violation::new("committed-on-quorum", detail));
     }
-}
-
-/// A majority of the voters, and during a change of those before as well.
-fn is_quorum(config: &Membership, holders: &BTreeSet<NodeId>) -> bool {
-    let most = |half: &BTreeSet<NodeId>| 2 * half.intersection(holders).count() > half.len();
-    most(&config.voters) && (config.outgoing.is_empty() || most(&config.outgoing))
 }
 
 /// The state machine gets to it when it gets to it.

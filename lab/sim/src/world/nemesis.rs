@@ -17,8 +17,10 @@ type Links = Vec<(NodeId, NodeId)>;
 impl<H: Host> World<H> {
     fn aim(&mut self, target: Target) -> NodeId {
         match target {
-            Target::Node(node) => node,
-            Target::Leader(otherwise) => H::leader(self).unwrap_or(otherwise),
+            Target::Node(node) => H::stand_in(self, node),
+            Target::Leader(otherwise) => {
+                H::leader(self).unwrap_or_else(|| H::stand_in(self, otherwise))
+            }
         }
     }
 

@@ -144,8 +144,9 @@ impl<H: Host> World<H> {
             if self.ends_here(node) {
                 return;
             }
-            H::sending(self, node, to, &message);
-            self.send(node, to, message);
+            if H::sending(self, node, to, &message) {
+                self.send(node, to, message);
+            }
         }
         if !writes.is_empty() {
             if self.ends_here(node) {

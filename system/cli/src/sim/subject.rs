@@ -19,10 +19,10 @@ pub struct Subject {
 /// Which world a bare seed is about.
 #[derive(Args, Debug)]
 pub struct World {
-    /// What runs in it: raft (consensus alone) or server (the whole member, with clients)
+    /// What runs in it: raft (consensus alone), server (the whole member, with clients) or members (servers that come and go)
     #[arg(long, value_name = "WORLD", default_value = "raft", value_parser = kind)]
     pub world: Kind,
-    /// How many members it has; 5 for raft and 3 for server if not given
+    /// How many members it has; 5 for raft, 3 for server and 8 machines for members if not given
     #[arg(long, value_name = "N", value_parser = nodes)]
     pub nodes: Option<u64>,
     /// A bug on purpose: release-early, ignore-syncs, skip-dedup, skip-read-index, skip-admission
