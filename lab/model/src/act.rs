@@ -11,6 +11,8 @@ pub enum Cause {
     Campaign(u8),
     /// A leader is given a value.
     Propose(u8),
+    /// A leader is told to let a voter go, the second; a learner takes its place where there is one.
+    Change(u8, u8),
     /// A letter arrives, perhaps not for the last time.
     Deliver(u8),
     /// Nothing, to a member that then crashes.
@@ -35,6 +37,7 @@ impl Act {
             Cause::Propose(at) => (1, at),
             Cause::Deliver(at) => (2, at),
             Cause::Idle(at) => (3, at),
+            Cause::Change(at, gone) => (4, at << 4 | gone),
         };
         let crash = self.crash.map_or(0, |survivors| survivors + 1);
         assert!(crash < 32, "{self:?} does not fit");
@@ -49,6 +52,7 @@ impl Act {
             1 => Cause::Propose(at),
             2 => Cause::Deliver(at),
             3 => Cause::Idle(at),
+            4 => Cause::Change(at >> 4, at & 15),
             other => unreachable!("kind {other} was never packed"),
         };
         Act { cause, crash: crash.checked_sub(1) }
@@ -66,6 +70,7 @@ impl Act {
             Cause::Propose(at) => format!("{} is given a value", name(at)),
             Cause::Deliver(at) => letter(at),
             Cause::Idle(at) => format!("{} does nothing", name(at)),
+            Cause::Change(at, gone) => format!("{} is told to let {} go", name(at), name(gone)),
         };
         match self.crash {
             None => cause,
@@ -86,6 +91,10 @@ pub(crate) fn causes(world: &World, bounds: &Bounds, out: &mut Vec<Cause>) {
         let raft = member.raft();
         if raft.is_leader() && world.proposed() < bounds.proposals {
             out.push(Cause::Propose(at));
+        }
+        if raft.is_leader() && world.changed() < bounds.changes {
+            let leavers = (0..bounds.members).filter(|gone| world.may_change(at, *gone));
+            out.extend(leavers.map(|gone| Cause::Change(at, gone)));
         }
         if raft.term() < u64::from(bounds.terms) {
             out.push(Cause::Campaign(at));

@@ -96,7 +96,17 @@ struct Search {
 
 /// Visits every state within the bounds, or until a promise is broken. `progress` is called with each
 /// depth, the states so far and those that wait.
-pub fn explore(bounds: &Bounds, mut progress: impl FnMut(u32, u64, usize)) -> Report {
+pub fn explore(bounds: &Bounds, progress: impl FnMut(u32, u64, usize)) -> Report {
+    explore_while(bounds, || true, progress)
+}
+
+/// The same, for as long as `goes_on` says so; what was visited by then is reported. It is asked before
+/// every state, so it must be cheap.
+pub fn explore_while(
+    bounds: &Bounds,
+    goes_on: impl Fn() -> bool,
+    mut progress: impl FnMut(u32, u64, usize),
+) -> Report {
     let started = Instant::now();
     let first = World::new(bounds);
     let mut search = Search {
@@ -113,7 +123,7 @@ pub fn explore(bounds: &Bounds, mut progress: impl FnMut(u32, u64, usize)) -> Re
         progress(depth, search.visited.len() as u64, level.len());
         for (world, number) in level.drain(..) {
             found = search.expand(&world, number);
-            complete = (search.visited.len() as u64) < bounds.states;
+            complete = (search.visited.len() as u64) < bounds.states && goes_on();
             if found.is_some() || !complete {
                 break;
             }

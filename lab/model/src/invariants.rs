@@ -7,6 +7,7 @@
 //! | `log-matching` | logs that agree on index and term agree on everything before | paper 5.3, `LogMatching` |
 //! | `leader-completeness` | who leads a later term holds what was committed before; and nobody who lacks it could win | paper 5.4, `LeaderCompleteness` |
 //! | `state-machine-safety` | an index is committed with one entry, for ever | paper 5.4.3, `StateMachineSafety` |
+//! | `configuration-safety` | of two configurations in a row, every two quorums meet | paper 6, diss. 4.3 |
 //! | `committed-on-quorum` | what is committed is on a majority of disks, for ever | paper 5.3, diss. 10.2.1 |
 //! | `monotone` | within a life, term and commit index never go back | traps 23, 24 |
 //!
@@ -15,10 +16,12 @@
 //! find no majority of logs, its own included, that are not ahead of its own.
 
 use crate::member::Member;
+use crate::world::anonymous;
 use bytes::Bytes;
 use quorate_base::NodeId;
-use quorate_raft::{Canon, LogId, Message, Write};
-use std::collections::BTreeMap;
+use quorate_raft::{Canon, LogId, Membership, Message, Write};
+use quorate_sim::oracles::config;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 
@@ -50,6 +53,8 @@ fn expect(
 struct Committed {
     term: u64,
     in_term: u64,
+    /// One of these was in force when it was counted.
+    configs: Vec<Membership>,
 }
 
 /// What the judges remember of the way to a state. It is part of the state: two ways that remember
@@ -105,6 +110,7 @@ impl Judges {
             let Write::Append(entries) = write else { continue };
             for entry in entries {
                 let at = (entry.index, entry.term);
+                configurations_meet(member, entry.index)?;
                 match this.payloads.get(&at) {
                     Some(first) => expect(*first == entry.payload, "log-matching", || {
                         format!("{} writes another entry {} of term {}", member.id, at.0, at.1)
@@ -147,7 +153,8 @@ impl Judges {
                     format!("{id} commits {index} of term {term}, it was committed of term {known}")
                 })?,
                 None => {
-                    let committed = Committed { term, in_term: raft.term() };
+                    let (in_term, configs) = (raft.term(), config::in_force(raft, index));
+                    let committed = Committed { term, in_term, configs };
                     Rc::make_mut(this).committed.push(committed);
                 }
             }
@@ -185,10 +192,10 @@ impl Judges {
         };
         let Some(index) = self.committed.iter().enumerate().find_map(lacks) else { return Ok(()) };
         let would = |other: &&Rc<Member>| other.raft().last_id() <= raft.last_id();
-        let votes = members.iter().filter(would).count();
-        expect(votes * 2 <= members.len(), "leader-completeness", || {
+        let votes: BTreeSet<NodeId> = members.iter().filter(would).map(|m| m.id).collect();
+        expect(!config::is_quorum(raft.membership(), &votes), "leader-completeness", || {
             format!(
-                "{} lacks the committed entry {index}, and {votes} would vote for it",
+                "{} lacks the committed entry {index}, and {votes:?} would vote for it",
                 member.id
             )
         })
@@ -198,10 +205,11 @@ impl Judges {
         for (at, known) in self.committed.iter().enumerate() {
             let index = at as u64 + 1;
             let holds = |m: &&Rc<Member>| m.disk.platter.term_at(index) == Some(known.term);
-            let holders = members.iter().filter(holds).count();
-            expect(holders * 2 > members.len(), "committed-on-quorum", || {
+            let holders: BTreeSet<NodeId> = members.iter().filter(holds).map(|m| m.id).collect();
+            let enough = known.configs.iter().any(|config| config::is_quorum(config, &holders));
+            expect(enough, "committed-on-quorum", || {
                 let term = known.term;
-                format!("the committed entry {index} of term {term} is on {holders} disks")
+                format!("the committed entry {index} of term {term} is on the disks of {holders:?}")
             })?;
         }
         Ok(())
@@ -230,14 +238,41 @@ impl Judges {
         for ((index, term), payload) in &self.payloads {
             out.number(*index);
             out.number(*term);
-            out.blob(payload);
+            out.blob(anonymous(payload));
+            if let Some(config) = Membership::of_payload(payload) {
+                write_config(&config, name, out);
+            }
         }
         out.number(self.committed.len() as u64);
         for known in &self.committed {
             out.number(known.term);
             out.number(known.in_term);
+            out.number(known.configs.len() as u64);
+            known.configs.iter().for_each(|config| write_config(config, name, out));
         }
     }
+}
+
+fn write_config(config: &Membership, name: &impl Fn(NodeId) -> u64, out: &mut Canon) {
+    for set in [&config.voters, &config.outgoing, &config.learners] {
+        let mut names: Vec<u64> = set.iter().map(|node| name(*node)).collect();
+        names.sort_unstable();
+        out.number(names.len() as u64);
+        names.into_iter().for_each(|name| out.number(name));
+    }
+}
+
+/// A configuration that a member writes, and the one before it, cannot decide apart.
+fn configurations_meet(member: &Member, index: u64) -> Result<(), Broken> {
+    let all: Vec<(u64, &Membership)> = member.raft().configurations().collect();
+    let Some(at) = all.iter().position(|(first, _)| *first == index).filter(|at| *at > 0) else {
+        return Ok(());
+    };
+    let (before, now) = (all[at - 1].1, all[at].1);
+    let apart = config::apart(before, now);
+    expect(apart.is_none(), "configuration-safety", || {
+        format!("{before:?} and {now:?} of entry {index} can decide apart: {apart:?}")
+    })
 }
 
 /// Within a life, term and commit index only rise.

@@ -19,6 +19,8 @@
 //!   stale. A member may campaign at any moment. Pre-vote and stickiness are taken as passed: they
 //!   exist for liveness, and safety must not depend on them.
 //! - **Proposals** go to any leader.
+//! - **Members** leave where the bounds let them: any leader is told at any moment to let any voter go,
+//!   itself too, by joint consensus; where there is a learner, it takes the place once it has caught up.
 //!
 //! A state is what remains when names, times, dice and tickets are taken out of all that
 //! ([`quorate_raft::Raft`]'s `canonical`); worlds that differ only in who is called what are one state.
@@ -62,6 +64,6 @@ pub mod theorems;
 mod world;
 
 pub use act::{Act, Cause};
-pub use explore::{Counterexample, Report, explore};
+pub use explore::{Counterexample, Report, explore, explore_while};
 pub use invariants::Broken;
 pub use world::{Bounds, World};

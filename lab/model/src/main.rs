@@ -19,6 +19,12 @@ struct Arguments {
     /// Crashes of each member.
     #[arg(long, default_value_t = 1)]
     crashes: u8,
+    /// Changes of members: a voter leaves.
+    #[arg(long, default_value_t = 0)]
+    changes: u8,
+    /// Learners that take the place of voters that leave.
+    #[arg(long, default_value_t = 0)]
+    learners: u8,
     /// One entry in an append, not several.
     #[arg(long)]
     single_entries: bool,
@@ -37,6 +43,8 @@ fn main() -> ExitCode {
         terms: arguments.terms,
         proposals: arguments.proposals,
         crashes: arguments.crashes,
+        changes: arguments.changes,
+        learners: arguments.learners,
         entries_at_once: !arguments.single_entries,
         states: arguments.states,
     };

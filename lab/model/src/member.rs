@@ -145,7 +145,7 @@ impl Member {
         out.number(platter.entries.len() as u64);
         for entry in &platter.entries {
             out.number(entry.term);
-            out.blob(&entry.payload);
+            out.blob(crate::world::anonymous(&entry.payload));
         }
     }
 

@@ -20,6 +20,10 @@ pub struct Bounds {
     pub proposals: u8,
     /// Crashes of each member.
     pub crashes: u8,
+    /// Changes of members, over all terms: one voter leaves with each.
+    pub changes: u8,
+    /// Learners that wait to take the place of whoever leaves, beside the voters.
+    pub learners: u8,
     /// Whether one append may carry several entries; one at a time shows what lies between.
     pub entries_at_once: bool,
     /// States after which the exploration gives up: each takes about 40 bytes for ever and some
@@ -34,6 +38,8 @@ impl Bounds {
         terms: 2,
         proposals: 1,
         crashes: 1,
+        changes: 0,
+        learners: 0,
         entries_at_once: true,
         states: 4_000_000,
     };
@@ -56,15 +62,19 @@ pub struct World {
     wire: Vec<Rc<Letter>>,
     judges: Rc<Judges>,
     proposed: u8,
+    changed: u8,
     entries_at_once: bool,
 }
 
 impl World {
     /// Members with empty disks, nothing under way.
     pub fn new(bounds: &Bounds) -> World {
-        assert!((1..=5).contains(&bounds.members), "{} members", bounds.members);
-        let names = (1..=u64::from(bounds.members)).map(NodeId);
-        let membership = Membership::of(names.clone());
+        let (voters, all) = (bounds.members, bounds.members + bounds.learners);
+        assert!((1..=5).contains(&voters) && all <= 6, "{voters} of {all} members");
+        let names = (1..=u64::from(all)).map(NodeId);
+        let learners = names.clone().skip(usize::from(voters)).collect();
+        let voters = Membership::of(names.clone().take(usize::from(voters)));
+        let membership = Membership { learners, ..voters };
         let at_once = bounds.entries_at_once;
         let members = names.map(|id| Rc::new(Member::new(id, &membership, at_once))).collect();
         World {
@@ -72,6 +82,7 @@ impl World {
             wire: Vec::new(),
             judges: Rc::default(),
             proposed: 0,
+            changed: 0,
             entries_at_once: at_once,
         }
     }
@@ -92,10 +103,33 @@ impl World {
         self.proposed
     }
 
+    pub(crate) fn changed(&self) -> u8 {
+        self.changed
+    }
+
+    /// What a leader is told when it is to let a voter go.
+    fn target(&self, at: u8, gone: u8) -> Membership {
+        let raft = self.members[usize::from(at)].raft();
+        let mut target = raft.membership().clone();
+        target.outgoing.clear();
+        target.voters.remove(&NodeId(u64::from(gone) + 1));
+        if let Some(learner) = target.learners.pop_first() {
+            target.voters.insert(learner);
+        }
+        target
+    }
+
+    /// Whether a leader would let a voter go now.
+    pub(crate) fn may_change(&self, at: u8, gone: u8) -> bool {
+        let raft = self.members[usize::from(at)].raft();
+        let votes = raft.membership().voters.contains(&NodeId(u64::from(gone) + 1));
+        votes && raft.hurdle(&self.target(at, gone)).is_none()
+    }
+
     /// The member that a cause concerns.
     pub(crate) fn subject(&self, cause: Cause) -> &Member {
         match cause {
-            Cause::Campaign(at) | Cause::Propose(at) | Cause::Idle(at) => {
+            Cause::Campaign(at) | Cause::Propose(at) | Cause::Idle(at) | Cause::Change(at, _) => {
                 &self.members[usize::from(at)]
             }
             Cause::Deliver(at) => &self.members[self.letter(at).to.0 as usize - 1],
@@ -116,6 +150,11 @@ impl World {
                 self.proposed += 1;
                 let value = Bytes::from(vec![self.proposed]);
                 vec![Input::Request(Request::Propose(value))]
+            }
+            Cause::Change(at, gone) => {
+                let target = self.target(at, gone);
+                self.changed += 1;
+                vec![Input::Request(Request::Reconfigure(target))]
             }
             Cause::Deliver(letter) => vec![arrival(self.letter(letter))],
         };
@@ -203,6 +242,7 @@ impl World {
         }
         self.judges.canonical(&name, &mut out);
         out.number(u64::from(self.proposed));
+        out.number(u64::from(self.changed));
         out.into_bytes()
     }
 
@@ -246,8 +286,14 @@ pub(crate) fn entries(list: &[Entry], out: &mut Canon) {
     for entry in list {
         out.number(entry.index);
         out.number(entry.term);
-        out.blob(&entry.payload);
+        out.blob(anonymous(&entry.payload));
     }
+}
+
+/// A payload without what it says of anybody: what a configuration says is in the judges' part of a
+/// state, by its index and term, which name it.
+pub(crate) fn anonymous(payload: &[u8]) -> &[u8] {
+    if Membership::is_payload(payload) { &[] } else { payload }
 }
 
 /// A message in canonical bytes.

@@ -42,3 +42,13 @@ fn counting_copies_of_an_older_term_commits_what_can_be_lost() {
 fn a_late_append_that_truncates_takes_a_committed_entry_away() {
     find(22, Bounds { proposals: 1, crashes: 0, ..WORLD }, "leader-completeness", 9);
 }
+
+#[test]
+fn a_joint_configuration_that_needs_one_half_only_is_seen_at_once() {
+    let replaces = Bounds { proposals: 0, crashes: 0, changes: 1, learners: 1, ..WORLD };
+    let report = mutant::with(149, || explore(&replaces, |_, _, _| {}));
+    println!("mutant 149: {report}");
+    let found = report.found.expect("mutant 149 goes unseen");
+    let lost = ["configuration-safety", "committed-on-quorum", "leader-completeness"];
+    assert!(lost.contains(&found.broken.property), "{}", found.broken);
+}

@@ -3,7 +3,7 @@
 
 use super::progress::Line;
 use super::subject::{self, World};
-use super::{FOUND, NOTHING, Output};
+use super::{FOUND, NOTHING, Output, on_interrupt};
 use clap::Args;
 use quorate_hunt::hunt::{self, Found, Gauge, Hunt, Tally};
 use quorate_hunt::property;
@@ -89,7 +89,8 @@ pub fn main(arguments: &HuntArguments) -> Result<u8, String> {
         sabotage: bug,
     };
     let gauge = Arc::new(Gauge::default());
-    stop_on_interrupt(gauge.clone());
+    let told = gauge.clone();
+    on_interrupt(move || told.stop());
     let line = Line::new();
     let found = watched(&line, &gauge, || hunt::hunt(&hunt, &gauge));
     let took = gauge.elapsed();
@@ -156,22 +157,6 @@ fn live(tally: &Tally, took: Duration) -> String {
         tally.faults,
         tally.marks.len()
     )
-}
-
-/// The first Ctrl-C ends the hunt with its summary, the second one the process.
-fn stop_on_interrupt(gauge: Arc<Gauge>) {
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let Ok(runtime) = runtime else { return };
-        runtime.block_on(async {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                gauge.stop();
-            }
-            if tokio::signal::ctrl_c().await.is_ok() {
-                std::process::exit(130);
-            }
-        });
-    });
 }
 
 fn directory(reports: &Path, found: &Found) -> PathBuf {

@@ -64,6 +64,22 @@ enum Output {
     Json,
 }
 
+/// The first Ctrl-C asks a search to end, which then tells what it has; the second one ends the process.
+fn on_interrupt(end: impl FnOnce() + Send + 'static) {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let Ok(runtime) = runtime else { return };
+        runtime.block_on(async {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                end();
+            }
+            if tokio::signal::ctrl_c().await.is_ok() {
+                std::process::exit(130);
+            }
+        });
+    });
+}
+
 /// Runs the command.
 pub fn main(arguments: SimArguments) -> ExitCode {
     let code = match arguments.command {

@@ -1,14 +1,18 @@
 //! `quorate sim model`: every state of a small cluster.
 
 use super::progress::Line;
-use super::{FOUND, NOTHING, Output};
+use super::{FOUND, NOTHING, Output, on_interrupt};
 use clap::Args;
-use quorate_model::{Bounds, explore};
+use quorate_model::{Bounds, explore_while};
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Exit codes: 0 no promise is broken in any state visited, 1 one is, 2 bad input."
+    after_help = "Ctrl-C ends the exploration and tells what was visited so far; a second one ends the process at once.
+
+Exit codes: 0 no promise is broken in any state visited, 1 one is, 2 bad input."
 )]
 pub struct ModelArguments {
     /// Voters
@@ -23,6 +27,12 @@ pub struct ModelArguments {
     /// Crashes of each member
     #[arg(long, value_name = "N", default_value_t = Bounds::SMALL.crashes, value_parser = clap::value_parser!(u8).range(0..=3))]
     crashes: u8,
+    /// Changes of members, over all terms: a voter leaves with each
+    #[arg(long, value_name = "N", default_value_t = Bounds::SMALL.changes, value_parser = clap::value_parser!(u8).range(0..=2))]
+    changes: u8,
+    /// Learners that take the place of voters that leave
+    #[arg(long, value_name = "N", default_value_t = Bounds::SMALL.learners, value_parser = clap::value_parser!(u8).range(0..=1))]
+    learners: u8,
     /// States after which to give up
     #[arg(long, value_name = "N", default_value_t = Bounds::SMALL.states, value_parser = clap::value_parser!(u64).range(1..))]
     states: u64,
@@ -37,11 +47,17 @@ pub fn main(arguments: &ModelArguments) -> Result<u8, String> {
         terms: arguments.terms,
         proposals: arguments.proposals,
         crashes: arguments.crashes,
+        changes: arguments.changes,
+        learners: arguments.learners,
         states: arguments.states,
         ..Bounds::SMALL
     };
     let line = Line::new();
-    let report = explore(&bounds, |depth, states, waiting| {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let told = stopped.clone();
+    on_interrupt(move || told.store(true, Ordering::Relaxed));
+    let goes_on = || !stopped.load(Ordering::Relaxed);
+    let report = explore_while(&bounds, goes_on, |depth, states, waiting| {
         line.say(format!("depth {depth}: {states} states, {waiting} wait for their turn"));
     });
     drop(line);
@@ -54,6 +70,7 @@ pub fn main(arguments: &ModelArguments) -> Result<u8, String> {
                 "steps": report.steps,
                 "depth": report.depth,
                 "complete": report.complete,
+                "interrupted": !goes_on(),
                 "seconds": report.took.as_secs_f64(),
                 "found": found,
             });
