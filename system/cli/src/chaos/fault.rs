@@ -27,11 +27,17 @@ pub enum Fault {
     HungDisk,
     /// All members are killed at the same moment.
     Blackout,
+    /// A machine joins as a learner and becomes a voter. It is done while other faults go on, as the next two.
+    Add,
+    /// A member is removed, some of them while they are cut off, and must end by itself.
+    Remove,
+    /// A member is killed, its data directory is deleted, and two commands replace it.
+    Replace,
 }
 
 impl Fault {
     /// All of them, in the order in which they strike the leader first.
-    pub const ALL: [Fault; 10] = [
+    pub const ALL: [Fault; 13] = [
         Fault::Kill,
         Fault::Pause,
         Fault::Isolate,
@@ -42,6 +48,9 @@ impl Fault {
         Fault::HungDisk,
         Fault::Stop,
         Fault::Blackout,
+        Fault::Add,
+        Fault::Remove,
+        Fault::Replace,
     ];
 
     /// As it is called on the command line and in reports.
@@ -57,28 +66,37 @@ impl Fault {
             Fault::SlowDisk => "slow-disk",
             Fault::HungDisk => "hung-disk",
             Fault::Blackout => "blackout",
+            Fault::Add => "add",
+            Fault::Remove => "remove",
+            Fault::Replace => "replace",
         }
     }
 
     /// The faults of one word of `--faults`.
     pub fn parse(word: &str) -> Result<Vec<Fault>, String> {
-        let (cuts, disks) = (&Fault::ALL[2..6], &Fault::ALL[6..8]);
+        let (cuts, disks, changes) = (&Fault::ALL[2..6], &Fault::ALL[6..8], &Fault::ALL[10..]);
         match word {
             "all" => return Ok(Fault::ALL.to_vec()),
             "cut" => return Ok(cuts.to_vec()),
             "disk" => return Ok(disks.to_vec()),
+            "members" => return Ok(changes.to_vec()),
             _ => {}
         }
         let found = Fault::ALL.into_iter().find(|fault| fault.name() == word);
         found.map(|fault| vec![fault]).ok_or_else(|| {
             let names = Fault::ALL.map(Fault::name).join(", ");
-            format!("the faults are {names}; cut is the four of links, disk the two of disks, all is all")
+            format!("the faults are {names}; cut is the four of links, disk the two of disks, members the three of members, all is all")
         })
     }
 
     /// Whether it ends a life of its victim.
     pub fn kills(self) -> bool {
         matches!(self, Fault::Stop | Fault::Kill | Fault::Blackout)
+    }
+
+    /// Whether it changes who belongs to the cluster.
+    pub fn is_change(self) -> bool {
+        matches!(self, Fault::Add | Fault::Remove | Fault::Replace)
     }
 
     /// Whether it needs another member to be about.
@@ -113,6 +131,9 @@ impl Fault {
             }
             Fault::SlowDisk => disk(delay.to_string()),
             Fault::HungDisk => disk("hang".to_owned()),
+            Fault::Add | Fault::Remove | Fault::Replace => {
+                unreachable!("members are changed apart")
+            }
         }
     }
 
@@ -123,6 +144,9 @@ impl Fault {
             Fault::Stop | Fault::Kill | Fault::Blackout => of(Action::Restart),
             Fault::Pause => of(Action::Resume),
             Fault::Isolate | Fault::Mute | Fault::Deafen | Fault::Unlink => of(Action::Heal),
+            Fault::Add | Fault::Remove | Fault::Replace => {
+                unreachable!("members are changed apart")
+            }
             Fault::SlowDisk | Fault::HungDisk => {
                 Request { disk: Some("ok".to_owned()), ..of(Action::Disk) }
             }
@@ -153,6 +177,8 @@ mod tests {
         let cuts = Fault::parse("cut").unwrap();
         assert!(cuts.len() == 4 && cuts.iter().all(|fault| fault.needs_others()));
         assert_eq!(Fault::parse("disk").unwrap(), [Fault::SlowDisk, Fault::HungDisk]);
+        let changes = Fault::parse("members").unwrap();
+        assert!(changes.len() == 3 && changes.iter().all(|fault| fault.is_change()));
         assert_eq!(Fault::parse("all").unwrap().len(), Fault::ALL.len());
         assert!(Fault::parse("flood").unwrap_err().contains("kill, pause"));
     }

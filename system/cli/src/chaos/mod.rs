@@ -3,14 +3,17 @@
 //! ```text
 //! clients   journal ──┐                 ┌─▶ judges ─▶ verdict, exit code
 //! watchers  told   ───┼─▶ history ──────┤
-//! nemesis   struck ───┘   on disk       └─▶ page
+//! nemesis   struck ───┤   on disk       └─▶ page
+//! changer   changed ──┘
 //! ```
 //!
 //! The cluster is one of `quorate up`, this command's own ([`crate::up::within`]) or one that runs already, and everything
-//! that is done to it is what `quorate node` does. The clients use the public API. Nothing that is judged comes from
+//! that is done to it is what `quorate node` does, or `quorate member`. The clients use the public API. Nothing that is judged comes from
 //! inside of a member.
 
+mod changer;
 mod client;
+mod crew;
 mod fault;
 mod journal;
 mod nemesis;
@@ -36,7 +39,9 @@ use crate::sim::progress::Line;
 use crate::up::control;
 use crate::up::directory::{ClusterFile, MemberEntry};
 use crate::up::within::Within;
+use changer::Changer;
 use client::{Worker, connect, revision};
+use crew::{Crew, Place};
 use fault::Fault;
 use journal::{Ending, Journal, Log, Sample};
 use nemesis::{Nemesis, Struck};
@@ -46,6 +51,8 @@ use watcher::{Lives, Told};
 
 /// How long the last revision may take to be told, after the storm.
 const LAST_LIMIT: Duration = Duration::from_secs(30);
+/// Places for members, of a cluster whose members come and go.
+const PLACES: u16 = 5;
 /// The pause between two lines of progress.
 const PROGRESS: Duration = Duration::from_millis(500);
 
@@ -62,7 +69,10 @@ const PROGRESS: Duration = Duration::from_millis(500);
   quorate chaos --running ./quorate-data --for 1m
 
 Faults: kill, stop, pause, isolate, mute, deafen, unlink (together: cut), slow-disk, hung-disk
-(together: disk), blackout (everybody is killed). First each strikes the leader once.
+(together: disk), blackout (everybody is killed), add, remove, replace (together: members). First each strikes
+the leader once. Members come and go while the others go on: the cluster grows to five, shrinks to three, and a
+dead member is replaced by two commands, again and again; with --keep-members it stays as it is, as does a
+cluster that runs already, or one of a single member.
 
 It writes chaos.html (a picture), history.jsonl (quorate check --model etcd) and watches.jsonl
 (quorate check --model watch). Ctrl-C ends the faults and judges what there was so far.
@@ -78,6 +88,9 @@ pub struct ChaosArguments {
     /// What may happen, separated by commas
     #[arg(long, value_name = "LIST", value_parser = Fault::parse, value_delimiter = ',', default_value = "all")]
     faults: Vec<Vec<Fault>>,
+    /// Leave the members as they are: nobody is added, removed or replaced
+    #[arg(long)]
+    keep_members: bool,
     /// How many members: 1, 3 or 5
     #[arg(long, value_name = "N", value_parser = crate::up::nodes, default_value = "3", conflicts_with = "running")]
     nodes: u16,
@@ -134,7 +147,8 @@ impl Subject {
             return Ok(Subject::Running { cluster, directory });
         }
         let directory = arguments.data_dir.clone().unwrap_or_else(|| arguments.out.join("data"));
-        let within = Within::start(&directory, arguments.nodes, &arguments.flags)?;
+        let spares = if arguments.nodes == 1 { 0 } else { PLACES.saturating_sub(arguments.nodes) };
+        let within = Within::start(&directory, arguments.nodes, spares, &arguments.flags)?;
         Ok(Subject::Own { within, directory })
     }
 
@@ -208,6 +222,7 @@ struct Crowd {
 impl Crowd {
     fn start(
         arguments: &ChaosArguments,
+        first: &[String],
         endpoints: &[String],
         journal: &Arc<Journal>,
         prefix: &str,
@@ -225,7 +240,7 @@ impl Crowd {
         let clients = usize::from(arguments.clients);
         let pace = Duration::from_secs_f64(clients as f64 / f64::from(arguments.rate));
         for id in 0..clients {
-            let own = &endpoints[id / 2 % endpoints.len()];
+            let own = &first[id / 2 % first.len()];
             let asked = if id % 2 == 0 { std::slice::from_ref(own) } else { endpoints };
             let client = connect(asked, client::PATIENCE)?;
             let dice = dice.fork(id as u64);
@@ -251,42 +266,67 @@ impl Crowd {
 
 /// The storm and what comes after it.
 async fn storm(arguments: &ChaosArguments, subject: &Subject) -> Result<Report, String> {
-    let endpoints: Vec<String> =
-        subject.members().iter().map(|member| member.client_url.clone()).collect();
+    let url = |member: &MemberEntry| member.client_url.clone();
+    let endpoints: Vec<String> = subject.members().iter().map(url).collect();
+    let first = subject.members().iter().filter(|member| !member.spare);
+    let first: Vec<String> = first.map(url).collect();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seed = arguments.seed.unwrap_or(now.as_secs());
     let prefix = format!("chaos/{}/", now.as_millis());
-    let begin = last_revision(&endpoints).await?;
+    let begin = last_revision(&first).await?;
     let file = arguments.out.join("history.jsonl");
     let journal = Journal::new(&file, begin).map_err(|e| format!("{}: {e}", file.display()))?;
     let journal = Arc::new(journal);
     let mut dice = Dice::new(seed);
-    let mut crowd = Crowd::start(arguments, &endpoints, &journal, &prefix, begin, &mut dice)?;
+    let mut crowd =
+        Crowd::start(arguments, &first, &endpoints, &journal, &prefix, begin, &mut dice)?;
 
     let line = Line::new();
     let json = arguments.write_out == Output::Json;
     let tell = |words: &str| if json { line.above_err(words) } else { line.above(words) };
-    tell(&format!("seed {seed}, {} members, for {:?}", endpoints.len(), arguments.lasting));
+    tell(&format!("seed {seed}, {} members, for {:?}", first.len(), arguments.lasting));
     let faults = arguments.faults.concat();
-    let alone = endpoints.len() == 1;
+    let alone = first.len() == 1;
+    let fixed = arguments.keep_members || alone || arguments.running.is_some();
+    let crew = Arc::new(Crew::new(first.len(), endpoints.len()));
+    let changes: Vec<Fault> = faults.iter().copied().filter(|f| f.is_change() && !fixed).collect();
+    let mut changer = Changer {
+        directory: subject.directory().to_owned(),
+        places: subject.members().to_vec(),
+        changes,
+        journal: journal.clone(),
+        lives: crowd.lives.clone(),
+        crew: crew.clone(),
+        dice: dice.fork(u64::MAX),
+        tell: &tell,
+        struck: Vec::new(),
+    };
     let mut nemesis = Nemesis {
         directory: subject.directory().to_owned(),
         members: subject.members().to_vec(),
-        faults: faults.into_iter().filter(|fault| !alone || !fault.needs_others()).collect(),
+        faults: faults
+            .into_iter()
+            .filter(|fault| !fault.is_change() && !(alone && fault.needs_others()))
+            .collect(),
         journal: journal.clone(),
         lives: crowd.lives.clone(),
+        crew: crew.clone(),
         dice,
         tell: &tell,
         struck: Vec::new(),
     };
-    if nemesis.faults.is_empty() {
-        return Err("one member alone has no links to cut: choose other --faults".to_owned());
+    if nemesis.faults.is_empty() && changer.changes.is_empty() {
+        return Err("none of these faults can strike this cluster: one member alone has no links to cut, and \
+                    members are changed in a cluster of chaos's own, of three or five: choose other --faults"
+            .to_owned());
     }
-    let raged = tokio::select! {
-        raged = nemesis_and_clock(&mut nemesis, arguments.lasting) => raged,
+    let (raged, changed) = tokio::select! {
+        both = rage_and_change(&mut nemesis, &mut changer, arguments.lasting) => both,
         () = show_progress(&line, &journal, &crowd.told) => unreachable!("it never ends"),
     };
-    let struck = std::mem::take(&mut nemesis.struck);
+    let mut struck = std::mem::take(&mut nemesis.struck);
+    struck.append(&mut changer.struck);
+    struck.sort_by_key(|struck| struck.begun);
     drop(nemesis);
     journal.stop();
     let lasted = journal.begun().elapsed();
@@ -304,12 +344,21 @@ async fn storm(arguments: &ChaosArguments, subject: &Subject) -> Result<Report, 
     }
     line.say("the judges think".to_owned());
     let fine = format!("{} faults survived, {reads} serializable reads", struck.len());
-    let served = Judged::of("served", complaints, fine);
-    let after = Aftermath { endpoints, prefix, begin, journal, crowd, served };
+    let mut before = vec![Judged::of("served", complaints, fine)];
+    if !changer.changes.is_empty() {
+        let mut complaints: Vec<String> = changed.err().into_iter().collect();
+        complaints.extend(changer.settled().await);
+        before.push(Judged::of("members", complaints, changes_told(&struck, &crew)));
+    }
+    drop(changer);
+    let voters = crew.at(Place::Voter).into_iter();
+    let present = voters.map(|at| subject.members()[at].clone()).collect();
+    let after = Aftermath { present, prefix, begin, journal, crowd, before };
     let (judged, samples) = after.judge(&arguments.out).await?;
     let report = Report {
         seed,
-        members: subject.members().len(),
+        members: first.len(),
+        places: subject.members().len(),
         clients: arguments.clients,
         lasted,
         struck,
@@ -322,11 +371,26 @@ async fn storm(arguments: &ChaosArguments, subject: &Subject) -> Result<Report, 
     Ok(report)
 }
 
-/// Faults until their time is over, or somebody presses Ctrl-C: then what is broken is still mended. A second Ctrl-C
-/// ends the process, and with it the members.
-async fn nemesis_and_clock(nemesis: &mut Nemesis<'_>, lasting: Duration) -> Result<(), String> {
+/// What was done to the members, in a few words.
+fn changes_told(struck: &[Struck], crew: &Crew) -> String {
+    let [added, removed, replaced] =
+        [Fault::Add, Fault::Remove, Fault::Replace].map(|fault| strikes(struck, fault));
+    let left = crew.at(Place::Voter).len();
+    format!(
+        "{added} added, {removed} removed, {replaced} replaced; {left} at the end, all of them voters"
+    )
+}
+
+/// Faults and changes of members until their time is over, or somebody presses Ctrl-C: then what is broken is still
+/// mended and what is begun is finished. A second Ctrl-C ends the process, and with it the members.
+async fn rage_and_change(
+    nemesis: &mut Nemesis<'_>,
+    changer: &mut Changer<'_>,
+    lasting: Duration,
+) -> (Result<(), String>, Result<(), String>) {
+    let changes = !changer.changes.is_empty();
     let journal = nemesis.journal.clone();
-    let clock = async move {
+    let clock = async {
         tokio::select! {
             () = tokio::time::sleep(lasting) => {}
             _ = tokio::signal::ctrl_c() => {}
@@ -335,8 +399,21 @@ async fn nemesis_and_clock(nemesis: &mut Nemesis<'_>, lasting: Duration) -> Resu
         let _ = tokio::signal::ctrl_c().await;
         std::process::exit(130);
     };
+    // Who fails ends the storm for both.
+    let rage = async {
+        let raged = nemesis.rage().await;
+        journal.stop();
+        raged
+    };
+    let change = async {
+        let changed = if changes { changer.work().await } else { Ok(()) };
+        if changed.is_err() {
+            journal.stop();
+        }
+        changed
+    };
     tokio::select! {
-        raged = nemesis.rage() => raged,
+        both = async { tokio::join!(rage, change) } => both,
         () = clock => unreachable!("it never ends"),
     }
 }
@@ -365,19 +442,23 @@ async fn last_revision(endpoints: &[String]) -> Result<i64, String> {
 
 /// What is left when the storm is over.
 struct Aftermath {
-    endpoints: Vec<String>,
+    /// Who belongs to the cluster by now.
+    present: Vec<MemberEntry>,
     prefix: String,
     begin: i64,
     journal: Arc<Journal>,
     crowd: Crowd,
-    served: Judged,
+    /// What is judged already.
+    before: Vec<Judged>,
 }
 
 impl Aftermath {
     /// All judges, one after another.
     async fn judge(self, out: &Path) -> Result<(Vec<Judged>, Vec<Sample>), String> {
-        let Aftermath { endpoints, prefix, begin, journal, mut crowd, served } = self;
-        let mut judged = vec![served];
+        let Aftermath { present, prefix, begin, journal, mut crowd, before } = self;
+        let endpoints: Vec<String> =
+            present.iter().map(|member| member.client_url.clone()).collect();
+        let mut judged = before;
         let last = match last_revision(&endpoints).await {
             Ok(last) => last,
             Err(why) => {
@@ -391,7 +472,7 @@ impl Aftermath {
         while let Some(watcher) = crowd.watchers.join_next().await {
             lost.extend(watcher.map_err(|error| error.to_string())?.err());
         }
-        let (log, agreed) = verdict::logs(&endpoints, begin, last).await;
+        let (log, agreed) = verdict::logs(&present, begin, last).await;
         judged.push(agreed);
         if let Some(log) = &log {
             journal.resolve(log);

@@ -13,6 +13,7 @@ use quorate_base::Dice;
 use quorate_client::etcd::etcdserverpb::StatusRequest;
 use tokio::time::sleep;
 
+use super::crew::{Crew, Place};
 use super::fault::Fault;
 use super::journal::{Journal, map, text};
 use super::watcher::Lives;
@@ -58,6 +59,8 @@ pub struct Nemesis<'a> {
     pub journal: Arc<Journal>,
     /// Which members were killed.
     pub lives: Arc<Lives>,
+    /// Who is a member at the moment.
+    pub crew: Arc<Crew>,
     /// By which the next is chosen.
     pub dice: Dice,
     /// Who wants to know what happens.
@@ -79,13 +82,17 @@ impl Nemesis<'_> {
                 return Ok(());
             }
         }
+        if self.faults.is_empty() {
+            self.journal.until_stopped().await;
+        }
         while !self.journal.stopped() {
             let at = self.below(self.faults.len());
             let fault = self.faults[at];
             let leader = self.leader().await?;
-            let others = self.members.len() - 1;
+            let mut others = self.crew.at(Place::Voter);
+            others.retain(|other| *other != leader);
             let struck = match self.below(3) {
-                0 if others > 0 => (leader + 1 + self.below(others)) % self.members.len(),
+                0 if !others.is_empty() => others[self.below(others.len())],
                 _ => leader,
             };
             self.strike(fault, struck, struck == leader).await?;
@@ -102,10 +109,17 @@ impl Nemesis<'_> {
 
     async fn strike(&mut self, fault: Fault, victim: usize, led: bool) -> Result<(), String> {
         let lasting = Duration::from_millis(self.dice.between(400, 2500));
-        let other = (victim + 1 + self.below((self.members.len() - 1).max(1))) % self.members.len();
+        let mut others = self.crew.serving();
+        others.retain(|other| *other != victim);
+        let other = if others.is_empty() { victim } else { others[self.below(others.len())] };
         let delay = self.dice.between(50, 400);
         let is_all = fault == Fault::Blackout;
-        let victims = if is_all { (0..self.members.len()).collect() } else { vec![victim] };
+        let victims = if is_all { self.crew.at(Place::Voter) } else { vec![victim] };
+        let (victims, survives) = self.crew.strike(&victims);
+        if victims.is_empty() {
+            // It was a member a moment ago.
+            return Ok(());
+        }
         let role = if led { "the leader" } else { "a follower" };
         let told = match is_all {
             true => format!("{fault}: everybody"),
@@ -114,9 +128,9 @@ impl Nemesis<'_> {
         let begun = self.journal.begun().elapsed();
         (self.tell)(&format!("{:7.1} s  {told}", begun.as_secs_f64()));
         self.journal.note("fault", map([("begin", text(&*told))]));
-        let survives = self.members.len() > 2 && !is_all;
         let mended = self.hold(fault, &victims, other, delay, lasting, survives, &told).await;
         let healed = self.mend(fault, &victims).await;
+        self.crew.mend();
         let ended = self.journal.begun().elapsed();
         self.journal.note("fault", map([("end", text(&*told))]));
         let victim = (!is_all).then_some(victim);
@@ -179,12 +193,7 @@ impl Nemesis<'_> {
     }
 
     async fn ask(&self, request: Request) -> Result<(), String> {
-        let directory = self.directory.clone();
-        let asked = tokio::task::spawn_blocking(move || control::ask(&directory, &request));
-        match asked.await.map_err(|error| error.to_string())?? {
-            control::Answer { ok: true, .. } => Ok(()),
-            control::Answer { ok: false, text } => Err(text),
-        }
+        control::request(&self.directory, request).await
     }
 
     /// Waits until more operations are acknowledged.
@@ -217,7 +226,8 @@ impl Nemesis<'_> {
 
     async fn agreed_leader(&self) -> Option<usize> {
         let (mut named, mut found) = (None, None);
-        for (i, member) in self.members.iter().enumerate() {
+        for i in self.crew.serving() {
+            let member = &self.members[i];
             let client = client_of(&member.client_url, Duration::from_secs(1)).ok()?;
             let status = client.status(StatusRequest {}).await.ok()?;
             if status.leader == 0 || *named.get_or_insert(status.leader) != status.leader {

@@ -15,7 +15,7 @@ pub struct Story<'a> {
     pub subtitle: String,
     /// The verdict in a few words.
     pub headline: &'a str,
-    /// How many members there are.
+    /// How many members there are, or places for them.
     pub members: usize,
     /// How long it went on.
     pub lasted: Duration,
@@ -115,12 +115,14 @@ fn class(fault: Fault) -> &'static str {
         Fault::Pause => "pause",
         Fault::Isolate | Fault::Mute | Fault::Deafen | Fault::Unlink => "cut",
         Fault::SlowDisk | Fault::HungDisk => "disk",
+        Fault::Add | Fault::Remove | Fault::Replace => "change",
     }
 }
 
 /// The shade of every fault, over all that lies below it.
 fn bands(svg: &mut String, story: &Story, axis: &Axis, top: f64, bottom: f64) {
-    for struck in story.struck {
+    // Changes of members go on beside the faults, and cover nothing.
+    for struck in story.struck.iter().filter(|struck| !struck.fault.is_change()) {
         let (x, end) = (axis.x(struck.begun.as_secs_f64()), axis.x(struck.ended.as_secs_f64()));
         let (width, height) = ((end - x).max(0.8), bottom - top);
         let _ = write!(
@@ -313,9 +315,9 @@ fn page(story: &Story, svg: &str) -> String {
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#5d6773;--line:#d8dde3;--paper:#fff;--blue:#2f6fb5;--pale:#9dc0e6;\
---red:#c0392b;--kill:#c0392b;--pause:#8e5bb5;--cut:#d08714;--disk:#2b8a6b;--good:#23794a;--bad:#b32417;--doubt:#946200}\
+--red:#c0392b;--kill:#c0392b;--pause:#8e5bb5;--cut:#d08714;--disk:#2b8a6b;--change:#5b6bc4;--good:#23794a;--bad:#b32417;--doubt:#946200}\
 @media(prefers-color-scheme:dark){:root{--ink:#e6e9ed;--soft:#9aa5b1;--line:#353c45;--paper:#14171b;--blue:#6aa8ec;\
---pale:#34587f;--red:#ef6a5b;--kill:#ef6a5b;--pause:#b892dc;--cut:#e9ab4b;--disk:#55c29c;--good:#5cc98c;--bad:#ff7a6b;\
+--pale:#34587f;--red:#ef6a5b;--kill:#ef6a5b;--pause:#b892dc;--cut:#e9ab4b;--disk:#55c29c;--change:#9aa7ee;--good:#5cc98c;--bad:#ff7a6b;\
 --doubt:#e6b450}}\
 body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.5 system-ui,sans-serif}\
 main{max-width:1240px;margin:0 auto;padding:28px 24px}h1{font-size:26px;margin:0}h2{font-size:18px;margin:24px 0 8px}\
@@ -324,10 +326,10 @@ svg text{font:12px system-ui,sans-serif;fill:var(--soft)}.name{text-anchor:end}.
 svg .title{fill:var(--ink)}.axis{stroke:var(--soft)}.grid,.lane{stroke:var(--line)}\
 .answered{fill:var(--blue)}.others{fill:var(--red)}path{fill:none;stroke-width:1.4}\
 .p50{stroke:var(--blue)}.p99{stroke:var(--pale)}.band{opacity:.10}\
-rect.kill{fill:var(--kill)}rect.pause{fill:var(--pause)}rect.cut{fill:var(--cut)}rect.disk{fill:var(--disk)}\
+rect.kill{fill:var(--kill)}rect.pause{fill:var(--pause)}rect.cut{fill:var(--cut)}rect.disk{fill:var(--disk)}rect.change{fill:var(--change);opacity:.75}\
 .keys{display:flex;flex-wrap:wrap;gap:6px 16px}.key::before{content:'';display:inline-block;width:10px;height:10px;\
 margin-right:6px;border-radius:2px;background:currentColor}.key.kill{color:var(--kill)}.key.pause{color:var(--pause)}\
-.key.cut{color:var(--cut)}.key.disk{color:var(--disk)}\
+.key.cut{color:var(--cut)}.key.disk{color:var(--disk)}.key.change{color:var(--change)}\
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:6px 12px 6px 0;\
 border-top:1px solid var(--line)}ul{margin:0;padding-left:18px;overflow-wrap:anywhere}\
 .fine td:nth-child(2){color:var(--good)}.broken td:nth-child(2){color:var(--bad)}.unknown td:nth-child(2){color:var(--doubt)}";
@@ -341,6 +343,7 @@ mod tests {
         let at = Duration::from_secs;
         let struck = [
             Struck { fault: Fault::Kill, victim: Some(1), led: true, begun: at(2), ended: at(4) },
+            Struck { fault: Fault::Add, victim: Some(2), led: false, begun: at(3), ended: at(5) },
             Struck { fault: Fault::Blackout, victim: None, led: true, begun: at(6), ended: at(8) },
         ];
         let sample = |at, took, ending| Sample { at, took, ending };
@@ -360,6 +363,7 @@ mod tests {
             judged: &judged,
         });
         assert!(page.contains("kill n2, the leader: 2.0 s to 4.0 s"));
+        assert!(page.contains("add n3: 3.0 s to 5.0 s"));
         assert_eq!(page.matches("blackout n").count(), 3, "a blackout is in every lane");
         assert!(page.contains("&lt;lost&gt;") && !page.contains("<lost>"));
         assert!(page.contains("no time") && page.contains("1 kill"));

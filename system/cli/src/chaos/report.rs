@@ -19,6 +19,8 @@ pub struct Report {
     pub seed: u64,
     /// How many members there are.
     pub members: usize,
+    /// How many places for members.
+    pub places: usize,
     /// How many clients there were.
     pub clients: u16,
     /// How long it went on.
@@ -146,7 +148,7 @@ impl Report {
         page::draw(&Story {
             subtitle,
             headline: self.headline(),
-            members: self.members,
+            members: self.places,
             lasted: self.lasted,
             struck: &self.struck,
             samples: &self.samples,

@@ -6,6 +6,7 @@
 //! | watches | was every watcher told everything, once, in order (the nine guarantees)? |
 //! | kept | is everything acknowledged in the log, at the revision that was told, and nothing that nobody asked for? |
 //! | agreed | do all members have the same log, the same state and the same hash? |
+//! | members | where members came and went: did every change come to its end, and is the list of members what was asked for? |
 //! | served | did the cluster go on whenever a quorum was well, and did nothing end or go back by itself? |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use quorate_client::{Client, FROM_KEY};
 use super::client::connect;
 use super::journal::{Changes, Log, promised};
 use super::watcher::read_log;
+use crate::up::directory::MemberEntry;
 
 /// How long a member may take for a page of its state.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -148,12 +150,12 @@ pub fn kept(history: &History, log: &Log, begin: i64, last: i64) -> Judged {
 }
 
 /// Reads the log of changes from every member and compares them. The first complete one is given back, too.
-pub async fn logs(endpoints: &[String], begin: i64, last: i64) -> (Option<Log>, Judged) {
+pub async fn logs(members: &[MemberEntry], begin: i64, last: i64) -> (Option<Log>, Judged) {
     let name = "agreed";
     let mut first: Option<Log> = None;
     let mut complaints = Vec::new();
-    for (i, endpoint) in endpoints.iter().enumerate() {
-        let log = match read_log(endpoint, begin + 1, last).await {
+    for member in members {
+        let log = match read_log(&member.client_url, begin + 1, last).await {
             Ok(log) => log,
             Err(why) => return (first, Judged::unknown(name, why)),
         };
@@ -163,26 +165,26 @@ pub async fn logs(endpoints: &[String], begin: i64, last: i64) -> (Option<Log>, 
         };
         if let Some(revision) = difference(known, &log) {
             let (one, other) = (known.get(&revision), log.get(&revision));
+            let (first, name) = (&members[0].name, &member.name);
             complaints
-                .push(format!("n{} has {other:?} at revision {revision}, n1 has {one:?}", i + 1));
+                .push(format!("{name} has {other:?} at revision {revision}, {first} has {one:?}"));
         }
     }
     let log = first.unwrap_or_default();
     let state = replay(&log);
-    for (i, endpoint) in endpoints.iter().enumerate() {
-        match compare_state(endpoint, last, &state).await {
+    for member in members {
+        match compare_state(&member.client_url, last, &state).await {
             Ok(None) => {}
-            Ok(Some(complaint)) => complaints.push(format!("n{}: {complaint}", i + 1)),
+            Ok(Some(complaint)) => complaints.push(format!("{}: {complaint}", member.name)),
             Err(why) => return (Some(log), Judged::unknown(name, why)),
         }
     }
-    match hashes(endpoints, last).await {
+    match hashes(members, last).await {
         Ok(hashes) if hashes.windows(2).all(|pair| pair[0] == pair[1]) => {}
         Ok(hashes) => complaints.push(format!("the members' hashes at {last} are {hashes:x?}")),
         Err(why) => return (Some(log), Judged::unknown(name, why)),
     }
-    let fine =
-        format!("{} members, {} revisions, {} keys", endpoints.len(), log.len(), state.len());
+    let fine = format!("{} members, {} revisions, {} keys", members.len(), log.len(), state.len());
     let judged = Judged::of(name, complaints, fine);
     (Some(log), judged)
 }
@@ -252,10 +254,10 @@ async fn state_of(client: &Client, at: i64) -> Result<BTreeMap<String, (String, 
     }
 }
 
-async fn hashes(endpoints: &[String], revision: i64) -> Result<Vec<u32>, String> {
+async fn hashes(members: &[MemberEntry], revision: i64) -> Result<Vec<u32>, String> {
     let mut hashes = Vec::new();
-    for endpoint in endpoints {
-        let client = connect(std::slice::from_ref(endpoint), PATIENCE)?;
+    for member in members {
+        let client = connect(std::slice::from_ref(&member.client_url), PATIENCE)?;
         let hash = client.hash_kv(HashKvRequest { revision }).await;
         hashes.push(hash.map_err(|error| error.to_string())?.hash);
     }

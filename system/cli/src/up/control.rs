@@ -40,6 +40,12 @@ pub enum Action {
     Heal,
     /// Make its disk late, let it hang, or let it be as it is.
     Disk,
+    /// Start it as a new member of the running cluster, with an empty data directory; do not wait for it.
+    Join,
+    /// It is being removed: its end will be no surprise.
+    Leave,
+    /// Answer whether it runs; refused while it does.
+    Ended,
 }
 
 /// Stands for every member where links are healed.
@@ -59,6 +65,9 @@ pub struct Request {
     /// Cut or heal only what it receives from this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// The members that one that joins is told of, as `--initial-cluster` takes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// How its disk is from now on: milliseconds that every sync takes longer, `hang`, or `ok`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<String>,
@@ -67,7 +76,8 @@ pub struct Request {
 impl Request {
     /// A request about a member, without a direction.
     pub fn of(action: Action, node: &str) -> Request {
-        Request { action, node: node.to_owned(), to: None, from: None, disk: None }
+        let (to, from, disk, cluster) = (None, None, None, None);
+        Request { action, node: node.to_owned(), to, from, disk, cluster }
     }
 }
 
@@ -157,6 +167,16 @@ pub fn ask(directory: &Path, request: &Request) -> Result<Answer, String> {
     };
     let text = exchange().map_err(|error| format!("the supervisor does not answer: {error}"))?;
     serde_json::from_str(&text).map_err(|_| "the supervisor ended before it answered".to_owned())
+}
+
+/// The same, for whoever must not block; what is not done is an error.
+pub async fn request(directory: &Path, request: Request) -> Result<(), String> {
+    let directory = directory.to_owned();
+    let asked = tokio::task::spawn_blocking(move || ask(&directory, &request));
+    match asked.await.map_err(|error| error.to_string())?? {
+        Answer { ok: true, .. } => Ok(()),
+        Answer { ok: false, text } => Err(text),
+    }
 }
 
 /// The description of a cluster that runs, which its supervisor proves by taking a call.

@@ -62,9 +62,21 @@ pub struct MemberEntry {
     pub data_dir: PathBuf,
     /// What it logs.
     pub log_file: PathBuf,
+    /// A place for a member that the cluster does not begin with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spare: bool,
 }
 
 impl ClusterFile {
+    /// The same with places for so many more members.
+    pub fn with_spares(mut self, directory: &Path, spares: u16) -> ClusterFile {
+        let nodes = u16::try_from(self.members.len()).expect("a cluster is small");
+        let all = ClusterFile::new(directory, nodes + spares, self.base_port).members;
+        let more = all.into_iter().skip(usize::from(nodes));
+        self.members.extend(more.map(|member| MemberEntry { spare: true, ..member }));
+        self
+    }
+
     /// A cluster that never ran.
     pub fn new(directory: &Path, nodes: u16, base_port: u16) -> ClusterFile {
         let member = |i: u16| {
@@ -75,6 +87,7 @@ impl ClusterFile {
                 pid: None,
                 data_dir: directory.join(&name).join("data"),
                 log_file: directory.join(&name).join("node.log"),
+                spare: false,
                 name,
             }
         };
@@ -211,6 +224,11 @@ fn agree(found: ClusterFile, wanted: Wanted, path: &Path) -> Result<ClusterFile,
     if let Some(port) = wanted.base_port.filter(|port| *port != base) {
         return Err(format!(
             "{shown} holds a cluster whose addresses begin at port {base}, not {port}: leave out --base-port, {WAY_OUT}"
+        ));
+    }
+    if found.members.iter().any(|member| member.spare) {
+        return Err(format!(
+            "{shown} is what `quorate chaos` left of a cluster whose members came and went: {WAY_OUT}"
         ));
     }
     let count = u16::try_from(count).ok().filter(|count| [1, 3, 5].contains(count));

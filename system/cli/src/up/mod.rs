@@ -60,6 +60,9 @@ pub struct UpArguments {
     /// [default: what the data directory holds, else 2379]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     base_port: Option<u16>,
+    /// Places for members that join later, for whoever starts a cluster within this process.
+    #[arg(skip)]
+    spares: u16,
     /// Additional flags for every member; see `quorate serve --help`
     #[arg(last = true, value_name = "SERVE FLAGS")]
     flags: Vec<String>,
@@ -121,9 +124,10 @@ async fn keep_up(
     signals: &mut Stop,
     tell: &dyn Fn(News),
 ) -> Result<(), String> {
-    let UpArguments { nodes, base_port, fresh, data_dir, flags } = arguments;
+    let UpArguments { nodes, base_port, fresh, data_dir, spares, flags } = arguments;
     let wanted = Wanted { nodes: *nodes, base_port: *base_port, fresh: *fresh };
     let (directory, cluster) = Directory::open(data_dir, wanted)?;
+    let cluster = cluster.with_spares(&directory.path, *spares);
     // Held until the members start, so that the relays do not get one of them.
     let ports = reserve(&cluster)?;
     let fail = |error: std::io::Error| format!("{}: {error}", data_dir.display());

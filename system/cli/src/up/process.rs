@@ -74,6 +74,18 @@ impl Process {
         self
     }
 
+    /// From its next start on it has these arguments.
+    pub fn set_arguments(&mut self, arguments: Vec<String>) {
+        self.arguments = arguments;
+    }
+
+    /// Its end is no surprise from now on.
+    pub fn expect_end(&self) {
+        if let Some(run) = self.live() {
+            run.asked.send_replace(true);
+        }
+    }
+
     /// Starts it. Both of its output streams are appended to the log file.
     ///
     /// # Panics
@@ -156,9 +168,7 @@ impl Process {
     }
 
     fn ask_to_end(&mut self, signal: Signal) -> std::io::Result<()> {
-        if let Some(run) = self.live() {
-            run.asked.send_replace(true);
-        }
+        self.expect_end();
         self.signal(signal)
     }
 

@@ -24,6 +24,8 @@ pub struct Supervisor {
     cluster: ClusterFile,
     processes: Vec<Process>,
     relays: Relays,
+    /// The additional flags of every member.
+    flags: Vec<String>,
 }
 
 impl Supervisor {
@@ -41,8 +43,7 @@ impl Supervisor {
         let mut processes = Vec::new();
         for (i, member) in cluster.members.iter().enumerate() {
             std::fs::create_dir_all(member.data_dir.parent().expect("a member has a directory"))?;
-            let mut arguments = arguments(&cluster.members, i, &relays);
-            arguments.extend_from_slice(flags);
+            let arguments = arguments(&cluster.members, i, &relays, None, flags);
             let log_file = member.log_file.clone();
             let process = Process::new(i, program.clone(), arguments, log_file, sender.clone());
             // A variable, not a flag: an older program that runs a member knows nothing of it.
@@ -51,7 +52,8 @@ impl Supervisor {
             processes.push(process.with_variable("QUORATE_CHAOS_DISK", told));
         }
         cluster.supervisor_pid = Some(std::process::id());
-        let supervisor = Supervisor { directory, cluster, processes, relays };
+        let flags = flags.to_vec();
+        let supervisor = Supervisor { directory, cluster, processes, relays, flags };
         supervisor.describe()?;
         Ok((supervisor, ends))
     }
@@ -61,9 +63,11 @@ impl Supervisor {
         &self.cluster
     }
 
-    /// Starts all members.
+    /// Starts all members that the cluster begins with.
     pub fn start(&mut self) -> std::io::Result<()> {
-        self.processes.iter_mut().try_for_each(Process::start)?;
+        let all = self.processes.iter_mut().zip(&self.cluster.members);
+        let mut first = all.filter(|(_, member)| !member.spare);
+        first.try_for_each(|(process, _)| process.start())?;
         self.note_pids()
     }
 
@@ -71,7 +75,8 @@ impl Supervisor {
     /// without them. The error tells why there is none.
     pub async fn until_ready(&mut self, limit: Duration) -> Result<usize, String> {
         let mut looks = JoinSet::new();
-        for (process, member) in self.processes.iter().zip(self.cluster.members.clone()) {
+        let all = self.processes.iter().zip(self.cluster.members.clone());
+        for (process, member) in all.filter(|(_, member)| !member.spare) {
             let ended = process.ended();
             looks.spawn(async move {
                 tokio::select! {
@@ -87,7 +92,7 @@ impl Supervisor {
                 }
             });
         }
-        let total = self.processes.len();
+        let total = self.cluster.members.iter().filter(|member| !member.spare).count();
         let mut missing = 0;
         while let Some(look) = looks.join_next().await {
             match look.map_err(|error| error.to_string())? {
@@ -155,6 +160,18 @@ impl Supervisor {
         match request.action {
             Action::Cut | Action::Heal => return self.cut_or_heal(index, request),
             Action::Disk => return self.break_disk(index, request),
+            Action::Join => {
+                let cluster = request.cluster.as_deref();
+                return self.join(index, cluster.ok_or("join whom? it needs the members")?);
+            }
+            Action::Leave => {
+                self.processes[index].expect_end();
+                return Ok(format!("{name} is about to leave"));
+            }
+            Action::Ended if self.processes[index].state() == State::Down => {
+                return Ok(format!("{name} has ended"));
+            }
+            Action::Ended => return Err(format!("{name} still runs")),
             Action::Stop | Action::Kill | Action::Restart | Action::Pause | Action::Resume => {}
         }
         if request.to.is_some() || request.from.is_some() {
@@ -162,7 +179,8 @@ impl Supervisor {
         }
         let state = self.processes[index].state();
         let done = match (request.action, state) {
-            (Action::Cut | Action::Heal | Action::Disk, _) => unreachable!("handled above"),
+            (Action::Cut | Action::Heal | Action::Disk, _)
+            | (Action::Join | Action::Leave | Action::Ended, _) => unreachable!("handled above"),
             (Action::Restart, _) => return self.restart(index).await,
             (_, State::Down) => {
                 let restart = format!("{} node restart {name}", super::invocation());
@@ -189,6 +207,25 @@ impl Supervisor {
         };
         done.and_then(|text| self.note_pids().map(|()| text))
             .map_err(|error| format!("{name}: {error}"))
+    }
+
+    /// Starts a member that was added to the running cluster, with nothing of what it may have had.
+    fn join(&mut self, index: usize, cluster: &str) -> Result<String, String> {
+        let member = self.cluster.members[index].clone();
+        let fail = |error: std::io::Error| format!("{}: {error}", member.name);
+        if self.processes[index].state() != State::Down {
+            return Err(format!("{} runs: only one that does not can join", member.name));
+        }
+        match std::fs::remove_dir_all(&member.data_dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(fail(error)),
+            Ok(()) | Err(_) => {}
+        }
+        let members = &self.cluster.members;
+        let arguments = arguments(members, index, &self.relays, Some(cluster), &self.flags);
+        self.processes[index].set_arguments(arguments);
+        self.processes[index].start().map_err(fail)?;
+        self.note_pids().map_err(fail)?;
+        Ok(format!("{} joins", member.name))
     }
 
     async fn restart(&mut self, index: usize) -> Result<String, String> {
@@ -339,10 +376,19 @@ fn peer_address(base_port: u16, index: usize) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, base_port + 10 * index + 1).into()
 }
 
-/// The command line of a member.
-fn arguments(members: &[MemberEntry], index: usize, relays: &Relays) -> Vec<String> {
+/// The command line of a member: of one that the cluster begins with, or of one that joins it and is told who is there.
+fn arguments(
+    members: &[MemberEntry],
+    index: usize,
+    relays: &Relays,
+    joins: Option<&str>,
+    flags: &[String],
+) -> Vec<String> {
     let own = &members[index];
-    let cluster = members.iter().map(|member| format!("{}={}", member.name, member.peer_url));
+    let first = members.iter().filter(|member| !member.spare);
+    let first = first.map(|member| format!("{}={}", member.name, member.peer_url));
+    let cluster = joins.map_or_else(|| first.collect::<Vec<_>>().join(","), str::to_owned);
+    let state = if joins.is_some() { "existing" } else { "new" };
     let mut arguments = vec!["serve".to_owned(), "--exit-with-parent".to_owned()];
     let pairs = [
         ("name", own.name.clone()),
@@ -351,7 +397,8 @@ fn arguments(members: &[MemberEntry], index: usize, relays: &Relays) -> Vec<Stri
         ("advertise-client-urls", own.client_url.clone()),
         ("listen-peer-urls", own.peer_url.clone()),
         ("initial-advertise-peer-urls", own.peer_url.clone()),
-        ("initial-cluster", cluster.collect::<Vec<_>>().join(",")),
+        ("initial-cluster", cluster),
+        ("initial-cluster-state", state.to_owned()),
         ("log-format", "console".to_owned()),
         ("log-outputs", "stderr".to_owned()),
     ];
@@ -359,6 +406,7 @@ fn arguments(members: &[MemberEntry], index: usize, relays: &Relays) -> Vec<Stri
     for (other, member) in members.iter().enumerate().filter(|(other, _)| *other != index) {
         arguments.push(format!("--peer-route={}={}", member.name, relays.route(index, other)));
     }
+    arguments.extend_from_slice(flags);
     arguments
 }
 

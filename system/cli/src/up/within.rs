@@ -33,7 +33,14 @@ pub struct Within {
 impl Within {
     /// Starts so many members with their data in a directory, on ports that are free, and waits until they are ready.
     /// Blocks. The error is one line.
-    pub fn start(data_dir: &Path, nodes: u16, flags: &[String]) -> Result<Within, String> {
+    ///
+    /// There are places for so many more, see [`super::control::Action::Join`].
+    pub fn start(
+        data_dir: &Path,
+        nodes: u16,
+        spares: u16,
+        flags: &[String],
+    ) -> Result<Within, String> {
         let mut error = String::new();
         for _ in 0..PORT_TRIES {
             let arguments = UpArguments {
@@ -41,6 +48,7 @@ impl Within {
                 fresh: true,
                 data_dir: data_dir.to_owned(),
                 base_port: Some(free_base_port()),
+                spares,
                 flags: flags.to_vec(),
             };
             match Within::start_at(arguments) {

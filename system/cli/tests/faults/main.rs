@@ -1,9 +1,9 @@
 //! Faults survived, on real processes.
 //!
-//! Three kinds of tests. In [`storm`], three members serve a checked workload while they are killed,
+//! Four kinds of tests. In [`storm`], three members serve a checked workload while they are killed,
 //! stopped and cut off from each other, the leader most of all, and all at once: it is `quorate
 //! chaos`, and nothing acknowledged may be missing, no revision may go back, and no watcher may miss
-//! or see twice. In [`rolling`], members are restarted and upgraded one by one, and no client may
+//! or see twice. In [`moving`], members are added, removed and replaced meanwhile. In [`rolling`], members are restarted and upgraded one by one, and no client may
 //! notice. In [`disks`] and [`space`], one member finds its data directory copied, damaged, emptied, in use,
 //! or its disk full: it must say so in one clear sentence, and the other two go on with everything.
 //! [`formats`] opens what earlier releases wrote.
@@ -21,6 +21,7 @@
 
 mod disks;
 mod formats;
+mod moving;
 mod rolling;
 mod space;
 mod storm;

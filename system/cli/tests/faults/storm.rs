@@ -12,15 +12,21 @@ use crate::support::Kind;
 /// How long faults go on, in seconds, unless the environment says otherwise: every fault comes once in about half of it.
 const DEFAULT_SECONDS: u64 = 60;
 
-fn setting(name: &str) -> Option<u64> {
+/// A seed that nobody chose.
+pub fn clock() -> u64 {
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    clock.as_secs()
+}
+
+/// A number that the environment says.
+pub fn setting(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is {value:?}, expected a number")))
 }
 
 #[test]
 fn storm_loses_nothing_that_was_acknowledged() {
-    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-    let seed = setting("QUORATE_FAULTS_SEED").unwrap_or(clock.as_secs());
+    let seed = setting("QUORATE_FAULTS_SEED").unwrap_or_else(clock);
     let seconds = setting("QUORATE_FAULTS_SECONDS").unwrap_or(DEFAULT_SECONDS);
     println!("QUORATE_FAULTS_SEED={seed} QUORATE_FAULTS_SECONDS={seconds}");
     let directory = tempfile::Builder::new()
