@@ -105,7 +105,8 @@ pub fn tick(world: &mut ServerWorld) {
 /// it could not find out who it is.
 fn start_machines(world: &mut ServerWorld) {
     let there: Vec<NodeId> = world.load.history.members().ids().into_iter().map(NodeId).collect();
-    for node in there.iter().filter(|node| node.0 > world.plan.founders).copied() {
+    let founders = world.plan.founders;
+    for node in there.iter().copied().filter(|node| node.0 > founders) {
         let others = there.iter().copied().filter(|other| *other != node).collect();
         if world.load.operator.told.insert(node, others).is_none() {
             world.note(Some(node), "the operator starts this machine");
