@@ -1,5 +1,7 @@
 //! The rest of a side: users and roles, locks and elections, members and alarms.
 
+use std::time::Duration;
+
 use quorate_wire::etcd::etcdserverpb::alarm_request::AlarmAction;
 use quorate_wire::etcd::etcdserverpb::auth_client::AuthClient;
 use quorate_wire::etcd::etcdserverpb::cluster_client::ClusterClient;
@@ -102,7 +104,12 @@ impl Side {
             }
             ClusterOp::AddLearner { url, member } => {
                 let request = MemberAddRequest { peer_ur_ls: vec![url], is_learner: true };
-                let result = cluster.member_add(request).await;
+                let mut result = cluster.member_add(request.clone()).await;
+                if result.as_ref().is_err_and(|status| status.code() == Code::NotFound) {
+                    // Etcd makes an id of the address and the second, and this one was removed in this second.
+                    tokio::time::sleep(Duration::from_millis(1_100)).await;
+                    result = cluster.member_add(request).await;
+                }
                 if let Ok(added) = &result
                     && let Some(real) = added.get_ref().member.as_ref().map(|added| added.id)
                 {
@@ -148,6 +155,8 @@ impl Side {
                     a.alarms.iter_mut().for_each(|alarm| {
                         alarm.member_id = numbers.member_in(alarm.member_id);
                     });
+                    // They are in no order.
+                    a.alarms.sort_by_key(|alarm| (alarm.member_id, alarm.alarm));
                     numbers.header_in(&mut a.header);
                     a.header
                 })
@@ -167,7 +176,8 @@ impl Side {
                     let words: Vec<&str> = error.split_whitespace().collect();
                     words.join(" ").replace(&real, "myself")
                 };
-                let errors: Vec<String> = status.errors.iter().map(spell).collect();
+                let mut errors: Vec<String> = status.errors.iter().map(spell).collect();
+                errors.sort_unstable();
                 let leader = numbers.member_in(status.leader);
                 let learner = status.is_learner;
                 Answer::of(format!("leader {leader}, learner: {learner}, errors: {errors:?}"))

@@ -396,29 +396,32 @@ impl Pair {
 /// Whether two refusals differ as docs/etcd-differences.md says: ours looks at who calls before it looks at whether the
 /// request makes sense, asks for anything, or meets an alarm; and etcd ends an observer who may not look without a word.
 fn is_meant(op: &Op, etcd: &Answer, quorate: &Answer) -> bool {
-    let senseless = [
-        "InvalidArgument: ",
-        "OutOfRange: ",
-        "Unimplemented: ",
-        "ResourceExhausted: etcdserver: mvcc: database space exceeded",
-        "DataLoss: etcdserver: corrupt cluster",
+    let senseless = ["InvalidArgument", "OutOfRange", "Unimplemented"];
+    // Alarms; two that have no code; and nobody, who may ask etcd about the user without a name.
+    let senseless_texts = [
+        "etcdserver: mvcc: database space exceeded",
+        "etcdserver: corrupt cluster",
+        "\"leader\" field must be provided",
+        "etcdserver: user name not found",
     ];
-    let stranger = [
-        "Unauthenticated: etcdserver: invalid auth token",
-        "InvalidArgument: etcdserver: user name is empty",
-    ];
-    let barred = [
-        "Unknown: etcdserver: invalid auth token",
-        "Unknown: etcdserver: user name is empty",
-        "Unknown: etcdserver: permission denied",
-    ];
-    let observed = matches!(op, Op::Line(LineOp::Observe(_)));
-    let is_one = |list: &[&str]| list.contains(&quorate.text.as_str());
-    let starts = |list: &[&str]| list.iter().any(|start| etcd.text.starts_with(start));
-    let nothing = matches!(op, Op::Txn(txn) if *txn == TxnRequest::default());
-    (nothing && !etcd.refused && is_one(&stranger))
-        || (etcd.refused && starts(&senseless) && is_one(&stranger))
-        || (observed && etcd.text == access::ENDED && is_one(&barred))
+    let stranger = ["etcdserver: invalid auth token", "etcdserver: user name is empty"];
+    let (etcd_code, etcd_text) = etcd.text.split_once(": ").unwrap_or_default();
+    let (_, text) = quorate.text.split_once(": ").unwrap_or_default();
+    let asks_nothing = matches!(op, Op::Txn(txn) if *txn == TxnRequest::default());
+    let observes = matches!(op, Op::Line(LineOp::Observe(_)));
+    if !quorate.refused || !etcd.refused && !asks_nothing {
+        false
+    } else if etcd_text == "etcdserver: member ID already exist" {
+        // Etcd makes an id of the address and the second.
+        text == "etcdserver: Peer URLs already exists"
+    } else if stranger.contains(&text) {
+        asks_nothing
+            || senseless.contains(&etcd_code)
+            || senseless_texts.contains(&etcd_text)
+            || observes && etcd.text == access::ENDED
+    } else {
+        observes && text == "etcdserver: permission denied" && etcd.text == access::ENDED
+    }
 }
 
 /// The answer of a call, or that it waits; then it is called back.
