@@ -167,7 +167,8 @@ impl Source {
             22..50 => Op::Put(self.put()),
             50..58 => Op::Delete(self.delete()),
             58..80 => Op::Txn(self.txn()),
-            80..82 => Op::Compact(self.compaction()),
+            // Split answers need a history.
+            80..82 if !self.style.large || self.rarely(6) => Op::Compact(self.compaction()),
             82..85 => self.grant(),
             85 => self.revoke(),
             86..88 => {
@@ -352,7 +353,7 @@ impl Source {
 
     fn watch(&mut self) -> Op {
         let stream = self.stream();
-        let (key, range_end) = self.interval();
+        let (mut key, mut range_end) = self.interval();
         let filters = if self.rarely(3) {
             (0..1 + self.below(2)).map(|_| self.below(2) as i32 + self.absurd()).collect()
         } else {
@@ -360,6 +361,10 @@ impl Source {
         };
         self.watchers[stream] += 1;
         let mut start_revision = self.maybe_revision(2);
+        if self.style.large && self.coin() {
+            (key, range_end) = (Bytes::from_static(b"\0"), Bytes::from_static(b"\0"));
+            start_revision = self.seen.compacted;
+        }
         // What lies below zero is refused by 3.6 and later only, and replays everything before.
         if self.limits.minor < 6 {
             start_revision = start_revision.max(0);

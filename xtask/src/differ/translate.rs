@@ -21,8 +21,9 @@ use super::op::{BASE, MYSELF, NEAR};
 /// Values longer than this are not written out.
 const LARGE: usize = 1_000;
 
-/// Seconds by which a lease may be older than its grant and still count as new.
-const FRESH: i64 = 60;
+/// Seconds by which a lease may be older than its grant and still count as new: an episode on a busy machine, and less
+/// than the least that is granted.
+const FRESH: i64 = 900;
 
 /// One side's numbers in one episode.
 #[derive(Clone, Default, Debug)]
