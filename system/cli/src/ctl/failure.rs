@@ -64,7 +64,8 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         // etcdctl logs in before it connects for anything else.
-        let refused = error.is("etcdserver: authentication failed, invalid user ID or password");
+        let refused = error.is("etcdserver: authentication failed, invalid user ID or password")
+            || error.is("auth: authentication failed, password was given for no password user");
         Self::call(if refused { BAD_CONNECTION } else { ERROR }, &error)
     }
 }
