@@ -205,7 +205,10 @@ impl Changer<'_> {
         let output = run.await.ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let line = text.lines().find_map(|line| line.strip_prefix("ETCD_INITIAL_CLUSTER="))?;
-        output.status.success().then(|| line.trim_matches('"').to_owned())
+        let cluster = line.trim_matches('"');
+        // A member that has not published its name yet is listed without one.
+        let named = cluster.split(',').all(|pair| !pair.starts_with('='));
+        (output.status.success() && named).then(|| cluster.to_owned())
     }
 
     /// Starts a member at a place where one was added, and waits until it votes: a learner serves no linearizable reads.
