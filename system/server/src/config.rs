@@ -3,6 +3,7 @@
 
 use crate::audit::AuditOptions;
 use crate::token::TokenOptions;
+use crate::trace::TraceOptions;
 use quorate_host::{MemberInfo, member_id};
 use quorate_store::Retention;
 use quorate_tls::{ClientFiles, ServerFiles};
@@ -87,6 +88,8 @@ pub struct Config {
     pub edge: Edge,
     /// Do not sync the log. Acknowledged writes can be lost; for tests of that very thing.
     pub unsafe_no_fsync: bool,
+    /// Where spans of calls are told, if anywhere.
+    pub traces: Option<TraceOptions>,
     /// A file that says how late the disk is to be: milliseconds, `hang`, or nothing. For experiments.
     pub chaos_disk: Option<PathBuf>,
 }

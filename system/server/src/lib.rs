@@ -44,14 +44,17 @@ mod secure;
 mod service;
 mod standing;
 mod token;
+mod trace;
 mod watch;
 
 pub use config::{Config, Edge, ListenTls, MemberConfig, PeerTls, SelfSigned};
+pub use gateway::transcode;
 pub use identity::PeerIdentity;
 pub use maintenance::ETCD_VERSION;
 pub use quorate_store::Retention;
 pub use run::run;
 pub use token::{JwtError, JwtKeys, TokenKind, TokenOptions};
+pub use trace::{PER_MILLION, TraceOptions};
 
 use thiserror::Error;
 

@@ -14,6 +14,7 @@ use crate::lock::LockService;
 use crate::maintenance::MaintenanceService;
 use crate::metrics::Metrics;
 use crate::service::{Limits, Service};
+use crate::trace::Tracer;
 use crate::watch::WatchService;
 use crate::{Config, ServeError, secure};
 use quorate_base::{Instant, NodeId};
@@ -82,7 +83,9 @@ pub fn run(
     let audit = config.audit.clone().map(start).transpose().map_err(ServeError::Start)?;
     let service = Service::new(host.clone(), limits(&config), config.tokens.clone(), audit);
     let (stopping, stopped) = watch::channel(false);
-    let servers = serve(&config, &service, clients, &stopped)?;
+    let tracer = config.traces.as_ref().map(Tracer::start).transpose();
+    let tracer = tracer.map_err(ServeError::Start)?;
+    let servers = serve(&config, &service, clients, &stopped, tracer.as_ref())?;
     tracing::info!(
         name = %config.name,
         client_urls = %config.advertise_client_urls.join(","),
@@ -102,6 +105,9 @@ pub fn run(
         runtime.block_on(crate::leave::hand_over(&host, config.election_timeout));
         stopping.send_replace(true);
         servers.into_iter().for_each(|server| drop(server.join()));
+        if let Some(tracer) = tracer {
+            tracer.stop();
+        }
         host.stop();
     }
     ending
@@ -216,11 +222,13 @@ fn serve(
     service: &Arc<Service>,
     listeners: Vec<Listener>,
     stopped: &watch::Receiver<bool>,
+    tracer: Option<&Arc<Tracer>>,
 ) -> Result<Vec<JoinHandle<()>>, ServeError> {
     let start = |error: &dyn std::fmt::Display| ServeError::Start(error.to_string());
     let routes = routes(config, service).map_err(ServeError::Start)?;
     let count = config.client_threads.max(1);
-    let metrics = Metrics::new(count, config.edge.extensive_metrics, config.edge.slow_request);
+    let edge = &config.edge;
+    let metrics = Metrics::new(count, edge.extensive_metrics, edge.slow_request, tracer);
     let tls = config.edge.client_tls.as_ref().map(secure::listening).transpose()?;
     let front = Front::new(service.clone(), metrics.clone(), front_options(config), tls);
     let mut threads = Vec::new();

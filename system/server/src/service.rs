@@ -4,6 +4,7 @@ use crate::audit::{self, Audit};
 use crate::budget::Budget;
 use crate::errors;
 use crate::token::TokenOptions;
+use crate::trace;
 use quorate_host::stats::Counter;
 use quorate_host::{Host, View};
 use quorate_store::{Action, Alarm, AlarmKind, Caller, Outcome};
@@ -94,6 +95,7 @@ impl Service {
 
     /// Waits until the newest view answers a read that begins now.
     pub async fn linearizable(&self) -> Result<Arc<View>, Status> {
+        let _span = trace::child("read index");
         self.host.read_index().await.map_err(|failure| errors::failed(&failure))?;
         Ok(self.host.view())
     }
@@ -103,9 +105,15 @@ impl Service {
         audit::note(&action);
         self.check_load()?;
         self.check_quota(&action).await?;
+        let mut span = trace::child("log and apply");
         let proposal = self.host.propose(caller, action, self.limits.max_request_bytes);
         match proposal.await {
-            Ok(outcome) => Ok(outcome),
+            Ok(outcome) => {
+                if let Some(span) = &mut span {
+                    span.attribute("quorate.revision", trace::Value::Number(outcome.revision));
+                }
+                Ok(outcome)
+            }
             Err(failure) => Err(errors::failed(&failure)),
         }
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use quorate_server::{Config, MemberConfig, Retention};
+use quorate_server::{Config, MemberConfig, Retention, TraceOptions};
 
 use super::FlagError;
 use super::settings::{Origin, Setting, Settings};
@@ -61,6 +61,7 @@ pub fn config(settings: &Settings) -> Result<Config, FlagError> {
         client_threads: client_threads(settings),
         edge: super::edge::edge(settings)?,
         unsafe_no_fsync: settings.is("unsafe-no-fsync"),
+        traces: traces(settings)?,
         chaos_disk: chaos_disk(settings)?,
     })
 }
@@ -81,6 +82,28 @@ fn chaos_disk(settings: &Settings) -> Result<Option<PathBuf>, FlagError> {
         )));
     }
     Ok(Some(PathBuf::from(path)))
+}
+
+/// Where spans are told, if anywhere.
+fn traces(settings: &Settings) -> Result<Option<TraceOptions>, FlagError> {
+    if !settings.is("enable-distributed-tracing") {
+        return Ok(None);
+    }
+    let collector = settings.text("distributed-tracing-address");
+    if let Err(expected) = value::host_and_port(&format!("http://{collector}")) {
+        let origin = &settings.get("distributed-tracing-address").origin;
+        return Err(FlagError(format!(
+            "--distributed-tracing-address {collector:?} ({origin}) is no address of a collector, such as \
+             localhost:4317: {expected}"
+        )));
+    }
+    let rate = settings.count("distributed-tracing-sampling-rate");
+    Ok(Some(TraceOptions {
+        collector: collector.to_owned(),
+        service_name: settings.text("distributed-tracing-service-name").to_owned(),
+        instance_id: settings.text("distributed-tracing-instance-id").to_owned(),
+        sampling_per_million: u32::try_from(rate).expect("its bound fits"),
+    }))
 }
 
 /// What is kept of the past, in etcd's words: hours, a duration, or a number of revisions.

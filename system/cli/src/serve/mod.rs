@@ -1,34 +1,25 @@
 //! `quorate serve`: one member, told what to do as etcd is told.
 //!
-//! The way from words to a running member: [`arguments`] reads the command line, [`file`] a configuration file,
-//! [`settings`] puts them together with the environment and remembers who said what, [`build`] checks that it makes
-//! sense and makes the configuration, [`logging`] and [`process`] prepare the process, and the server takes over.
-//! [`table`] lists every flag; nothing else knows their names by heart except `build`.
-//!
-//! clap is not used here: Go's conventions (one dash, `--flag=false`) are not its own.
+//! The way from words to a running member: `quorate-flags` reads the command line, the environment and a configuration
+//! file and puts them together, [`build`] checks that it makes sense and makes the configuration, [`logging`] and
+//! [`process`] prepare the process, and the server takes over. The table of flags lists every one; nothing else knows
+//! their names by heart except `build`.
 
-mod arguments;
 mod build;
 mod edge;
-mod file;
 mod logging;
 mod print;
 mod process;
-mod settings;
-mod table;
 mod tokens;
-mod value;
 
 use std::io::Write;
 use std::process::ExitCode;
 
+pub use quorate_flags::FlagError;
+use quorate_flags::{arguments, settings, table, value};
 use tracing::{error, warn};
 
 use settings::Settings;
-
-/// An error in the flags: one line that names the flag, the value and what was expected.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FlagError(pub String);
 
 /// The exit code of an error in the flags.
 const BAD_FLAGS: u8 = 2;

@@ -137,19 +137,45 @@ fn named(text: &str) -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
+/// The labels that a PromQL expression names, in braces and behind `by` and `without`.
+fn labels(expression: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (open, close, before) in [('{', '}', ""), ('(', ')', "by "), ('(', ')', "without ")] {
+        for (at, _) in expression.match_indices(&format!("{before}{open}")) {
+            let list = &expression[at + before.len() + 1..];
+            let list = list.split(close).next().expect("a part");
+            let names = list.split(',').map(|item| item.split(['=', '!']).next().unwrap_or(item));
+            found.extend(names.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()));
+        }
+    }
+    found
+}
+
+#[test]
+fn labels_are_found_where_promql_has_them() {
+    let found = labels("sum by (job, le) (rate(a{x=\"1\",y=~\"2.*\"}[5m])) / on() b{z!=\"3\"}");
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["job", "le", "x", "y", "z"]);
+}
+
 #[tokio::test]
 async fn every_metric_of_the_dashboard_and_the_alerts_is_there() {
     let deploy = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
     let text = |name: &str| std::fs::read_to_string(deploy.join(name)).expect(name);
     let dashboard: serde_json::Value =
         serde_json::from_str(&text("grafana/quorate.json")).expect("JSON");
-    let mut names = BTreeSet::new();
+    let (mut names, mut asked) = (BTreeSet::new(), Vec::new());
     for panel in dashboard["panels"].as_array().expect("panels") {
         for target in panel["targets"].as_array().expect("targets") {
             let expression = target["expr"].as_str().expect("an expression");
             let found = named(expression);
             assert!(!found.is_empty(), "{expression} asks for nothing");
-            names.extend(found);
+            names.extend(found.clone());
+            let legend = target["legendFormat"].as_str().unwrap_or_default();
+            let legend = legend.split("{{").skip(1).filter_map(|part| part.split("}}").next());
+            asked.push((
+                found,
+                &labels(expression) | &legend.map(|l| l.trim().to_owned()).collect(),
+            ));
         }
     }
     assert!(names.len() > 20, "{names:?}");
@@ -157,7 +183,11 @@ async fn every_metric_of_the_dashboard_and_the_alerts_is_there() {
     let expressions = rules
         .lines()
         .filter(|line| !line.trim_start().starts_with('#') && !line.contains("summary:"));
-    names.extend(named(&expressions.collect::<Vec<_>>().join("\n")));
+    for line in expressions {
+        names.extend(named(line));
+        let is_rule = line.trim_start().starts_with("expr:");
+        asked.extend(is_rule.then(|| (named(line), labels(line))));
+    }
     if Kind::current() == Kind::Etcd {
         // Some are our own, and etcd shows this one from the first failure on.
         names.retain(|name| !name.starts_with("quorate_"));
@@ -176,6 +206,21 @@ async fn every_metric_of_the_dashboard_and_the_alerts_is_there() {
             seen.iter().map(|(name, _)| name.split('{').next().expect("a name")).collect();
         missing = names.iter().filter(|name| !exposed.contains(name.as_str())).cloned().collect();
         if missing.is_empty() {
+            // Every label that an expression names is one of a metric in it, or comes with every scrape.
+            for (names, labels) in &asked {
+                let has = |label: &str| {
+                    let samples = seen.iter().filter(|(sample, _)| {
+                        names.contains(sample.split('{').next().expect("a name"))
+                    });
+                    let mut labels = samples.flat_map(|(sample, _)| sample.split(['{', ',']));
+                    labels.any(|part| part.starts_with(&format!("{label}=")))
+                };
+                for label in
+                    labels.iter().filter(|label| !["job", "instance"].contains(&&label[..]))
+                {
+                    assert!(has(label), "{label} is no label of {names:?}");
+                }
+            }
             return;
         }
         // The peers may not have met yet.

@@ -5,6 +5,7 @@ use super::observed::{Received, Sent};
 use super::{Front, pages};
 use crate::identity::PeerIdentity;
 use crate::metrics::calls::{Call, CallMetrics};
+use crate::trace;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, Version};
@@ -83,10 +84,12 @@ where
     B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<tower::BoxError>,
 {
-    let mut call = Call::begin(&calls, request.uri().path());
+    let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+    let mut call = Call::begin(&calls, request.uri().path(), request.headers(), peer);
     let deadline = timeout(request.headers());
     let counter = call.as_ref().map(Call::received);
     let answering = routes.call(request.map(|body| Received::new(body, counter)));
+    let answering = trace::within(call.as_ref().and_then(Call::current), answering);
     let answered = match deadline {
         None => answering.await,
         Some(deadline) => match tokio::time::timeout(deadline, answering).await {

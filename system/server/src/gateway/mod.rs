@@ -13,23 +13,26 @@ mod error;
 mod input;
 mod output;
 mod paths;
+pub mod transcode;
 
 use crate::front::Sent;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use error::refusal;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, Version};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use input::Documents;
-use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor};
-use quorate_wire::etcd::DESCRIPTOR_SET;
+use prost_reflect::{MessageDescriptor, MethodDescriptor};
 use std::collections::HashMap;
-use tonic::{Code, Status};
+use tonic::Status;
+use transcode::{calls, framed};
 
 /// Headers with this prefix become metadata.
 const METADATA_PREFIX: &str = "grpc-metadata-";
+
+/// Headers that are metadata as they are: a deadline, and whose call this is part of.
+const PASSED: [&str; 3] = ["grpc-timeout", "traceparent", "tracestate"];
 
 /// A call that is made for somebody.
 pub type CallBody = http_body_util::combinators::UnsyncBoxBody<Bytes, Status>;
@@ -44,13 +47,7 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway to every call of the API.
     pub fn new(max_message_bytes: usize) -> Gateway {
-        let pool = DescriptorPool::decode(DESCRIPTOR_SET).expect("committed, and read by a test");
-        let methods = paths::PATHS.iter().map(|(path, service, method)| {
-            let service = pool.get_service_by_name(service).expect("the table names real services");
-            let method = service.methods().find(|known| known.name() == *method);
-            (*path, method.expect("the table names real methods"))
-        });
-        Gateway { methods: methods.collect(), max_message_bytes }
+        Gateway { methods: calls(), max_message_bytes }
     }
 
     /// The most bytes that the JSON of one message may have: base64 needs four for three.
@@ -124,41 +121,11 @@ fn made(method: &MethodDescriptor, from: &HeaderMap, body: CallBody) -> Request<
         let own = name.as_str().strip_prefix(METADATA_PREFIX);
         if let Some(Ok(own)) = own.map(HeaderName::try_from) {
             headers.append(own, value.clone());
-        } else if name == AUTHORIZATION || name == "grpc-timeout" {
+        } else if name == AUTHORIZATION || PASSED.contains(&name.as_str()) {
             headers.append(name, value.clone());
         }
     }
     request
-}
-
-/// One JSON object as one message of a gRPC body.
-fn framed(input: &MessageDescriptor, json: &[u8]) -> Result<Bytes, Status> {
-    let message = parse(input, json)?;
-    let length = message.encoded_len();
-    let mut frame = BytesMut::with_capacity(5 + length);
-    frame.put_u8(0);
-    frame.put_u32(u32::try_from(length).map_err(|_| Status::resource_exhausted("too large"))?);
-    message.encode_raw(&mut frame);
-    Ok(frame.freeze())
-}
-
-/// Reads one object. Unknown fields are passed over, as etcd does.
-fn parse(input: &MessageDescriptor, json: &[u8]) -> Result<DynamicMessage, Status> {
-    if json.iter().all(u8::is_ascii_whitespace) {
-        return Ok(DynamicMessage::new(input.clone()));
-    }
-    let options = prost_reflect::DeserializeOptions::new().deny_unknown_fields(false);
-    let mut reader = serde_json::Deserializer::from_slice(json);
-    DynamicMessage::deserialize_with_options(input.clone(), &mut reader, &options).map_err(
-        |error| match error.classify() {
-            serde_json::error::Category::Eof => Status::invalid_argument("unexpected EOF"),
-            serde_json::error::Category::Io
-            | serde_json::error::Category::Syntax
-            | serde_json::error::Category::Data => {
-                Status::new(Code::InvalidArgument, format!("proto: {error}"))
-            }
-        },
-    )
 }
 
 #[cfg(test)]

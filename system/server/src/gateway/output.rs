@@ -1,12 +1,13 @@
 //! The answers of a call as JSON.
 
 use super::error::{ending, http_status, refusal, said};
+use super::transcode::json;
 use crate::front::Sent;
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
-use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_reflect::MessageDescriptor;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -20,10 +21,6 @@ fn answered(body: tonic::body::Body) -> Response<Sent> {
     let of_the_call = HeaderName::from_static("grpc-metadata-content-type");
     headers.insert(of_the_call, HeaderValue::from_static("application/grpc"));
     response
-}
-
-fn lost(error: &dyn std::fmt::Display) -> Status {
-    Status::internal(format!("the answer cannot be read: {error}"))
 }
 
 /// The answer of a call that has one.
@@ -62,19 +59,6 @@ fn take_message(buffer: &mut BytesMut) -> Option<Bytes> {
     }
     buffer.advance(5);
     Some(buffer.split_to(length).freeze())
-}
-
-/// One message by proto3's rules, under the names that its definition gives to its fields.
-pub fn json(output: &MessageDescriptor, message: Bytes) -> Result<Vec<u8>, Status> {
-    let message = DynamicMessage::decode(output.clone(), message).map_err(|e| lost(&e))?;
-    let options = SerializeOptions::new()
-        .stringify_64_bit_integers(true)
-        .use_proto_field_name(true)
-        .skip_default_fields(true);
-    let mut out = Vec::new();
-    let mut writer = serde_json::Serializer::new(&mut out);
-    message.serialize_with_options(&mut writer, &options).map_err(|e| lost(&e))?;
-    Ok(out)
 }
 
 /// The answers of a stream: a line each, `{"result":{…}}`, and the error that ends it, if one does.

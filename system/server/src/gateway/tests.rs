@@ -1,16 +1,20 @@
 //! JSON in and out, without sockets.
 
+use super::transcode::{json, parse};
 use super::*;
+use prost_reflect::DescriptorPool;
+use quorate_wire::etcd::DESCRIPTOR_SET;
+use tonic::Code;
 
 fn gateway() -> Gateway {
     Gateway::new(2 << 20)
 }
 
-fn round(path: &str, json: &str) -> String {
+fn round(path: &str, text: &str) -> String {
     let gateway = gateway();
     let input = gateway.methods[path].input();
-    let frame = framed(&input, json.as_bytes()).expect(json);
-    String::from_utf8(output::json(&input, frame.slice(5..)).expect(json)).expect("utf-8")
+    let frame = framed(&input, text.as_bytes()).expect(text);
+    String::from_utf8(json(&input, frame.slice(5..)).expect(text)).expect("utf-8")
 }
 
 #[test]

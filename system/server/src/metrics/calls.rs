@@ -1,10 +1,13 @@
 //! What is counted about calls: one shard per thread that serves clients, so that no two cores
 //! write the same line of memory; a reader adds them up.
 
+use crate::trace::{Current, Span, Tracer};
+use http::HeaderMap;
 use prost_reflect::DescriptorPool;
 use quorate_host::slow::SlowLog;
 use quorate_host::stats::{Counter, Histogram};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tonic::Code;
@@ -125,16 +128,30 @@ pub struct CallMetrics {
     pub sent_bytes: Counter,
     extensive: bool,
     slow: SlowLog,
+    tracer: Option<Arc<Tracer>>,
 }
 
 impl CallMetrics {
     /// A shard in which nothing has been counted. Unary calls that take longer than `slow` are
-    /// warned of.
-    pub fn new(catalogue: Arc<Catalogue>, extensive: bool, slow: Duration) -> Arc<CallMetrics> {
+    /// warned of; `tracer` records the spans of calls.
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        extensive: bool,
+        slow: Duration,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Arc<CallMetrics> {
         let calls = catalogue.methods.iter().map(|_| MethodCalls::new()).collect();
         let (received_bytes, sent_bytes) = (Counter::default(), Counter::default());
         let slow = SlowLog::new(slow);
-        Arc::new(CallMetrics { catalogue, calls, received_bytes, sent_bytes, extensive, slow })
+        Arc::new(CallMetrics {
+            catalogue,
+            calls,
+            received_bytes,
+            sent_bytes,
+            extensive,
+            slow,
+            tracer,
+        })
     }
 }
 
@@ -144,19 +161,34 @@ pub struct Call {
     method: usize,
     begun: Instant,
     code: Option<Code>,
+    span: Option<Span>,
 }
 
 impl Call {
-    /// Counts a call as begun. `None` for a method that is in no catalogue.
-    pub fn begin(shard: &Arc<CallMetrics>, path: &str) -> Option<Call> {
+    /// Counts a call as begun, and begins its span if it is to have one. `None` for a method that is in no catalogue.
+    pub fn begin(
+        shard: &Arc<CallMetrics>,
+        path: &str,
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+    ) -> Option<Call> {
         let method = shard.catalogue.find(path)?;
         shard.calls[method].started.count();
-        Some(Call { shard: shard.clone(), method, begun: Instant::now(), code: None })
+        let span = shard.tracer.as_ref().and_then(|tracer| {
+            let Method { service, name, .. } = &shard.catalogue.methods[method];
+            tracer.call(service, name, headers, peer)
+        });
+        Some(Call { shard: shard.clone(), method, begun: Instant::now(), code: None, span })
     }
 
     /// The call ends with this code.
     pub fn ends_with(&mut self, code: Code) {
         self.code = Some(code);
+    }
+
+    /// What is done on behalf of this call belongs below its span, if it has one.
+    pub fn current(&self) -> Option<Current> {
+        self.span.as_ref().map(Span::current)
     }
 
     /// A counter of what its client sends.
@@ -184,6 +216,9 @@ impl Drop for Call {
     fn drop(&mut self) {
         // Whoever goes away before the end has cancelled it.
         let code = self.code.unwrap_or(Code::Cancelled);
+        if let Some(span) = &mut self.span {
+            span.ends_with(code);
+        }
         let calls = &self.shard.calls[self.method];
         calls.handled[code as i32 as usize % CODES].count();
         let method = &self.shard.catalogue.methods[self.method];
@@ -262,7 +297,11 @@ mod tests {
 
     fn shard() -> Arc<CallMetrics> {
         let pool = DescriptorPool::decode(quorate_wire::etcd::DESCRIPTOR_SET).expect("decodes");
-        CallMetrics::new(Catalogue::of(&pool), true, Duration::ZERO)
+        CallMetrics::new(Catalogue::of(&pool), true, Duration::ZERO, None)
+    }
+
+    fn begin(shard: &Arc<CallMetrics>, path: &str) -> Option<Call> {
+        Call::begin(shard, path, &HeaderMap::new(), None)
     }
 
     #[test]
@@ -271,7 +310,7 @@ mod tests {
         let body = body.concat();
         for size in [1, 2, 5, 7, 300] {
             let shard = shard();
-            let call = Call::begin(&shard, "/etcdserverpb.KV/Put").expect("known");
+            let call = begin(&shard, "/etcdserverpb.KV/Put").expect("known");
             let mut counter = call.sent();
             body.chunks(size).for_each(|piece| counter.pass(piece));
             assert_eq!(shard.sent_bytes.get(), 259, "in pieces of {size}");
@@ -283,8 +322,8 @@ mod tests {
     #[test]
     fn a_call_that_is_dropped_was_cancelled() {
         let shard = shard();
-        drop(Call::begin(&shard, "/etcdserverpb.KV/Range"));
-        let mut call = Call::begin(&shard, "/etcdserverpb.KV/Range").expect("known");
+        drop(begin(&shard, "/etcdserverpb.KV/Range"));
+        let mut call = begin(&shard, "/etcdserverpb.KV/Range").expect("known");
         call.ends_with(Code::Ok);
         let method = call.method;
         drop(call);
@@ -294,7 +333,7 @@ mod tests {
         assert_eq!(calls.handled[Code::Ok as usize].get(), 1);
         assert_eq!(calls.requests.each_ref().map(|seen| seen.get().count()), [1, 1]);
         assert_eq!(calls.handling.get().count(), 2);
-        assert!(Call::begin(&shard, "/etcdserverpb.KV/Nothing").is_none());
+        assert!(begin(&shard, "/etcdserverpb.KV/Nothing").is_none());
     }
 
     #[test]

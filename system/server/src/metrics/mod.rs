@@ -12,6 +12,7 @@ pub mod text;
 
 use crate::front::Front;
 use crate::health::{HealthCounts, PROBES};
+use crate::trace::Tracer;
 use calls::{CODES, CallMetrics, Catalogue, MethodCalls};
 use prost_reflect::DescriptorPool;
 use quorate_host::stats::{Counter, Histogram, Observed};
@@ -36,13 +37,19 @@ pub struct Metrics {
 
 impl Metrics {
     /// Metrics of a member with so many threads for clients.
-    pub fn new(threads: usize, extensive: bool, slow_request: Duration) -> Arc<Metrics> {
+    pub fn new(
+        threads: usize,
+        extensive: bool,
+        slow_request: Duration,
+        tracer: Option<&Arc<Tracer>>,
+    ) -> Arc<Metrics> {
         let mut pool = DescriptorPool::decode(quorate_wire::etcd::DESCRIPTOR_SET)
             .expect("committed, and read by a test");
         pool.decode_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .expect("a library's own descriptors are well-formed");
         let catalogue = Catalogue::of(&pool);
-        let shard = |_| CallMetrics::new(catalogue.clone(), extensive, slow_request);
+        let tracer = || tracer.cloned();
+        let shard = |_| CallMetrics::new(catalogue.clone(), extensive, slow_request, tracer());
         let shards = (0..threads).map(shard).collect();
         Arc::new(Metrics { health: HealthCounts::default(), catalogue, shards, extensive })
     }

@@ -3,7 +3,6 @@
 use super::Kind::{Bool, Choice, Count, Duration, Listen, Text};
 use super::{Flag, idle, works};
 
-const NO_TRACES: &str = "traces are not exported yet";
 const NO_ROTATION: &str = "logs are not rotated; leave that to logrotate with copytruncate";
 
 pub const FLAGS: &[Flag] = &[
@@ -58,9 +57,34 @@ pub const FLAGS: &[Flag] = &[
         Duration,
         "A unary call that takes longer is warned of, at most one a second and thread; 0 is never.",
     ),
-    idle("enable-distributed-tracing", "false", Bool, NO_TRACES),
-    idle("distributed-tracing-address", "localhost:4317", Text, NO_TRACES),
-    idle("distributed-tracing-service-name", "etcd", Text, NO_TRACES),
-    idle("distributed-tracing-instance-id", "", Text, NO_TRACES),
-    idle("distributed-tracing-sampling-rate", "0", Count(0, 1_000_000), NO_TRACES),
+    works(
+        "enable-distributed-tracing",
+        "false",
+        Bool,
+        "Tell the spans of calls to a collector of OpenTelemetry.",
+    ),
+    works(
+        "distributed-tracing-address",
+        "localhost:4317",
+        Text,
+        "The collector, host:port; it is spoken to by gRPC in the clear.",
+    ),
+    works(
+        "distributed-tracing-service-name",
+        "etcd",
+        Text,
+        "The attribute service.name of every span.",
+    ),
+    works(
+        "distributed-tracing-instance-id",
+        "",
+        Text,
+        "The attribute service.instance.id of every span; empty leaves it out.",
+    ),
+    works(
+        "distributed-tracing-sampling-rate",
+        "0",
+        Count(0, 1_000_000),
+        "Of a million calls whose caller sent no traceparent, so many are recorded; others follow their caller.",
+    ),
 ];

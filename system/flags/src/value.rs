@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::table::Kind;
+use crate::table::Kind;
 
 /// Checks a value against its kind; the error says what is expected.
 pub fn check(kind: Kind, value: &str) -> Result<(), String> {

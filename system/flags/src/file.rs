@@ -5,9 +5,9 @@
 //! `[a, b]` or as lines that begin with a dash, and one level of indentation for the two sections about TLS. That is a
 //! small part of YAML, read strictly: what is not understood is an error with its line, never skipped.
 
-use super::FlagError;
-use super::table::{Flag, Kind};
-use super::{arguments, value};
+use crate::FlagError;
+use crate::table::{Flag, Kind};
+use crate::{arguments, value};
 
 /// A setting of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,7 +28,11 @@ pub fn read(path: &str, warnings: &mut Vec<String>) -> Result<Vec<Entry>, FlagEr
     parse(path, &text, warnings)
 }
 
-fn parse(path: &str, text: &str, warnings: &mut Vec<String>) -> Result<Vec<Entry>, FlagError> {
+/// Reads the text of a configuration file; its name tells TOML, and stands in errors.
+///
+/// # Errors
+/// What was not understood, with its place.
+pub fn parse(path: &str, text: &str, warnings: &mut Vec<String>) -> Result<Vec<Entry>, FlagError> {
     let fail = |text: String| FlagError(format!("{path}: {text}"));
     let raw = if path.ends_with(".toml") {
         let table = text.parse::<toml::Table>();

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::arguments::CommandLine;
-use super::table::{self, Effect, Flag, Kind};
-use super::{FlagError, file, value};
+use crate::arguments::CommandLine;
+use crate::table::{self, Effect, Flag, Kind};
+use crate::{FlagError, file, value};
 
 /// Where a value came from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -209,8 +209,8 @@ fn asks_for_nothing(setting: &Setting) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::arguments;
     use super::*;
+    use crate::arguments;
 
     /// The real list of etcd 3.7.3's `--help`, and what it registers besides.
     const ETCD_FLAGS: &str = include_str!("../../tests/fixtures/etcd-3.7-flags.txt");

@@ -1,8 +1,8 @@
 //! The command line, read as Go's flag package reads it: `--flag value`, `--flag=value`, one dash or two, and booleans
 //! whose value can only follow an equals sign.
 
-use super::FlagError;
-use super::table::{self, Flag, Kind};
+use crate::FlagError;
+use crate::table::{self, Flag, Kind};
 
 /// A value that somebody gave to a flag.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -83,7 +83,7 @@ pub fn lookup(name: &str, warnings: &mut Vec<String>) -> Result<&'static Flag, F
 }
 
 fn missing_value(flag: &Flag) -> FlagError {
-    FlagError(format!("--{} needs a value: {}", flag.name, super::value::expectation(flag.kind)))
+    FlagError(format!("--{} needs a value: {}", flag.name, crate::value::expectation(flag.kind)))
 }
 
 /// A word where a flag was expected; most often the value of a boolean.
