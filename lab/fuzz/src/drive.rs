@@ -1,4 +1,4 @@
-//! Feeds targets: seeds, then mutations of seeds, and makes what fails small.
+//! Feeds targets: seeds, then mutations of seeds, keeps what goes further, and makes what fails small.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,15 +9,23 @@ use std::time::{Duration, Instant};
 use quorate_base::Dice;
 
 use crate::Target;
+use crate::coverage::Reached;
+use crate::mutate::mutate;
 
 /// No input may take longer: what reads a few kilobytes for a second reads megabytes for ever.
 pub const SLOW: Duration = Duration::from_secs(10);
 
-/// Inputs do not grow beyond this, except that seeds may be longer.
-const LONGEST: usize = 64 << 10;
-
 /// Attempts at making a failing input smaller.
 const SHRINKING: usize = 2_000;
+
+/// Inputs after which it is looked whether one of them reached something new.
+const BATCH: usize = 64;
+
+/// The file of a target's directory with inputs that were kept because they go far.
+const REACHING: &str = "reaching.pack";
+
+/// At most so many bytes of inputs that go far are written to [`REACHING`].
+const REACHING_BYTES: usize = 64 << 10;
 
 /// An input that a target did not bear.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,41 +45,105 @@ pub enum Until {
     Elapsed(Duration),
 }
 
-/// Runs a target over its seeds, its corpus and mutations of both; says how many inputs it bore.
+/// What a run did.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Inputs that the target bore.
+    pub runs: u64,
+    /// Regions of code that they reached; 0 where nobody counts.
+    pub regions: usize,
+    /// The mutations that reached a region first, in the order in which they were found.
+    pub reaching: Vec<Vec<u8>>,
+}
+
+/// Runs a target over its seeds, its corpus and mutations of both. `before` sees every input before it is run: one that
+/// ends the process is known by that.
 ///
 /// # Errors
 /// The first input that it did not bear.
-pub fn drive(target: Target, seed: u64, until: Until) -> Result<u64, Failure> {
+pub fn drive(
+    target: Target,
+    seed: u64,
+    until: Until,
+    before: &mut dyn FnMut(&[u8]),
+) -> Result<Report, Failure> {
     let mut known = (target.seeds)();
     known.extend(corpus(target));
     known.push(Vec::new());
+    let mut report = Report::default();
     for input in &known {
+        before(input);
         bear(target, input)?;
+        report.runs += 1;
     }
-    let mut dice = Dice::new(seed);
-    let began = Instant::now();
-    let mut runs = known.len() as u64;
-    let goal = match until {
-        Until::Runs(runs) => runs,
-        Until::Elapsed(_) => u64::MAX,
-    };
-    let mut mutations = 0;
-    while mutations < goal {
-        if let Until::Elapsed(time) = until
-            && began.elapsed() >= time
-        {
+    let mut reached = Reached::default();
+    reached.note();
+    let (mut dice, began, mut mutations) = (Dice::new(seed), Instant::now(), 0);
+    loop {
+        let left = match until {
+            Until::Runs(runs) => usize::try_from(runs - mutations).unwrap_or(BATCH),
+            Until::Elapsed(time) if began.elapsed() >= time => 0,
+            Until::Elapsed(_) => BATCH,
+        };
+        if left == 0 {
             break;
         }
-        let input = mutate(&known, &mut dice);
-        bear(target, &input)?;
-        (mutations, runs) = (mutations + 1, runs + 1);
+        let batch: Vec<Vec<u8>> =
+            (0..left.min(BATCH)).map(|_| mutate(&known, target.words, &mut dice)).collect();
+        for input in &batch {
+            before(input);
+            bear(target, input)?;
+        }
+        mutations += batch.len() as u64;
+        for found in reached.news_of(batch.len(), |at| drop(attempt(target, &batch[at]))) {
+            known.push(batch[found].clone());
+            report.reaching.push(batch[found].clone());
+        }
     }
-    Ok(runs)
+    (report.runs, report.regions) = (report.runs + mutations, reached.count());
+    Ok(report)
 }
 
-/// Where inputs that failed once are kept.
+/// Where inputs that failed once, or that go far, are kept.
 pub fn corpus_directory(target: Target) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name)
+}
+
+/// Writes inputs that go far into a target's directory, beside those that are there: the shortest first, and no more
+/// than fit.
+///
+/// # Errors
+/// When the directory cannot be written.
+pub fn keep(target: Target, reaching: &[Vec<u8>]) -> std::io::Result<usize> {
+    let path = corpus_directory(target).join(REACHING);
+    let mut inputs = std::fs::read(&path).map(|packed| unpack(&packed)).unwrap_or_default();
+    inputs.extend(reaching.iter().cloned());
+    inputs.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+    inputs.dedup();
+    let mut packed = Vec::new();
+    let mut kept = 0;
+    for input in inputs.iter().filter(|input| !input.is_empty()) {
+        if packed.len() + input.len() > REACHING_BYTES {
+            break;
+        }
+        packed.extend_from_slice(&(input.len() as u32).to_be_bytes());
+        packed.extend_from_slice(input);
+        kept += 1;
+    }
+    std::fs::create_dir_all(corpus_directory(target))?;
+    std::fs::write(path, packed)?;
+    Ok(kept)
+}
+
+/// The inputs of a packed file: each behind its length of four bytes.
+fn unpack(mut packed: &[u8]) -> Vec<Vec<u8>> {
+    let mut inputs = Vec::new();
+    while let Some((length, rest)) = packed.split_first_chunk::<4>() {
+        let length = (u32::from_be_bytes(*length) as usize).min(rest.len());
+        inputs.push(rest[..length].to_vec());
+        packed = &rest[length..];
+    }
+    inputs
 }
 
 /// The inputs of a target's directory, in the order of their names.
@@ -79,8 +151,11 @@ fn corpus(target: Target) -> Vec<Vec<u8>> {
     let Ok(entries) = std::fs::read_dir(corpus_directory(target)) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
-    let read = |path: &PathBuf| std::fs::read(path).expect("an input of the corpus can be read");
-    paths.iter().map(read).collect()
+    let read = |path: &PathBuf| {
+        let bytes = std::fs::read(path).expect("an input of the corpus can be read");
+        if path.ends_with(REACHING) { unpack(&bytes) } else { vec![bytes] }
+    };
+    paths.iter().flat_map(read).collect()
 }
 
 /// Runs one input; a failure is made small first.
@@ -134,76 +209,4 @@ fn attempt(target: Target, input: &[u8]) -> Option<String> {
         Ok(()) if began.elapsed() > SLOW => Some(format!("took {:?}", began.elapsed())),
         Ok(()) => None,
     }
-}
-
-/// A known input, changed in one to four ways.
-fn mutate(known: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
-    let pick = |dice: &mut Dice| &known[dice.below(known.len() as u64) as usize];
-    let mut input = pick(dice).clone();
-    for _ in 0..dice.between(1, 4) {
-        let at = dice.below(input.len() as u64 + 1) as usize;
-        match dice.below(9) {
-            0 => flip(&mut input, at, dice),
-            1 => overwrite(&mut input, at, &[dice.next_u64() as u8]),
-            2 => overwrite(&mut input, at, number(dice)),
-            3 => input.truncate(at),
-            4 => {
-                let end = (at + dice.between(1, 16) as usize).min(input.len());
-                input.drain(at..end);
-            }
-            5 => {
-                let bytes: Vec<u8> =
-                    (0..dice.between(1, 16)).map(|_| dice.next_u64() as u8).collect();
-                input.splice(at..at, bytes);
-            }
-            6 => {
-                let end = (at + dice.between(1, 64) as usize).min(input.len());
-                let copy = input[at..end].to_vec();
-                input.splice(at..at, copy);
-            }
-            7 => {
-                let other = pick(dice);
-                let from = dice.below(other.len() as u64 + 1) as usize;
-                input.truncate(at);
-                input.extend_from_slice(&other[from..]);
-            }
-            _ => {
-                let length = dice.between(1, 64);
-                input = (0..length).map(|_| dice.next_u64() as u8).collect();
-            }
-        }
-    }
-    input.truncate(known.iter().map(Vec::len).max().unwrap_or_default().max(LONGEST));
-    input
-}
-
-fn flip(input: &mut [u8], at: usize, dice: &mut Dice) {
-    if let Some(byte) = input.get_mut(at) {
-        *byte ^= 1 << dice.below(8);
-    }
-}
-
-fn overwrite(input: &mut [u8], at: usize, bytes: &[u8]) {
-    for (target, byte) in input.iter_mut().skip(at).zip(bytes) {
-        *target = *byte;
-    }
-}
-
-/// The bytes of a number at which arithmetic ends, in one of the usual widths and orders.
-fn number(dice: &mut Dice) -> &'static [u8] {
-    const NUMBERS: [&[u8]; 12] = [
-        &[0xff],
-        &[0x7f],
-        &[0x80],
-        &[0xff, 0xff],
-        &[0xff, 0xff, 0xff, 0xff],
-        &[0xff, 0xff, 0xff, 0x7f],
-        &[0x7f, 0xff, 0xff, 0xff],
-        &[0, 0, 0, 0],
-        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
-        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
-        &[0x80, 0, 0, 0, 0, 0, 0, 0],
-        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
-    ];
-    NUMBERS[dice.below(NUMBERS.len() as u64) as usize]
 }

@@ -5,14 +5,16 @@
 //! model's. [`drive`] feeds it: first what is known to be interesting (the target's own seeds, made by the encoders, and
 //! the files of `corpus/TARGET`, inputs that once failed), then mutations of those from a seed, the same on every machine.
 //!
-//! What this is not: a fuzzer led by coverage. That needs instrumentation which stable Rust does not offer without a
-//! runtime in C. In its place the seeds are whole, valid values of every kind, and mutations are made by people's
-//! experience of what breaks readers: lengths, counts, ends, and pieces of two inputs joined. The targets have the
-//! signature that such fuzzers want, so one may be put in front of them.
+//! The seeds are whole, valid values of every kind, and mutations are made by people's experience of what breaks
+//! readers: lengths, counts, ends, repetitions, words of a notation, and pieces of two inputs joined. `cargo xtask fuzz`
+//! also builds the workspace so that it counts which code runs ([`coverage`]): inputs that reach new code become seeds
+//! of their own, and mutations go deep by many small steps. Tests do without, and replay what was kept.
 //!
 //! `cargo xtask fuzz TARGET --for 10m` runs one for longer; `tests/replay.rs` runs each briefly.
 
+pub mod coverage;
 pub mod drive;
+mod mutate;
 mod source;
 mod targets;
 
@@ -25,6 +27,8 @@ pub struct Target {
     pub name: &'static str,
     /// What it reads, for people.
     pub reads: &'static str,
+    /// Words of what it reads, to be put anywhere; none where it reads no text.
+    pub words: &'static [&'static str],
     /// Inputs that mean something.
     pub seeds: fn() -> Vec<Vec<u8>>,
     /// Reads one input. Panics when something is wrong.

@@ -1,25 +1,29 @@
-//! Runs one fuzz target, or all of them, for a while: `quorate-fuzz TARGET|all [SECONDS] [SEED]`.
+//! Runs fuzz targets for a while: `quorate-fuzz TARGET[,TARGET…]|all [SECONDS] [SEED] [keep]`.
 //!
-//! `cargo xtask fuzz` is the command for people; this is what it starts.
+//! `cargo xtask fuzz` is the command for people; this is what it starts. With `keep`, inputs that reached new code are
+//! written into the corpus, which tests replay.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use quorate_fuzz::drive::{Until, corpus_directory, drive};
+use quorate_fuzz::drive::{Until, corpus_directory, drive, keep};
 use quorate_fuzz::{TARGETS, Target, target};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let name = arguments.next().unwrap_or_default();
-    let targets = match target(&name) {
-        Some(target) => vec![target],
-        None if name == "all" => TARGETS.to_vec(),
+    let names = arguments.next().unwrap_or_default();
+    let named: Option<Vec<Target>> = names.split(',').map(target).collect();
+    let targets = match named {
+        Some(targets) => targets,
+        None if names == "all" => TARGETS.to_vec(),
         None => {
             println!("targets:");
             for target in TARGETS {
                 println!("  {:<16} {}", target.name, target.reads);
             }
-            return if name.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            return if names.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
     };
     let mut number = |default| match arguments.next() {
@@ -28,17 +32,45 @@ fn main() -> ExitCode {
     };
     let time = Duration::from_secs(number(60));
     let seed = number(1);
-    let failed = targets.iter().filter(|target| !run(**target, seed, time)).count();
+    let keeps = arguments.next().is_some_and(|word| word == "keep");
+    let failed = targets.iter().filter(|target| !run(**target, seed, time, keeps)).count();
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Runs a target and says what came of it; what failed goes into the corpus.
-fn run(target: Target, seed: u64, time: Duration) -> bool {
-    let began = Instant::now();
-    match drive(target, seed, Until::Elapsed(time)) {
-        Ok(runs) => {
-            let seconds = began.elapsed().as_secs_f64();
-            println!("{}: {runs} inputs in {seconds:.0} s, seed {seed}", target.name);
+fn run(target: Target, seed: u64, time: Duration, keeps: bool) -> bool {
+    let (began, worked) = (Instant::now(), worked());
+    // An input that ends the process (a stack that overflows) leaves no failure behind, but this file.
+    let path =
+        std::env::temp_dir().join(format!("quorate-fuzz-{}-{}", target.name, std::process::id()));
+    let current = File::create(&path).expect("a file for the input under way");
+    let mut before = |input: &[u8]| {
+        current
+            .set_len(0)
+            .and_then(|()| current.write_all_at(input, 0))
+            .expect("room for an input");
+    };
+    println!("{}: the input under way is in {}", target.name, path.display());
+    let outcome = drive(target, seed, Until::Elapsed(time), &mut before);
+    let _ = std::fs::remove_file(&path);
+    let seconds = began.elapsed().as_secs_f64();
+    match outcome {
+        Ok(report) => {
+            let worked = worked_since(worked);
+            println!(
+                "{}: {} inputs in {seconds:.0} s ({worked:.0} s of a processor), seed {seed}; {} regions reached, {} \
+                 inputs kept on the way; 0 findings",
+                target.name,
+                report.runs,
+                report.regions,
+                report.reaching.len()
+            );
+            if keeps {
+                match keep(target, &report.reaching) {
+                    Ok(kept) => println!("  the corpus has {kept} inputs that go far"),
+                    Err(error) => println!("  the corpus could not be written: {error}"),
+                }
+            }
             true
         }
         Err(failure) => {
@@ -50,9 +82,19 @@ fn run(target: Target, seed: u64, time: Duration) -> bool {
                 Ok(()) => path.display().to_string(),
                 Err(error) => format!("nowhere: {error}"),
             };
-            println!("{}: FAILED: {}", target.name, failure.message);
+            println!("{}: FAILED after {seconds:.0} s: {}", target.name, failure.message);
             println!("  {} bytes, kept in {place}", failure.input.len());
             false
         }
     }
+}
+
+/// Nanoseconds that this thread spent on a processor, where Linux tells.
+fn worked() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
+fn worked_since(before: u64) -> f64 {
+    Duration::from_nanos(worked().saturating_sub(before)).as_secs_f64()
 }

@@ -9,7 +9,7 @@ const RUNS: u64 = 300;
 #[test]
 fn every_target_bears_its_seeds_its_corpus_and_mutations_of_them() {
     for target in TARGETS {
-        if let Err(failure) = drive(*target, 1, Until::Runs(RUNS)) {
+        if let Err(failure) = drive(*target, 1, Until::Runs(RUNS), &mut |_| {}) {
             panic!("{}: {} with {:?}", target.name, failure.message, failure.input);
         }
     }
@@ -20,10 +20,11 @@ fn a_target_that_does_not_bear_something_is_found_and_made_small() {
     let glass = quorate_fuzz::Target {
         name: "glass",
         reads: "anything, and breaks at the byte 200",
+        words: &[],
         seeds: || vec![vec![7; 40]],
         run: |input| assert!(!input.contains(&200), "broken"),
     };
-    let failure = drive(glass, 1, Until::Runs(100_000)).unwrap_err();
+    let failure = drive(glass, 1, Until::Runs(100_000), &mut |_| {}).unwrap_err();
     assert_eq!((failure.input, failure.message), (vec![200], "broken".to_owned()));
 }
 

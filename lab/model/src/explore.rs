@@ -209,7 +209,7 @@ impl Search {
 }
 
 /// Takes a step. A failed assertion of the protocol is a finding too, and says so.
-fn attempt(world: &mut World, act: Act) -> Result<u8, Broken> {
+pub(crate) fn attempt(world: &mut World, act: Act) -> Result<u8, Broken> {
     match catch_unwind(AssertUnwindSafe(|| world.act(act))) {
         Ok(outcome) => outcome,
         Err(panic) => {

@@ -61,9 +61,11 @@ mod fingerprint;
 pub mod invariants;
 mod member;
 pub mod theorems;
+mod walk;
 mod world;
 
 pub use act::{Act, Cause};
 pub use explore::{Counterexample, Report, explore, explore_while};
 pub use invariants::Broken;
+pub use walk::walk;
 pub use world::{Bounds, World};

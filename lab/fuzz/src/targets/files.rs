@@ -22,6 +22,7 @@ const GROUP: u64 = 1;
 pub const LOG_SEGMENTS: Target = Target {
     name: "log_segments",
     reads: "the segments of a log, in recovery",
+    words: &[],
     seeds: || vec![Vec::new(), vec![0, 0, 9, 1], vec![0, 2, 0, 0xff, 0, 2, 1, 0xff]],
     run: |input| {
         let (disk, written) = a_log();
@@ -49,6 +50,7 @@ pub const LOG_SEGMENTS: Target = Target {
 pub const BACKUP_FILE: Target = Target {
     name: "backup_file",
     reads: "the file of a backup",
+    words: &[],
     seeds: || vec![a_backup()],
     run: |input| {
         let mut sealed = input.to_vec();
@@ -68,6 +70,7 @@ pub const BACKUP_FILE: Target = Target {
 pub const ETCD_FILE: Target = Target {
     name: "etcd_file",
     reads: "a snapshot of etcd",
+    words: &[],
     seeds: || {
         vec![vec![0], vec![1], vec![1, 0, 0x10, 4, 0xff], vec![0, 0, 0x20, 9, 1, 0, 0x40, 9, 1]]
     },

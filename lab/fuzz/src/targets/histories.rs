@@ -8,6 +8,7 @@ use crate::Target;
 pub const EDN: Target = Target {
     name: "history_edn",
     reads: "histories in EDN",
+    words: WORDS,
     seeds: || {
         vec![
             b"{:index 0 :time 1 :type :invoke :process 0 :f :write :value 3}\n\
@@ -26,6 +27,7 @@ pub const EDN: Target = Target {
 pub const JSON: Target = Target {
     name: "history_json",
     reads: "histories in JSON",
+    words: WORDS,
     seeds: || {
         vec![
             b"{\"type\":\"invoke\",\"process\":0,\"f\":\"write\",\"value\":3,\"time\":1}\n\
@@ -42,6 +44,7 @@ pub const JSON: Target = Target {
 pub const LOG: Target = Target {
     name: "history_log",
     reads: "histories in text logs, and what is recognised from its content",
+    words: WORDS,
     seeds: || {
         vec![
             b"INFO  jepsen.util - 0\t:invoke\t:write\t3\nINFO  jepsen.util - 0\t:ok\t:write\t3\n"
@@ -60,6 +63,7 @@ pub const LOG: Target = Target {
 pub const SESSIONS: Target = Target {
     name: "history_sessions",
     reads: "sessions of AWDIT, Plume and dbcop",
+    words: WORDS,
     seeds: || {
         vec![
             b"w 1 2 0 1\nr 1 2 1 2\n".to_vec(),
@@ -74,6 +78,56 @@ pub const SESSIONS: Target = Target {
         }
     },
 };
+
+/// What the notations are made of.
+const WORDS: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    "(",
+    ")",
+    "#{",
+    "#_",
+    "#",
+    "\"",
+    "\\u00",
+    "\\",
+    ":",
+    ",",
+    ";",
+    "\n",
+    "\t",
+    " ",
+    "nil",
+    "null",
+    "true",
+    ":type",
+    ":invoke",
+    ":ok",
+    ":fail",
+    ":info",
+    ":process",
+    ":f",
+    ":value",
+    ":txn",
+    ":append",
+    ":r",
+    ":w",
+    ":cas",
+    "\"type\":",
+    "\"process\":",
+    "\"value\":",
+    "\"events\":",
+    "{\"Write\":",
+    "INFO ",
+    "1N",
+    "1M",
+    "4.5e3",
+    "-",
+    "w(",
+    "r(",
+];
 
 /// Reads bytes as a history; a refusal must say where.
 fn attempt(input: &[u8], format: Option<Format>) {

@@ -20,6 +20,7 @@ use crate::source::Source;
 pub const TXN_MODEL: Target = Target {
     name: "txn_model",
     reads: "transactions, against a simple model of their answers",
+    words: &[],
     seeds: || {
         let spread = |step: usize| (0..400).map(|i| (i * step % 251) as u8).collect();
         vec![spread(7), spread(31), spread(97), spread(101), spread(211)]
@@ -228,7 +229,7 @@ fn op(source: &mut Source<'_>, depth: usize) -> TxnOp {
     }
 }
 
-fn ask(source: &mut Source<'_>) -> Range {
+pub fn ask(source: &mut Source<'_>) -> Range {
     let orders = [SortOrder::None, SortOrder::Ascend, SortOrder::Descend];
     let targets = [
         SortTarget::Key,
@@ -251,15 +252,15 @@ fn ask(source: &mut Source<'_>) -> Range {
     }
 }
 
-fn key_range(source: &mut Source<'_>) -> KeyRange {
+pub fn key_range(source: &mut Source<'_>) -> KeyRange {
     KeyRange { key: source.key(), end: source.end() }
 }
 
-fn value(source: &mut Source<'_>) -> Bytes {
+pub fn value(source: &mut Source<'_>) -> Bytes {
     vec![b'v'; source.below(4)].into()
 }
 
-fn compare(source: &mut Source<'_>) -> Compare {
+pub fn compare(source: &mut Source<'_>) -> Compare {
     let results = [
         CompareResult::Equal,
         CompareResult::Greater,

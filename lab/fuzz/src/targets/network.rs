@@ -22,6 +22,7 @@ use crate::Target;
 pub const PEER_FRAMES: Target = Target {
     name: "peer_frames",
     reads: "the byte stream between members",
+    words: &[],
     seeds: || vec![messages().iter().flat_map(framed).collect(), framed(&messages()[0])],
     run: |input| {
         // However the bytes are cut into pieces, the frames are the same.
@@ -34,6 +35,7 @@ pub const PEER_FRAMES: Target = Target {
 pub const PEER_MESSAGE: Target = Target {
     name: "peer_message",
     reads: "the body of a peer's frame",
+    words: &[],
     seeds: || messages().iter().map(|message| framed(message)[8..].to_vec()).collect(),
     run: |input| {
         let Ok(message) = get_tagged(Bytes::copy_from_slice(input)) else { return };
@@ -48,6 +50,7 @@ pub const PEER_MESSAGE: Target = Target {
 pub const HELLO: Target = Target {
     name: "hello",
     reads: "the hello of a peer, and the answer to it",
+    words: &[],
     seeds: || {
         let mut out = BytesMut::new();
         put_hello(&mut out, &a_hello());
@@ -74,6 +77,7 @@ pub const HELLO: Target = Target {
 pub const COMMAND: Target = Target {
     name: "command",
     reads: "the payload of a log entry",
+    words: &[],
     seeds: || commands().iter().map(|command| command::encode(command).to_vec()).collect(),
     run: |input| {
         let payload = Bytes::copy_from_slice(input);
@@ -87,6 +91,7 @@ pub const COMMAND: Target = Target {
 pub const CLIENT_REQUEST: Target = Target {
     name: "client_request",
     reads: "requests of clients, up to their translation into commands",
+    words: &[],
     seeds: requests,
     run: |input| {
         let Some((call, body)) = input.split_first() else { return };

@@ -20,6 +20,7 @@ use crate::source::Source;
 pub const MEMBERSHIP: Target = Target {
     name: "membership",
     reads: "a configuration of a group",
+    words: &[],
     seeds: || {
         let plain = Membership::of([NodeId(1), NodeId(2), NodeId(300)]);
         let joint = Membership {
@@ -39,6 +40,7 @@ pub const MEMBERSHIP: Target = Target {
 pub const APPLY: Target = Target {
     name: "apply",
     reads: "commands, as the state machine applies them",
+    words: &[],
     seeds: || vec![packed(&commands().iter().map(command::encode).collect::<Vec<_>>())],
     run: |input| {
         let mut applier = applier();
@@ -70,6 +72,7 @@ pub const APPLY: Target = Target {
 pub const SNAPSHOT_CHUNKS: Target = Target {
     name: "snapshot_chunks",
     reads: "the chunks of a snapshot",
+    words: &[],
     seeds: || [1, 200, 4096].map(|size| packed(&chunks(&some_state(), size))).to_vec(),
     run: |input| {
         let mut survey = Survey::default();
@@ -95,6 +98,7 @@ pub const SNAPSHOT_CHUNKS: Target = Target {
 pub const AUTH_RANGES: Target = Target {
     name: "auth_ranges",
     reads: "unions of ranges of keys, against every single key",
+    words: &[],
     seeds: || vec![vec![2, 0x10, 3, 0x71, 0x31, 3, 0x12, 3, 0x10], (0..40).collect()],
     run: |input| {
         let mut source = Source::new(input);
