@@ -36,3 +36,20 @@ fn names_are_unique_and_every_target_has_seeds() {
     assert_eq!(names.len(), TARGETS.len());
     assert!(TARGETS.iter().all(|target| !(target.seeds)().is_empty()));
 }
+
+/// A seed that is refused teaches nothing: these are lists of words and files that a member would start with.
+#[test]
+fn the_seeds_of_flags_and_files_are_read() {
+    for input in (quorate_fuzz::target("config_file").expect("a target").seeds)() {
+        let (name, text) = input.split_first().expect("a name");
+        let path = if *name == 1 { "a.toml" } else { "a" };
+        let text = str::from_utf8(text).expect("a text");
+        quorate_flags::file::parse(path, text, &mut Vec::new()).unwrap_or_else(|e| panic!("{e:?}"));
+    }
+    for input in (quorate_fuzz::target("command_line").expect("a target").seeds)() {
+        let text = String::from_utf8(input).expect("a text");
+        let words: Vec<String> = text.lines().map(str::to_owned).collect();
+        let line = quorate_flags::arguments::parse(&words).expect(&text);
+        quorate_flags::settings::Settings::gather(line, &|_| None).expect(&text);
+    }
+}

@@ -204,14 +204,19 @@ fn whole_lines(text: &str) -> Result<Vec<(usize, String)>, String> {
 fn without_comment(line: &str) -> &str {
     let mut quote = None;
     let mut previous = ' ';
+    let mut is_escaped = false;
     for (index, character) in line.char_indices() {
         match quote {
+            Some(_) if is_escaped => is_escaped = false,
+            Some('"') if character == '\\' => is_escaped = true,
             Some(open) if character == open => quote = None,
             Some(_) => {}
             None if character == '#' && previous.is_whitespace() => return &line[..index],
             None if "'\"".contains(character) && " [,:".contains(previous) => {
                 quote = Some(character)
             }
+            // Two in a row stand for one, inside of what has only seemed to end.
+            None if character == '\'' && previous == '\'' => quote = Some(character),
             None => {}
         }
         previous = character;
@@ -275,6 +280,15 @@ mod tests {
 
     fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
         expected.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
+    #[test]
+    fn a_comment_does_not_begin_inside_of_quotes() {
+        let one = |text: &str| read("x", text).map(|read| read[0].1.clone());
+        assert_eq!(one("name: \"a \\\" #b\" # c\n").unwrap(), "a \" #b");
+        assert_eq!(one("name: \"a \\\\\" # c\n").unwrap(), "a \\");
+        assert_eq!(one("name: 'it''s #1' # c\n").unwrap(), "it's #1");
+        assert_eq!(one("name: '' # c\n").unwrap(), "");
     }
 
     #[test]

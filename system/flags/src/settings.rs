@@ -213,7 +213,7 @@ mod tests {
     use crate::arguments;
 
     /// The real list of etcd 3.7.3's `--help`, and what it registers besides.
-    const ETCD_FLAGS: &str = include_str!("../../tests/fixtures/etcd-3.7-flags.txt");
+    const ETCD_FLAGS: &str = include_str!("../tests/fixtures/etcd-3.7-flags.txt");
 
     fn gather(
         flags: &str,
