@@ -42,13 +42,14 @@ fn the_parts_of_the_manifest_find_each_other() {
         let service = format!("{{name: {name}, port: {port}, targetPort: {name}}}");
         assert!(manifest.contains(&service), "no {service}");
     }
-    let probed = after(&manifest, "port: ").into_iter().filter(|port| port.parse::<u16>().is_err());
-    for port in probed {
-        assert!(ports.iter().any(|(name, _)| *name == port), "a probe of {port}");
+    let probes: Vec<&str> = manifest.lines().filter(|line| line.contains("httpGet: ")).collect();
+    let probed = after(&probes.join("\n"), "port: ").len();
+    assert_eq!(probed, 3, "{probes:?}");
+    for probe in probes {
+        assert_eq!(after(probe, "port: "), [ports[0].0], "pages are served to clients");
     }
-    for url in [&after(&manifest, "advertise-client-urls=")[..], &after(&manifest, ":2379]")] {
-        assert!(url.iter().all(|url| url.ends_with(&ports[0].1) || url.is_empty()), "{url:?}");
-    }
+    let advertised = after(&manifest, "- --advertise-client-urls=")[0];
+    assert!(advertised.ends_with(&format!(":{}", ports[0].1)), "{advertised}");
     // The headless service is the one that gives the names which members advertise.
     let service = after(&manifest, "serviceName: ")[0];
     assert!(manifest.contains(&format!("name: {service}\n")), "no service {service}");
