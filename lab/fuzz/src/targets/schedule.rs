@@ -5,8 +5,16 @@ use quorate_model::{Bounds, walk};
 use crate::Target;
 
 /// Further than the model can search: four terms, four values, two crashes of each member.
-const BOUNDS: Bounds =
-    Bounds { members: 3, terms: 4, proposals: 4, crashes: 2, entries_at_once: true, states: 0 };
+const BOUNDS: Bounds = Bounds {
+    members: 3,
+    terms: 4,
+    proposals: 4,
+    crashes: 2,
+    changes: 0,
+    learners: 0,
+    entries_at_once: true,
+    states: 0,
+};
 
 /// Steps of three members of the shipped Raft, and every promise of the paper after each.
 pub const RAFT_STEPS: Target = Target {
