@@ -99,7 +99,10 @@ fn stray(argument: &str, previous: Option<&Given>) -> FlagError {
 
 /// The known name that is at most two slips of the pen away.
 fn nearest(name: &str) -> Option<&'static str> {
-    let distances = table::all().map(|flag| (distance(name, flag.name), flag.name));
+    // What is longer or shorter by more than that need not be looked at, however long it is.
+    let length = name.chars().count();
+    let like = table::all().filter(|flag| length.abs_diff(flag.name.len()) <= 2);
+    let distances = like.map(|flag| (distance(name, flag.name), flag.name));
     distances.min().filter(|(distance, _)| *distance <= 2).map(|(_, near)| near)
 }
 
@@ -160,6 +163,8 @@ mod tests {
                 "unknown flag --heartbeat-intervall: did you mean --heartbeat-interval?"
             )
         );
+        let endless = read(&format!("--{}", "x".repeat(1 << 20))).unwrap_err();
+        assert!(endless.starts_with("unknown flag --xxx"), "at once, and with no near name");
         let error = read("--nothing-like-it").unwrap_err();
         assert_eq!(error, "unknown flag --nothing-like-it: `quorate serve --help` lists all flags");
         let error = read("--name").unwrap_err();
