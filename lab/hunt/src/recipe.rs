@@ -57,13 +57,14 @@ impl Kind {
 }
 
 /// The bugs on purpose by name.
-pub const SABOTAGES: [(&str, Sabotage); 6] = [
+pub const SABOTAGES: [(&str, Sabotage); 7] = [
     ("none", Sabotage::None),
     ("release-early", Sabotage::ReleaseEarly),
     ("ignore-syncs", Sabotage::IgnoreSyncs),
     ("skip-dedup", Sabotage::SkipDedup),
     ("skip-read-index", Sabotage::SkipReadIndex),
     ("skip-admission", Sabotage::SkipAdmission),
+    ("misapply", Sabotage::Misapply),
 ];
 
 /// A number of a [`Plan`] that a recipe may set. Chances are in a million, times in microseconds.
@@ -392,7 +393,9 @@ impl Kind {
     /// Whether a bug on purpose does anything in such a world: some are bugs of what only the server has.
     pub fn knows(self, sabotage: Sabotage) -> bool {
         match sabotage {
-            Sabotage::SkipDedup | Sabotage::SkipReadIndex => self != Kind::Raft,
+            Sabotage::SkipDedup | Sabotage::SkipReadIndex | Sabotage::Misapply => {
+                self != Kind::Raft
+            }
             Sabotage::None
             | Sabotage::ReleaseEarly
             | Sabotage::IgnoreSyncs

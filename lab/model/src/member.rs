@@ -165,6 +165,7 @@ fn start(id: NodeId, disk: &Disk, now: Instant, entries_at_once: bool) -> Turn<R
         max_append_bytes: if entries_at_once { 1 << 20 } else { 1 },
         max_inflight_appends: 4,
         max_cached_bytes: 1 << 20,
+        max_held_entries: 1_000,
     };
     Turn::new(Raft::new(config, disk.platter.restored(0), Dice::new(id.0), now))
 }

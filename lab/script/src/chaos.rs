@@ -44,6 +44,7 @@ impl Chaos {
             max_append_bytes: 64 + dice.below(1000) as usize,
             max_inflight_appends: 1 + dice.below(6) as usize,
             max_cached_bytes: 300 + dice.below(4000) as usize,
+            max_held_entries: 40,
         };
         let mut world = World::new(self.nodes, config, seed);
         world.broken_host = self.broken_host;

@@ -2,7 +2,7 @@
 //!
 //! | verb | what happens |
 //! |---|---|
-//! | `cluster nodes=3 [election= heartbeat= inflight= append_bytes= cached_bytes= seed=]` | members 1..=n start on empty disks |
+//! | `cluster nodes=3 [election= heartbeat= inflight= append_bytes= cached_bytes= held_entries= seed=]` | members 1..=n start on empty disks |
 //! | `add 4` | a machine that is not in the configuration, and knows it |
 //! | `join 4` | a machine that knows of no configuration |
 //! | `reconfigure 1 voters="1 2 4" [learners=5]` | a request to a leader |
@@ -109,6 +109,7 @@ fn cluster<P: Player>(args: &Args) -> Fallible<World<P>> {
         max_append_bytes: args.key("append_bytes")?.unwrap_or(1 << 20),
         max_inflight_appends: args.key("inflight")?.unwrap_or(16),
         max_cached_bytes: args.key("cached_bytes")?.unwrap_or(1 << 20),
+        max_held_entries: args.key("held_entries")?.unwrap_or(1_000),
     };
     let nodes = args.key("nodes")?.ok_or("how many nodes?")?;
     let settings = P::settings(args)?;

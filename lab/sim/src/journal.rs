@@ -102,6 +102,7 @@ impl Journal {
             | Action::Guard(_)
             | Action::Member(_)
             | Action::Auth(_)
+            | Action::Downgrade(_)
             | Action::AuditCheckpoint { .. } => {}
         }
     }

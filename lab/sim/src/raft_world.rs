@@ -421,6 +421,7 @@ pub fn raft_config(plan: &Plan, id: NodeId) -> Config {
         max_append_bytes: plan.append_bytes,
         max_inflight_appends: plan.inflight,
         max_cached_bytes: plan.cached_bytes,
+        max_held_entries: 50 * plan.catchup.max(1),
     }
 }
 

@@ -11,8 +11,8 @@ use quorate_base::{Dice, NodeId};
 use quorate_node::LeaseChange;
 use quorate_raft::{Entry, LogId, Membership, SnapshotMeta};
 use quorate_store::{
-    Applier, Command, Engine, Event, Installer, MemEngine, MemView, OpId, Options, Outcome, Ring,
-    View,
+    Action, Applier, Command, Engine, Event, Fingerprint, Installer, MemEngine, MemView, OpId,
+    Options, Outcome, Published, Ring, View,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -84,6 +84,7 @@ pub struct Store {
     commands: Commands,
     /// A bug on purpose: copies are applied again.
     skip_dedup: bool,
+    fingerprints: Vec<Fingerprint>,
     pins: BTreeMap<NodeId, View<MemView>>,
     incoming: Option<Incoming>,
     ready: Option<(SnapshotMeta, MemEngine)>,
@@ -93,10 +94,10 @@ impl Store {
     /// The store that an engine holds.
     pub fn open(engine: MemEngine, commands: Commands, skip_dedup: bool) -> Store {
         let mut applier = Applier::open(engine, Options::default()).expect("a published state");
-        let view = applier.publish().expect("memory does not fail").view;
+        let Published { view, fingerprints, .. } = applier.publish().expect("memory does not fail");
         let ring = Ring::after(view.revision(), RING_BYTES);
         let (pins, incoming, ready) = (BTreeMap::new(), None, None);
-        Store { applier, view, ring, commands, skip_dedup, pins, incoming, ready }
+        Store { applier, view, ring, commands, skip_dedup, fingerprints, pins, incoming, ready }
     }
 
     /// An empty store.
@@ -107,6 +108,30 @@ impl Store {
     /// What a core must hear to have the table of leases from the beginning.
     pub fn all_leases(&self) -> Vec<LeaseChange> {
         vec![LeaseChange::Reset { leases: self.view.leases().expect("memory does not fail") }]
+    }
+
+    /// Applies an entry: what it is given is what it holds, unless something goes wrong on purpose.
+    fn perform(
+        &mut self,
+        entry: &Entry,
+        mut given: Option<Command>,
+        command: Option<Command>,
+        news: &mut News,
+    ) {
+        if self.skip_dedup
+            && let Some(command) = &mut given
+        {
+            command.id = OpId::default();
+        }
+        let outcome = self.applier.apply(entry.index, entry.term, given.as_ref());
+        let outcome = outcome.expect("memory does not fail");
+        if let (Some(command), Some(outcome)) = (&command, &outcome)
+            && outcome.result.is_ok()
+        {
+            LeaseChange::note(&command.action, entry.term, &mut news.leases);
+        }
+        let at = LogId { term: entry.term, index: entry.index };
+        news.applied.push(Applied { at, command, outcome });
     }
 }
 
@@ -130,21 +155,19 @@ impl App for Store {
             return news.applied.push(Applied { at, command: None, outcome: None });
         }
         let command = self.commands.decode(&entry.payload);
+        self.perform(entry, command.clone(), command, news);
+    }
+
+    fn misapply(&mut self, entry: &Entry, news: &mut News) {
+        if Membership::of_payload(&entry.payload).is_some() {
+            return self.apply(entry, news);
+        }
+        let command = self.commands.decode(&entry.payload);
         let mut given = command.clone();
-        if self.skip_dedup
-            && let Some(command) = &mut given
-        {
-            command.id = OpId::default();
+        if let Some(Action::Put(put)) = given.as_mut().map(|command| &mut command.action) {
+            put.value = [&put.value[..], b"?"].concat().into();
         }
-        let outcome = self.applier.apply(entry.index, entry.term, given.as_ref());
-        let outcome = outcome.expect("memory does not fail");
-        if let (Some(command), Some(outcome)) = (&command, &outcome)
-            && outcome.result.is_ok()
-        {
-            LeaseChange::note(&command.action, entry.term, &mut news.leases);
-        }
-        let at = LogId { term: entry.term, index: entry.index };
-        news.applied.push(Applied { at, command, outcome });
+        self.perform(entry, given, command, news);
     }
 
     fn publish(&mut self, _news: &mut News) {
@@ -153,7 +176,17 @@ impl App for Store {
         }
         let published = self.applier.publish().expect("memory does not fail");
         self.ring.push(&published.events, Event::clone);
+        self.fingerprints.extend(published.fingerprints);
         self.view = published.view;
+    }
+
+    fn fingerprints(&mut self) -> Vec<(u64, u64)> {
+        let taken = std::mem::take(&mut self.fingerprints).into_iter();
+        taken.map(|fingerprint| (fingerprint.index, fingerprint.value)).collect()
+    }
+
+    fn is_sound(&self) -> bool {
+        self.view.is_sound().expect("memory does not fail")
     }
 
     fn begin_sync(&mut self) {

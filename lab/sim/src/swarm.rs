@@ -25,6 +25,8 @@ pub enum Sabotage {
     SkipReadIndex,
     /// A member that comes back with an empty disk asks nobody and votes again.
     SkipAdmission,
+    /// The second member applies some puts as others do not.
+    Misapply,
 }
 
 /// Everything that is drawn before a world begins. Two worlds with equal plans tell one story.

@@ -71,6 +71,11 @@ fn an_applier_that_skips_deduplication_is_caught_by_operation_applied_once() {
 }
 
 #[test]
+fn an_apply_that_differs_on_one_member_is_caught_by_the_fingerprints() {
+    assert_eq!(caught(Sabotage::Misapply), "fingerprints-agree");
+}
+
+#[test]
 fn a_read_that_skips_the_read_index_is_caught_by_acknowledged_writes_are_seen() {
     assert_eq!(caught(Sabotage::SkipReadIndex), "acknowledged-writes-are-seen");
 }

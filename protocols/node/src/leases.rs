@@ -180,6 +180,7 @@ impl LeaseChange {
             | Action::Guard(_)
             | Action::Member(_)
             | Action::Auth(_)
+            | Action::Downgrade(_)
             | Action::AuditCheckpoint { .. } => {}
         }
     }

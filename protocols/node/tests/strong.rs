@@ -32,6 +32,7 @@ fn config(id: NodeId) -> Config {
             max_append_bytes: 1 << 20,
             max_inflight_appends: 16,
             max_cached_bytes: 1 << 20,
+            max_held_entries: 1_000,
         },
         catchup_entries: 100,
         patience: Duration::from_secs(7),

@@ -53,7 +53,7 @@ status
 expect 3 role=follower state="a b c d e f g" commit=9
 ---
 7600ms
-n1 follower term=2 vote=n2 leader=n2 commit=9 applied=9 last=9@2 base=8@1
+n1 follower term=2 vote=n2 leader=n2 commit=9 applied=9 last=9@2 base=7@1
 n2 leader term=2 vote=n2 leader=n2 commit=9 applied=9 last=9@2 base=9@2
 n3 follower term=2 vote=n2 leader=n2 commit=9 applied=9 last=9@2 base=9@2
 as expected

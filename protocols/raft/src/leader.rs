@@ -176,8 +176,7 @@ impl Raft {
         if let Flow::Snapshot(stream) = &mut peer.flow {
             if peer.matched >= base {
                 // It came, by whatever way, to where the log can serve it.
-                let next = peer.matched + 1;
-                peer.probe(next);
+                peer.streamed(self.log.last().index);
                 out.event(Event::ChunksDone { to: from });
             } else if stream.is_behind(peer.matched) {
                 **stream = Stream::open(from, out);
@@ -278,6 +277,16 @@ impl Raft {
             round: leader.reads.round,
         };
         feed.send(to, peer, entries, out);
+    }
+
+    /// The entry after which a compaction leaves all others for followers that take the state, or
+    /// have just taken it: else they would need another, again and again (see `progress.rs` for how
+    /// long they may ask for that).
+    pub(crate) fn held_after(&self) -> u64 {
+        let State::Leader(leader) = &self.state else { return u64::MAX };
+        let held = leader.peers.values().filter_map(Progress::holds).min();
+        let most = self.log.applied().saturating_sub(self.config.max_held_entries);
+        held.map_or(u64::MAX, |held| held.max(most))
     }
 
     /// Keeps in memory what some follower that keeps up still needs, within the limit.

@@ -88,9 +88,10 @@
 //!   can break it.
 //! - **Proposal forwarding**: [`Event::NotLeader`] hands the payload back; only the host knows
 //!   whether sending it elsewhere could apply it twice.
-//! - **Compaction waits for nobody**: a stream whose end is compacted away meanwhile is followed by
-//!   another one. Hosts keep enough of the log behind the state to cover the time that a stream
-//!   takes.
+//! - **Compaction waits within bounds**: a leader keeps what comes after a state that it is sending,
+//!   until the follower has caught up, so that one stream is enough. A follower that does not move for
+//!   a minute of beats holds nothing, and none holds more than `max_held_entries`; then another stream
+//!   follows.
 //! - **A restarted receiver asks for a snapshot from its start**: this crate does not remember
 //!   positions across a crash.
 //! - **Priorities and witnesses**: elections are won by whoever asks first with a complete log.

@@ -215,6 +215,9 @@ pub struct Config {
     /// Bytes of entries kept in memory beyond what is applied and replicated; a follower takes no
     /// more, a leader refuses proposals beyond it.
     pub max_cached_bytes: usize,
+    /// A compaction leaves at most so many applied entries for followers that are being sent the
+    /// state.
+    pub max_held_entries: u64,
 }
 
 /// What a member finds on its disk at its start.

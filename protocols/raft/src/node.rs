@@ -278,7 +278,7 @@ impl Raft {
     }
 
     fn compact(&mut self, index: u64, out: &mut Out<Raft>) {
-        let index = index.min(self.log.applied());
+        let index = index.min(self.log.applied()).min(self.held_after());
         if index > self.log.base().index {
             let base = self.log.compact(index);
             out.write(Write::Compact(base));

@@ -16,6 +16,10 @@ use std::collections::VecDeque;
 /// missed what was sent: at least one whole interval has passed since.
 const PATIENCE_BEATS: u32 = 2;
 
+/// Beats without progress after which a follower that takes the state, or what came after it, holds
+/// no entries back any more: a minute of the usual beats.
+const HOLD_BEATS: u32 = 600;
+
 /// How a leader sends to one follower.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Flow {
@@ -59,6 +63,11 @@ pub(crate) struct Progress {
     /// Losses in a row: snapshot chunks are large and their installation may take long, so they
     /// are sent again ever more rarely.
     losses: u32,
+    /// The end of the log when a stream of state ended: until the follower holds that, compaction
+    /// would lead to another stream.
+    owes: Option<u64>,
+    /// Beats since the follower was last known to hold more.
+    idle_beats: u32,
 }
 
 impl Progress {
@@ -77,6 +86,8 @@ impl Progress {
             heard_at: now,
             stalled: 0,
             losses: 0,
+            owes: None,
+            idle_beats: 0,
         }
     }
 
@@ -133,7 +144,9 @@ impl Progress {
         if news {
             self.stalled = 0;
             self.losses = 0;
+            self.idle_beats = 0;
         }
+        self.owes = self.owes.filter(|end| *end > self.matched);
         news
     }
 
@@ -153,6 +166,26 @@ impl Progress {
         self.reading = None;
         self.stalled = 0;
         self.losses = 0;
+        self.owes = None;
+        self.idle_beats = 0;
+    }
+
+    /// The stream has brought the follower to where the log, which ends at `last`, can serve it.
+    pub(crate) fn streamed(&mut self, last: u64) {
+        self.probe(self.matched + 1);
+        self.owes = Some(last).filter(|last| *last > self.matched);
+    }
+
+    /// The entry after which a compaction must leave all others, so that the state that this
+    /// follower takes is the last that it needs. A follower that does not move holds nothing.
+    pub(crate) fn holds(&self) -> Option<u64> {
+        if self.idle_beats > HOLD_BEATS {
+            return None;
+        }
+        match &self.flow {
+            Flow::Snapshot(stream) => stream.pinned(),
+            Flow::Probe { .. } | Flow::Replicate => self.owes.map(|_| self.matched),
+        }
     }
 
     /// True when an answer to a refused append at `prev` is not a late one (trap 27).
@@ -175,6 +208,7 @@ impl Progress {
             Flow::Snapshot(stream) => stream.awaits_follower(),
         };
         self.stalled = if waits { self.stalled.saturating_add(1) } else { 0 };
+        self.idle_beats = self.idle_beats.saturating_add(1);
     }
 
     /// The follower answers beacons. Says whether what was sent must be taken for lost; the count
@@ -196,6 +230,7 @@ impl Progress {
     pub(crate) fn chunk_moved(&mut self) {
         self.stalled = 0;
         self.losses = 0;
+        self.idle_beats = 0;
     }
 
     /// The part of a leader's canonical bytes that is about this follower; see `canonical.rs`.
@@ -208,6 +243,8 @@ impl Progress {
         out.number(self.commit_told);
         out.number(u64::from(self.stalled));
         out.number(u64::from(self.losses));
+        out.number(self.owes.unwrap_or(0));
+        out.number(u64::from(self.idle_beats > HOLD_BEATS));
     }
 
     /// Appends under way.
@@ -273,6 +310,26 @@ mod tests {
         assert!(!peer.may_refuse(7), "never sent");
         peer.probe(5);
         assert!(!peer.may_refuse(6), "not what is being probed");
+    }
+
+    #[test]
+    fn who_was_sent_the_state_holds_what_came_after_it_until_it_caught_up_or_stands_still() {
+        let mut peer = replicating(4);
+        assert_eq!(peer.holds(), None, "a follower that keeps up is served by the usual tail");
+        peer.streamed(9);
+        assert_eq!(peer.holds(), Some(4));
+        peer.acknowledge(7);
+        assert_eq!(peer.holds(), Some(7));
+        for _ in 0..HOLD_BEATS {
+            peer.beat();
+        }
+        assert_eq!(peer.holds(), Some(7));
+        peer.beat();
+        assert_eq!(peer.holds(), None, "it stands still");
+        peer.acknowledge(8);
+        assert_eq!(peer.holds(), Some(8), "and goes on");
+        peer.acknowledge(9);
+        assert_eq!(peer.holds(), None, "it has come to where the log ended");
     }
 
     #[test]

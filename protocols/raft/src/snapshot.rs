@@ -61,6 +61,11 @@ impl Stream {
         self.sent.is_some()
     }
 
+    /// The index of the state that is being sent, once it is known.
+    pub(crate) fn pinned(&self) -> Option<u64> {
+        self.meta.as_ref().map(|meta| meta.last.index)
+    }
+
     /// True when the follower already holds all that this stream would bring.
     pub(crate) fn is_behind(&self, matched: u64) -> bool {
         self.meta.as_ref().is_some_and(|meta| meta.last.index <= matched)

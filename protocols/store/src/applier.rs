@@ -10,6 +10,7 @@
 
 use crate::count::Counter;
 use crate::engine::{Engine, EngineError};
+use crate::fingerprint::{self, Fingerprint};
 use crate::guard::Guards;
 use crate::history;
 use crate::layout::{self, CONFIG, MEMBER, META, Meta};
@@ -58,6 +59,8 @@ pub struct Published<V> {
     pub events: Vec<Event>,
     /// What the batch did to tokens, in order.
     pub tokens: Vec<TokenChange>,
+    /// The fingerprints of all indices of the batch, ascending.
+    pub fingerprints: Vec<Fingerprint>,
 }
 
 /// The replicated state, from the side that writes it.
@@ -82,6 +85,9 @@ pub struct Applier<E: Engine> {
     config: Option<Bytes>,
     pub(crate) auth: Arc<Auth>,
     pub(crate) tokens: Vec<TokenChange>,
+    pub(crate) fingerprints: Vec<Fingerprint>,
+    /// The index of the newest of them, also of those given out.
+    pub(crate) fingerprinted: u64,
 }
 
 /// The changes of one command: they share a revision and are numbered in order.
@@ -110,6 +116,7 @@ impl<E: Engine> Applier<E> {
                 meta.revision = meta.revision.max(version?.header.begun.revision);
             }
         }
+        meta.rolling = fingerprint::open(&engine, &meta)?;
         let counter = Counter::open(&engine)?;
         let leases = Leases::open(&engine)?;
         let guards = Guards::open(&engine)?;
@@ -134,6 +141,8 @@ impl<E: Engine> Applier<E> {
             config,
             auth,
             tokens: Vec::new(),
+            fingerprints: Vec::new(),
+            fingerprinted: meta.applied_index.saturating_sub(1),
         })
     }
 
@@ -194,7 +203,7 @@ impl<E: Engine> Applier<E> {
     /// As [`Applier::apply`].
     pub fn configure(&mut self, index: u64, term: u64, config: &[u8]) -> Result<(), EngineError> {
         self.advance_to(index, term);
-        self.engine.put(&[CONFIG], config);
+        self.set(&[CONFIG], Some(config))?;
         self.config = Some(Bytes::copy_from_slice(config));
         Ok(())
     }
@@ -206,12 +215,15 @@ impl<E: Engine> Applier<E> {
         for pair in self.engine.range(&[MEMBER], Some(&[CONFIG + 1])) {
             keys.push(pair?.0);
         }
-        keys.iter().for_each(|key| self.engine.delete(key));
+        for key in &keys {
+            self.set(key, None)?;
+        }
         (self.members, self.config) = (Arc::default(), None);
         Ok(())
     }
 
     fn advance_to(&mut self, index: u64, term: u64) {
+        self.take_fingerprint();
         let (last_index, last_term) = self.applied();
         assert_eq!(index, last_index + 1, "entries are applied in order, without gaps");
         assert!(term >= last_term, "term {term} after {last_term} at index {index}");
@@ -229,9 +241,11 @@ impl<E: Engine> Applier<E> {
         &self.config
     }
 
-    fn member(&mut self, action: &MemberAction) -> Result<Answer, StoreError> {
+    fn member(&mut self, action: &MemberAction) -> Result<Answer, ReadError> {
         let rows = Arc::make_mut(&mut self.members).change(action)?;
-        rows.iter().for_each(|(key, value)| self.engine.put(key, value));
+        for (key, value) in &rows {
+            self.set(key, Some(value))?;
+        }
         Ok(Answer::Members(self.members.present().cloned().collect()))
     }
 
@@ -240,6 +254,8 @@ impl<E: Engine> Applier<E> {
     pub fn publish(&mut self) -> Result<Published<E::View>, EngineError> {
         self.counter.store(&mut self.engine);
         self.sessions.store(&mut self.engine);
+        self.take_fingerprint();
+        self.store_total();
         self.value.clear();
         self.meta.write(&mut self.value);
         let mut mark = self.meta.applied_index;
@@ -258,7 +274,8 @@ impl<E: Engine> Applier<E> {
         let guards = self.guards.table().clone();
         let view = View::new(engine, self.meta, counts, alarms, members, config, auth, guards);
         let (events, tokens) = (std::mem::take(&mut self.events), std::mem::take(&mut self.tokens));
-        Ok(Published { view, events, tokens })
+        let fingerprints = std::mem::take(&mut self.fingerprints);
+        Ok(Published { view, events, tokens, fingerprints })
     }
 
     pub(crate) fn reader(&self, revision: i64) -> Reader<'_, E> {
@@ -305,19 +322,18 @@ impl<E: Engine> Applier<E> {
             }
             Action::LeaseCheckpoint { term: named, remaining } => {
                 if *named == term {
-                    self.checkpoint(remaining);
+                    self.checkpoint(remaining)?;
                 }
                 Ok(Answer::LeaseCheckpoint)
             }
             Action::Alarm { raise, member, kind } => {
-                Ok(self.alarm(*raise, Alarm { member: *member, kind: *kind }))
+                Ok(self.alarm(*raise, Alarm { member: *member, kind: *kind })?)
             }
-            Action::Member(action) => Ok(self.member(action)?),
-            Action::Auth(change) => {
-                Ok(self.change_auth(caller, change).map_err(StoreError::Auth)?)
-            }
+            Action::Member(action) => self.member(action),
+            Action::Auth(change) => self.change_auth(caller, change),
             Action::AuditCheckpoint { .. } => Ok(Answer::AuditCheckpoint),
             Action::Guard(change) => self.change_guard(change),
+            Action::Downgrade(change) => self.change_downgrade(change.as_ref()),
         }
     }
 
@@ -386,6 +402,7 @@ impl<E: Engine> Applier<E> {
             Action::Alarm { .. }
             | Action::Member(_)
             | Action::Auth(_)
+            | Action::Downgrade(_)
             | Action::AuditCheckpoint { .. } => (false, false),
             Action::LeaseGrant { .. } => (true, true),
             Action::Put(_) | Action::Txn(_) => (true, touch::puts(action)),
@@ -405,17 +422,16 @@ impl<E: Engine> Applier<E> {
         Ok(())
     }
 
-    fn alarm(&mut self, raise: bool, alarm: Alarm) -> Answer {
+    fn alarm(&mut self, raise: bool, alarm: Alarm) -> Result<Answer, EngineError> {
+        self.set(&crate::alarm::key(alarm), Some(&[][..]).filter(|_| raise))?;
         let alarms = Arc::make_mut(&mut self.alarms);
         let known = if raise {
             alarms.insert(alarm);
-            self.engine.put(&crate::alarm::key(alarm), &[]);
             true
         } else {
-            self.engine.delete(&crate::alarm::key(alarm));
             alarms.remove(&alarm)
         };
-        Answer::Alarm { alarms: if known { vec![alarm] } else { Vec::new() } }
+        Ok(Answer::Alarm { alarms: if known { vec![alarm] } else { Vec::new() } })
     }
 
     pub(crate) fn current(&self, key: &[u8]) -> Result<Option<bytes::Bytes>, EngineError> {

@@ -91,6 +91,7 @@ impl<E: Engine> Applier<E> {
         header.write(&mut self.value);
         self.value.extend_from_slice(&value);
         self.engine.put(&self.key, &self.value);
+        self.recount_current(old.as_deref(), true);
         self.meta.live_bytes += (put.key.len() + self.value.len()) as u64;
 
         let kind = if old.is_some() { Kind::Update } else { Kind::Birth };
@@ -178,6 +179,7 @@ impl<E: Engine> Applier<E> {
         layout::begin(&mut self.key, CURRENT);
         self.key.extend_from_slice(&key);
         self.engine.delete(&self.key);
+        self.recount_current(Some(&record), false);
         self.log(at, Kind::Death, &key, Some(&record));
         if header.lease != 0 {
             self.attach(&key, header.lease, 0);

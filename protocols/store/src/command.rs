@@ -1,7 +1,7 @@
 //! What goes through the log, what is asked of a view, and what comes back: etcd's semantics in
 //! plain types, apart from any encoding.
 
-use crate::{AuthChange, AuthError, Caller, Fenced, Guard, GuardChange};
+use crate::{AuthChange, AuthError, Caller, Downgrade, Fenced, Guard, GuardChange};
 use bytes::Bytes;
 
 /// Identifies one operation over all its copies in the log, so that a retried one is applied once.
@@ -65,6 +65,8 @@ pub enum Action {
     Guard(GuardChange),
     /// Changes users and roles.
     Auth(AuthChange),
+    /// Begins a downgrade to an older build, or with `None` ends the one under way.
+    Downgrade(Option<Downgrade>),
     /// Says how far the audit log of a member has come, for the members that keep one to write
     /// down: the state takes no part in it.
     #[allow(missing_docs)]
@@ -317,6 +319,7 @@ pub enum Answer {
         revision: u64,
     },
     AuditCheckpoint,
+    Downgrade,
 }
 
 /// What a member that keeps tokens must know, in the order of the log.
@@ -401,6 +404,10 @@ pub enum StoreError {
     LastMember { id: u64 },
     /// The caller may not, or users and roles are not as the change needs them.
     Auth(AuthError),
+    /// A downgrade is under way.
+    DowngradeInProcess,
+    /// None is.
+    NoDowngrade,
     /// The keys are guarded, and the command does not carry the token.
     Fenced(Box<Fenced>),
     /// The prefix is guarded by another lock.

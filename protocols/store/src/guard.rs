@@ -231,6 +231,7 @@ impl<E: Engine> Applier<E> {
             | Action::Guard(_)
             | Action::Member(_)
             | Action::Auth(_)
+            | Action::Downgrade(_)
             | Action::AuditCheckpoint { .. } => {}
         }
         Ok(())
@@ -261,7 +262,7 @@ impl<E: Engine> Applier<E> {
                 if !table.values().any(|other| *other == lock) {
                     self.guards.lines.remove(&lock);
                 }
-                self.engine.delete(&layout::plain(GUARD, prefix));
+                self.set(&layout::plain(GUARD, prefix), None)?;
             }
         }
         Ok(Answer::Guard)
@@ -282,7 +283,7 @@ impl<E: Engine> Applier<E> {
         let line = load_line(&self.engine, lock)?;
         self.guards.lines.insert(lock.clone(), line);
         Arc::make_mut(&mut self.guards.table).insert(prefix.clone(), lock.clone());
-        self.engine.put(&layout::plain(GUARD, prefix), lock);
+        self.set(&layout::plain(GUARD, prefix), Some(lock))?;
         Ok(())
     }
 }

@@ -101,10 +101,14 @@ impl<E: Engine> Importer<E> {
     }
 
     /// A lease; all of them come before the first change. One without an id is passed over.
-    pub fn lease(&mut self, lease: Lease) {
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn lease(&mut self, lease: Lease) -> Result<(), ImportError> {
         if lease.id != 0 {
-            self.applier.store_lease(lease);
+            self.applier.store_lease(lease)?;
         }
+        Ok(())
     }
 
     /// Users, roles, and whether they are in force; once.
@@ -152,6 +156,7 @@ impl<E: Engine> Importer<E> {
         header.write(&mut applier.value);
         applier.value.extend_from_slice(&pair.value);
         applier.engine.put(&applier.key, &applier.value);
+        applier.recount_current(old.as_deref(), true);
         applier.meta.live_bytes += (pair.key.len() + applier.value.len()) as u64;
         if old_lease != pair.lease {
             applier.attach(&pair.key, old_lease, pair.lease);
@@ -184,6 +189,7 @@ impl<E: Engine> Importer<E> {
         layout::begin(&mut applier.key, CURRENT);
         applier.key.extend_from_slice(&key);
         applier.engine.delete(&applier.key);
+        applier.recount_current(Some(&record), false);
         if header.lease != 0 {
             applier.attach(&key, header.lease, 0);
         }

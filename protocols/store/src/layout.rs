@@ -5,6 +5,7 @@
 //! | space | key | value |
 //! |---|---|---|
 //! | `META` | nothing | [`Meta`]: layout version, revisions, applied index, sizes |
+//! | `META` | 1 | the total of the state, see `fingerprint.rs`; no part of snapshots |
 //! | `CURRENT` | user key | record of the newest version of a key that exists |
 //! | `HISTORY` | escaped user key, end revision, end sub-revision | record of an older version |
 //! | `LOG` | revision, sub-revision | kind of change, user key |
@@ -17,6 +18,7 @@
 //! | `CONFIG` | nothing | the configuration of consensus, as it wrote it |
 //! | `BUCKET` | first user key of a bucket | number of keys in it, see `count.rs` |
 //! | `GUARD` | guarded prefix | name of its lock |
+//! | `DOWNGRADE` | nothing | level and name of the build that the cluster goes back to |
 //!
 //! A record is mod revision, sub-revision, create revision, version, lease, value.
 //!
@@ -50,11 +52,12 @@ pub(crate) const AUTH: u8 = 0x60;
 pub(crate) const MEMBER: u8 = 0x70;
 pub(crate) const CONFIG: u8 = 0x71;
 pub(crate) const GUARD: u8 = 0x80;
+pub(crate) const DOWNGRADE: u8 = 0x90;
 
 /// All spaces, ascending.
-pub(crate) const SPACES: [u8; 13] = [
+pub(crate) const SPACES: [u8; 14] = [
     META, CURRENT, HISTORY, LOG, LEASE, ATTACHED, SESSION, ALARM, BUCKET, AUTH, MEMBER, CONFIG,
-    GUARD,
+    GUARD, DOWNGRADE,
 ];
 
 /// Bytes in front of a record's value.
@@ -187,7 +190,8 @@ pub(crate) struct Meta {
     pub live_bytes: u64,
     /// Bytes of history and log.
     pub past_bytes: u64,
-    /// Where a rolling hash of the applied state will stand; 0 until then.
+    /// The total of everything that counts, see `fingerprint.rs`, which keeps it in a record of its
+    /// own; its place in this one stays 0.
     pub rolling: u64,
 }
 
@@ -217,7 +221,7 @@ impl Meta {
         out.put_i64(self.swept_before);
         out.put_u64(self.live_bytes);
         out.put_u64(self.past_bytes);
-        out.put_u64(self.rolling);
+        out.put_u64(0);
     }
 
     pub fn read(bytes: &[u8]) -> Result<Meta, Malformed> {
@@ -237,7 +241,7 @@ impl Meta {
             swept_before: read_i64(bytes, 46),
             live_bytes: number(54),
             past_bytes: number(62),
-            rolling: number(70),
+            rolling: 0,
         })
     }
 }
@@ -341,7 +345,7 @@ mod tests {
             swept_before: 2,
             live_bytes: 10,
             past_bytes: 11,
-            rolling: 12,
+            rolling: 0,
         };
         let mut bytes = Vec::new();
         meta.write(&mut bytes);

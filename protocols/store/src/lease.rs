@@ -98,7 +98,7 @@ impl<E: Engine> Applier<E> {
         if self.leases.contains(id) {
             return Err(StoreError::LeaseExists.into());
         }
-        self.store_lease(Lease { id, ttl, remaining: 0 });
+        self.store_lease(Lease { id, ttl, remaining: 0 })?;
         Ok(Answer::LeaseGrant { id, ttl })
     }
 
@@ -115,24 +115,25 @@ impl<E: Engine> Applier<E> {
             self.remove(&mut revision, key, record)?;
         }
         self.advance(revision);
-        self.engine.delete(&layout::plain(LEASE, &id.to_be_bytes()));
+        self.set(&layout::plain(LEASE, &id.to_be_bytes()), None)?;
         Ok(())
     }
 
     /// Remembers how long leases have left; ones that are gone are passed over.
-    pub(crate) fn checkpoint(&mut self, remaining: &[(i64, i64)]) {
+    pub(crate) fn checkpoint(&mut self, remaining: &[(i64, i64)]) -> Result<(), EngineError> {
         for (id, remaining) in remaining {
             if let Some(lease) = self.leases.0.get(id) {
-                self.store_lease(Lease { remaining: *remaining, ..*lease });
+                self.store_lease(Lease { remaining: *remaining, ..*lease })?;
             }
         }
+        Ok(())
     }
 
-    pub(crate) fn store_lease(&mut self, lease: Lease) {
+    pub(crate) fn store_lease(&mut self, lease: Lease) -> Result<(), EngineError> {
         self.leases.0.insert(lease.id, lease);
-        self.value.clear();
-        self.value.put_i64(lease.ttl);
-        self.value.put_i64(lease.remaining);
-        self.engine.put(&layout::plain(LEASE, &lease.id.to_be_bytes()), &self.value);
+        let mut value = Vec::with_capacity(16);
+        value.put_i64(lease.ttl);
+        value.put_i64(lease.remaining);
+        self.set(&layout::plain(LEASE, &lease.id.to_be_bytes()), Some(&value))
     }
 }

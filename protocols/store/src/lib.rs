@@ -47,7 +47,6 @@
 //!
 //! # Left out
 //!
-//! A rolling hash of the applied state (its place in the meta record is kept).
 //! A watcher of few keys far in the past reads the log of changes of all keys,
 //! as in etcd.
 
@@ -61,9 +60,12 @@ mod caller;
 mod change;
 mod command;
 mod compact;
+mod compare;
 mod count;
 mod cursor;
+mod downgrade;
 mod engine;
+mod fingerprint;
 mod guard;
 mod hash;
 mod history;
@@ -94,8 +96,11 @@ pub use auth::{
 };
 pub use caller::{Caller, Fence, User};
 pub use command::*;
+pub use compare::{Verdict, in_common, judge};
 pub use cursor::{Batch, Cursor, Delivery, Polled, Watch};
+pub use downgrade::Downgrade;
 pub use engine::{Engine, EngineError, EngineRead, Pair};
+pub use fingerprint::{FINGERPRINT, Fingerprint, Fingerprints};
 pub use guard::{Fenced, Guard, GuardChange, GuardTable, MAX_GUARDS};
 pub use hash::{Checksum, checksum};
 pub use import::{ImportError, Importer};

@@ -88,6 +88,7 @@ pub fn visit<'a, E>(
         | Action::Guard(_)
         | Action::Member(_)
         | Action::Auth(_)
+        | Action::Downgrade(_)
         | Action::AuditCheckpoint { .. } => Ok(()),
     }
 }

@@ -155,6 +155,8 @@ impl std::fmt::Display for StoreError {
                 write!(f, "{:?} is guarded by {:?} already", guard.prefix, guard.lock)
             }
             StoreError::GuardNotFound { prefix } => write!(f, "{prefix:?} is not guarded"),
+            StoreError::DowngradeInProcess => write!(f, "a downgrade is under way"),
+            StoreError::NoDowngrade => write!(f, "no downgrade is under way"),
             StoreError::TooManyGuards { limit } => {
                 write!(f, "there are {limit} guards, the limit")
             }

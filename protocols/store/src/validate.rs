@@ -135,6 +135,7 @@ pub fn check(action: &Action, max_ops: usize) -> Result<(), ValidationError> {
         | Action::Alarm { .. }
         | Action::Member(_)
         | Action::Auth(_)
+        | Action::Downgrade(_)
         | Action::AuditCheckpoint { .. } => Ok(()),
         Action::Guard(GuardChange::Set { lock, .. }) if lock.is_empty() => {
             Err(ValidationError::EmptyLock)
@@ -242,6 +243,7 @@ pub fn cost(action: &Action) -> u64 {
         | Action::Guard(_)
         | Action::Member(_)
         | Action::Auth(_)
+        | Action::Downgrade(_)
         | Action::AuditCheckpoint { .. } => 0,
     }
 }

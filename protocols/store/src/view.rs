@@ -89,6 +89,10 @@ impl<V: EngineRead> View<V> {
         &self.inner.config
     }
 
+    pub(crate) fn meta(&self) -> &Meta {
+        &self.inner.meta
+    }
+
     pub(crate) fn engine(&self) -> &V {
         &self.inner.engine
     }

@@ -17,7 +17,9 @@ use arc_swap::ArcSwap;
 use quorate_node::{LeaseChange, Request, seats};
 use quorate_raft::{self as raft, Entry, Membership, SnapshotMeta};
 use quorate_storage::engine::{Generations, LsmEngine, OpenGeneration};
-use quorate_store::{Action, Applier, Command, Engine, EngineError, Members, Options, Outcome};
+use quorate_store::{
+    Action, Applier, Command, Engine, EngineError, Fingerprints, Members, Options, Outcome,
+};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -104,6 +106,8 @@ pub struct Outlets {
     pub gate: Arc<Gate>,
     /// Recent events, encoded for watchers.
     pub feed: Arc<Feed>,
+    /// The newest fingerprints, for comparison with other members.
+    pub fingerprints: Arc<Mutex<Fingerprints>>,
     /// Tells how far the sweep behind a compaction got.
     pub swept: watch::Sender<i64>,
     /// The core.
@@ -270,6 +274,7 @@ impl ApplyThread {
 
     fn publish(&mut self) -> Result<(), EngineError> {
         let published = self.applier.publish()?;
+        self.fingerprints().note(published.fingerprints);
         let view = published.view;
         let (applied, _) = view.applied();
         // Events before the view: a watcher that sees the revision finds its events in the ring.
@@ -283,6 +288,10 @@ impl ApplyThread {
         self.outlets.feed.wake(revision);
         self.outlets.swept.send_if_modified(|known| std::mem::replace(known, swept) != swept);
         Ok(())
+    }
+
+    fn fingerprints(&self) -> std::sync::MutexGuard<'_, Fingerprints> {
+        self.outlets.fingerprints.lock().expect("no holder of this lock panics")
     }
 
     fn sweep(&mut self) -> Result<(), EngineError> {
@@ -305,6 +314,7 @@ impl ApplyThread {
             return Err(EngineError(why));
         }
         self.leftovers = true;
+        self.fingerprints().clear();
         self.outlets.tokens.forget_all();
         self.outlets.feed.reset(self.applier.revision());
         self.publish()?;

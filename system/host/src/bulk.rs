@@ -18,6 +18,7 @@ use quorate_storage::{Disk, LogReader};
 use quorate_store::{EngineError, InstallError, Installer, Options};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex};
+use tokio::sync::watch;
 
 /// Bytes of state in one chunk: a tenth of a second on a slow link, thousands for a large state.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -76,6 +77,8 @@ pub struct BulkThread<D: Disk> {
     pub apply: Arc<ApplyQueue>,
     /// Who asked.
     pub inbox: Arc<Inbox>,
+    /// True while this member's state is known to be wrong: nobody gets it.
+    pub quarantine: watch::Receiver<bool>,
     /// Where it ends.
     pub fatal: Fatal,
 }
@@ -134,6 +137,11 @@ impl<D: Disk> BulkThread<D> {
         to: NodeId,
         after: Bytes,
     ) -> Result<(), EngineError> {
+        if *self.quarantine.borrow() {
+            // The stream stands still until another member leads.
+            tracing::warn!(%to, "this member's state is wrong: it is not sent");
+            return Ok(());
+        }
         if after.is_empty() {
             pins.insert(to, self.view.load_full());
         }

@@ -28,6 +28,7 @@ pub mod backup;
 mod beacons;
 mod bulk;
 mod clock;
+mod compare;
 mod core;
 mod delayed;
 pub mod etcd;
@@ -53,6 +54,7 @@ mod tokens;
 mod unsynced;
 
 pub use audit::AuditCheckpoint;
+pub use compare::Comparison;
 pub use failure::Failure;
 pub use feed::{EncodedEvent, Feed};
 pub use options::{HostOptions, MemberInfo, cluster_id, member_id};
@@ -100,6 +102,10 @@ struct Inner {
     identity: peers::Identity,
     members: Vec<MemberInfo>,
     known: Arc<peers::Known>,
+    /// `(name, host:port)`: a peer's other address.
+    routes: Vec<(String, String)>,
+    evidence: peers::Evidence,
+    quarantine: watch::Sender<bool>,
     view: Arc<ArcSwap<View>>,
     inbox: Arc<Inbox>,
     pending: Arc<Pending>,
@@ -198,11 +204,27 @@ impl Host {
         Some(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
-    /// The level of the cluster: the lowest of its members' builds. What needs a higher one is
-    /// refused, see [`Failure::NotCapable`].
+    /// The level of the cluster: the lowest of its members' builds, and of the one that it goes back
+    /// to. What needs a higher one is refused, see [`Failure::NotCapable`].
     pub fn level(&self) -> u32 {
-        let others = self.members().into_iter().map(|member| member.id);
-        self.inner.known.level(others.filter(|id| *id != self.inner.id))
+        // An engine that cannot be read ends the member by other ways.
+        let downgrade = self.view().downgrade().unwrap_or_default();
+        downgrade.map_or(u32::MAX, |downgrade| downgrade.level).min(self.level_of_builds())
+    }
+
+    /// The lowest level of the members' builds.
+    pub fn level_of_builds(&self) -> u32 {
+        self.inner.known.level(self.others())
+    }
+
+    /// The highest level of the members' builds.
+    pub fn highest_build(&self) -> u32 {
+        self.inner.known.highest_level(self.others())
+    }
+
+    fn others(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let me = self.inner.id;
+        self.members().into_iter().map(|member| member.id).filter(move |id| *id != me)
     }
 
     /// Puts an action through the log on somebody's behalf and waits for what it did.

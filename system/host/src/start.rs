@@ -10,7 +10,7 @@ use crate::gate::Gate;
 use crate::inbox::Inbox;
 use crate::logger::{self, LogQueue};
 use crate::options::find_member;
-use crate::peers::{self, Acceptor, Identity, Known};
+use crate::peers::{self, Acceptor, Evidence, Identity, Known};
 use crate::pending::Pending;
 use crate::questions::Questions;
 use crate::roster::Roster;
@@ -27,7 +27,7 @@ use quorate_storage::engine::{Generations, LsmEngine, Options as EngineOptions};
 use quorate_storage::{
     DataDir, Disk, Log, LogOptions, Meta, WITHOUT_ITS_DATA, random_incarnation, restore,
 };
-use quorate_store::{Applier, Members, Options as StoreOptions};
+use quorate_store::{Applier, Fingerprints, Members, Options as StoreOptions};
 use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
 use std::path::Path;
@@ -43,6 +43,11 @@ const MAX_PENDING: usize = 5_000;
 const APPEND_BYTES: usize = 1 << 20;
 const APPENDS_IN_FLIGHT: usize = 64;
 
+/// The log keeps at most so many entries, or so many tails for slow followers, behind the state that a
+/// follower is being sent.
+const HELD_ENTRIES: u64 = 100_000;
+const HELD_TAILS: u64 = 100;
+
 /// Bytes of entries in memory beyond what is applied and replicated.
 const CACHED_BYTES: usize = 64 << 20;
 
@@ -56,6 +61,7 @@ struct Opened<D: Disk> {
     applier: Applier<LsmEngine>,
     generations: Generations,
     view: View,
+    fingerprints: Fingerprints,
 }
 
 /// Starts a member and returns when its data is open and its threads run; it may not have met its
@@ -206,8 +212,21 @@ fn open<D: Disk>(
         replay = restored.entries.len(),
         "the data directory is open"
     );
-    let view = applier.publish().map_err(|e| say(&e))?.view;
-    Ok((Opened { directory, known, incarnation, log, restored, applier, generations, view }, who))
+    let published = applier.publish().map_err(|e| say(&e))?;
+    let mut fingerprints = Fingerprints::default();
+    fingerprints.note(published.fingerprints);
+    let opened = Opened {
+        directory,
+        known,
+        incarnation,
+        log,
+        restored,
+        applier,
+        generations,
+        view: published.view,
+        fingerprints,
+    };
+    Ok((opened, who))
 }
 
 /// Opens the state of a data directory; an empty one if there is none.
@@ -235,8 +254,17 @@ fn run<D: Disk>(
     identity: Identity,
     listeners: Vec<TcpListener>,
 ) -> Result<Host, String> {
-    let Opened { directory, known, incarnation: _, log, restored, applier, generations, view } =
-        opened;
+    let Opened {
+        directory,
+        known,
+        incarnation: _,
+        log,
+        restored,
+        applier,
+        generations,
+        view,
+        fingerprints,
+    } = opened;
     let mut dice = Dice::new(random_incarnation().map_err(|error| error.to_string())?);
     let origin = dice.next_u64();
     let fatal = Fatal::new();
@@ -253,6 +281,10 @@ fn run<D: Disk>(
     let (swept_sender, swept) = watch::channel(view.swept());
     gate.open(view.applied().0);
     let view = Arc::new(ArcSwap::from_pointee(view));
+    let fingerprints = Arc::new(Mutex::new(fingerprints));
+    let evidence = Evidence::new(view.clone(), fingerprints.clone());
+    let quarantine = options.data_dir.join(crate::compare::QUARANTINE).exists();
+    let quarantine = watch::Sender::new(quarantine);
     let generations = Arc::new(Mutex::new(generations));
 
     let mut threads: Vec<(&'static str, JoinHandle<()>)> = Vec::new();
@@ -278,6 +310,7 @@ fn run<D: Disk>(
         identity: identity.clone(),
         known: known.clone(),
         listeners,
+        evidence: evidence.clone(),
         shared,
     };
     threads.push(("core", start_core(core)?));
@@ -289,6 +322,7 @@ fn run<D: Disk>(
         pending: pending.clone(),
         gate: gate.clone(),
         feed: feed.clone(),
+        fingerprints,
         swept: swept_sender,
         inbox: inbox.clone(),
         stats: stats.clone(),
@@ -304,6 +338,7 @@ fn run<D: Disk>(
         generations,
         apply: apply_queue.clone(),
         inbox: inbox.clone(),
+        quarantine: quarantine.subscribe(),
         fatal: fatal.clone(),
     };
     threads.push(("apply", spawn("apply", apply, &apply_queue, ApplyThread::run)?));
@@ -324,6 +359,9 @@ fn run<D: Disk>(
         identity,
         members: options.members,
         known,
+        routes: options.peer_routes,
+        evidence,
+        quarantine,
         view,
         inbox,
         pending,
@@ -369,6 +407,7 @@ fn node_config(options: &HostOptions, id: NodeId) -> Config {
             max_append_bytes: APPEND_BYTES,
             max_inflight_appends: APPENDS_IN_FLIGHT,
             max_cached_bytes: CACHED_BYTES,
+            max_held_entries: options.catchup_entries.saturating_mul(HELD_TAILS).max(HELD_ENTRIES),
         },
         catchup_entries: options.catchup_entries,
         patience: options.patience,
@@ -386,6 +425,7 @@ struct CorePlan {
     identity: Identity,
     known: Arc<Known>,
     listeners: Vec<TcpListener>,
+    evidence: Evidence,
     shared: Shared,
 }
 
@@ -413,8 +453,18 @@ fn start_core(plan: CorePlan) -> Result<JoinHandle<()>, String> {
 }
 
 async fn run_core(plan: CorePlan, admitted: oneshot::Sender<Result<(), String>>) {
-    let CorePlan { config, restored, dice, members, routes, identity, known, listeners, shared } =
-        plan;
+    let CorePlan {
+        config,
+        restored,
+        dice,
+        members,
+        routes,
+        identity,
+        known,
+        listeners,
+        evidence,
+        shared,
+    } = plan;
     let table = shared.view.load().members().clone();
     let roster = Rc::new(Roster::new(identity.id, &members, routes, table));
     let acceptor = Rc::new(Acceptor {
@@ -423,6 +473,7 @@ async fn run_core(plan: CorePlan, admitted: oneshot::Sender<Result<(), String>>)
         known: known.clone(),
         inbox: shared.inbox.clone(),
         stats: shared.stats.clone(),
+        evidence,
         open: Cell::new(known.joined()),
         speaking: RefCell::default(),
     });

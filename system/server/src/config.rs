@@ -2,6 +2,7 @@
 //! line's work; here every value has its type and its unit.
 
 use crate::audit::AuditOptions;
+use crate::corruption::CorruptionChecks;
 use crate::token::TokenOptions;
 use crate::trace::TraceOptions;
 use quorate_host::{MemberInfo, member_id};
@@ -82,6 +83,10 @@ pub struct Config {
     pub tokens: TokenOptions,
     /// The audit log, if there is one, and the time between its checkpoints.
     pub audit: Option<(AuditOptions, Duration)>,
+    /// When to compare this member's state with the others'.
+    pub corruption: CorruptionChecks,
+    /// Between looks at whether a downgrade is over; zero is never.
+    pub downgrade_check: Duration,
     /// Threads that serve clients.
     pub client_threads: usize,
     /// What stands at the sockets.

@@ -250,6 +250,7 @@ impl Within {
             | Answer::Members(_)
             | Answer::Auth
             | Answer::Authenticate { .. }
+            | Answer::Downgrade
             | Answer::AuditCheckpoint => unreachable!("a transaction holds no such operation"),
         };
         pb::ResponseOp { response: Some(response) }
@@ -272,6 +273,7 @@ fn changes(answer: &Answer) -> bool {
         | Answer::Members(_)
         | Answer::Auth
         | Answer::Authenticate { .. }
+        | Answer::Downgrade
         | Answer::AuditCheckpoint => false,
     }
 }

@@ -137,6 +137,16 @@ errors! {
     not_for_learners = FailedPrecondition, "etcdserver: rpc not supported for learner";
     /// A guard without a lock.
     empty_lock = InvalidArgument, "quorate: lock name is not provided";
+    /// No build is named like this.
+    wrong_downgrade_format = InvalidArgument, "etcdserver: wrong downgrade target version format";
+    /// The cluster cannot go back to that.
+    invalid_downgrade_target = InvalidArgument, "etcdserver: invalid downgrade target version";
+    /// It goes back already.
+    downgrade_in_process = FailedPrecondition, "etcdserver: cluster has a downgrade job in progress";
+    /// It does not go back.
+    no_inflight_downgrade = FailedPrecondition, "etcdserver: no inflight downgrade job";
+    /// An action that there is not. etcd has no code for it.
+    unknown_method = Unknown, "etcdserver: unknown method";
     /// A call that the transfer does not allow.
     bad_leader_transferee = FailedPrecondition, "etcdserver: bad leader transferee";
 }
@@ -206,6 +216,8 @@ pub fn refused(error: &StoreError) -> Status {
         StoreError::Fenced(fenced) => crate::fence::refused(fenced),
         StoreError::GuardExists(guard) => guard_exists(&guard.prefix, &guard.lock),
         StoreError::GuardNotFound { prefix } => guard_not_found(prefix),
+        StoreError::DowngradeInProcess => downgrade_in_process(),
+        StoreError::NoDowngrade => no_inflight_downgrade(),
         StoreError::TooManyGuards { limit } => Status::resource_exhausted(format!(
             "quorate: {limit} prefixes are guarded, the limit: guard a shorter prefix instead"
         )),

@@ -25,21 +25,30 @@ pub fn check(service: &Service, metadata: &MetadataMap) -> Result<(), Status> {
     Ok(())
 }
 
-/// Resolves when the member has been without a leader for too long.
-pub type Leaderless = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Resolves with what ends a stream: the member has been without a leader for too long, or its
+/// state is wrong.
+pub type Ending = Pin<Box<dyn Future<Output = Status> + Send>>;
 
-/// Like [`check`], for a stream: also returns what ends it later, if the caller asked for that.
-pub fn while_led(
-    service: &Arc<Service>,
-    metadata: &MetadataMap,
-) -> Result<Option<Leaderless>, Status> {
+/// Like [`check`], for a stream: also returns what ends it later.
+pub fn while_led(service: &Arc<Service>, metadata: &MetadataMap) -> Result<Ending, Status> {
     check(service, metadata)?;
-    if !required(metadata) {
-        return Ok(None);
-    }
+    let is_required = required(metadata);
+    let mut quarantine = service.host.quarantine();
     let leader = service.host.leader();
     let patience = service.limits.leaderless_patience;
-    Ok(Some(Box::pin(leaderless(leader, patience))))
+    Ok(Box::pin(async move {
+        let leaderless = async {
+            match is_required {
+                true => leaderless(leader, patience).await,
+                false => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = leaderless => errors::no_leader(),
+            // The host outlives its streams.
+            _ = quarantine.wait_for(|quarantined| *quarantined) => errors::corrupt(),
+        }
+    }))
 }
 
 async fn leaderless(
@@ -57,23 +66,18 @@ async fn leaderless(
     }
 }
 
-/// Ends a stream with "no leader" when `leaderless` resolves.
+/// Ends a stream with the status that `ending` resolves with.
 pub fn guard<T: Send + 'static>(
     stream: impl Stream<Item = Result<T, Status>> + Send + 'static,
-    leaderless: Option<Leaderless>,
+    ending: Ending,
 ) -> Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>> {
-    match leaderless {
-        None => Box::pin(stream),
-        Some(leaderless) => {
-            Box::pin(Guarded { stream: Box::pin(stream), leaderless: Some(leaderless) })
-        }
-    }
+    Box::pin(Guarded { stream: Box::pin(stream), ending: Some(ending) })
 }
 
 struct Guarded<S> {
     stream: Pin<Box<S>>,
     /// `None` once it has resolved and been told.
-    leaderless: Option<Leaderless>,
+    ending: Option<Ending>,
 }
 
 impl<T, S: Stream<Item = Result<T, Status>>> Stream for Guarded<S> {
@@ -84,10 +88,10 @@ impl<T, S: Stream<Item = Result<T, Status>>> Stream for Guarded<S> {
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Self::Item>> {
         use std::task::Poll;
-        let Some(leaderless) = self.leaderless.as_mut() else { return Poll::Ready(None) };
-        if leaderless.as_mut().poll(context).is_ready() {
-            self.leaderless = None;
-            return Poll::Ready(Some(Err(errors::no_leader())));
+        let Some(ending) = self.ending.as_mut() else { return Poll::Ready(None) };
+        if let Poll::Ready(status) = ending.as_mut().poll(context) {
+            self.ending = None;
+            return Poll::Ready(Some(Err(status)));
         }
         self.stream.as_mut().poll_next(context)
     }

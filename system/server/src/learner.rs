@@ -27,13 +27,14 @@ pub fn refusal(service: &Service, path: &str) -> Option<tonic::Status> {
     refused.then(errors::not_for_learners)
 }
 
-/// Lets a call pass, or refuses it.
+/// Lets a call pass, or refuses it: as a learner, or in quarantine.
 pub async fn guard(
     axum::extract::State(service): axum::extract::State<Arc<Service>>,
     request: Request<Body>,
     next: axum::middleware::Next,
 ) -> Response<Body> {
-    match refusal(&service, request.uri().path()) {
+    let path = request.uri().path();
+    match refusal(&service, path).or_else(|| crate::corruption::refusal(&service, path)) {
         Some(status) => status.into_http(),
         None => next.run(request).await,
     }

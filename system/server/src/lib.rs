@@ -16,6 +16,8 @@ mod caller;
 mod cluster;
 mod config;
 pub mod convert;
+mod corruption;
+mod downgrade;
 mod election;
 mod errors;
 mod fallback;
@@ -48,6 +50,7 @@ mod trace;
 mod watch;
 
 pub use config::{Config, Edge, ListenTls, MemberConfig, PeerTls, SelfSigned};
+pub use corruption::CorruptionChecks;
 pub use gateway::transcode;
 pub use identity::PeerIdentity;
 pub use maintenance::ETCD_VERSION;

@@ -189,6 +189,7 @@ pub async fn run(service: &Service, caller: &Caller, txn: Txn) -> Result<Ran, St
                 | Answer::Members(_)
                 | Answer::Auth
                 | Answer::Authenticate { .. }
+                | Answer::Downgrade
                 | Answer::AuditCheckpoint => None,
             });
             Ok(Ran { succeeded, ranges: pairs.collect(), revision })

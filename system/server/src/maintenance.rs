@@ -3,7 +3,7 @@
 use crate::caller::Known;
 use crate::kv::{settled, unreadable};
 use crate::service::Service;
-use crate::{convert, errors};
+use crate::{convert, downgrade, errors};
 use quorate_base::NodeId;
 use quorate_host::backup;
 use quorate_store::{Action, AlarmKind, Answer, Caller};
@@ -124,7 +124,7 @@ impl Maintenance for MaintenanceService {
             is_learner: self.0.host.is_learner(),
             storage_version: "3.7.0".to_owned(),
             db_size_quota: self.0.limits.quota_bytes.map_or(0, |quota| quota as i64),
-            downgrade_info: Some(pb::DowngradeInfo::default()),
+            downgrade_info: Some(downgrade::info(&view)),
         }))
     }
 
@@ -210,8 +210,9 @@ impl Maintenance for MaintenanceService {
 
     async fn downgrade(
         &self,
-        _request: Request<pb::DowngradeRequest>,
+        request: Request<pb::DowngradeRequest>,
     ) -> Result<Response<pb::DowngradeResponse>, Status> {
-        Err(errors::not_yet("Maintenance.Downgrade"))
+        let caller = self.0.caller(&request)?;
+        downgrade::answer(&self.0, caller, request.into_inner()).await.map(Response::new)
     }
 }

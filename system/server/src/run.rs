@@ -82,6 +82,7 @@ pub fn run(
     let start = |(options, every)| Audit::start(options, host.member_id(), every);
     let audit = config.audit.clone().map(start).transpose().map_err(ServeError::Start)?;
     let service = Service::new(host.clone(), limits(&config), config.tokens.clone(), audit);
+    runtime.block_on(crate::corruption::before_serving(&service, config.corruption));
     let (stopping, stopped) = watch::channel(false);
     let tracer = config.traces.as_ref().map(Tracer::start).transpose();
     let tracer = tracer.map_err(ServeError::Start)?;
@@ -96,7 +97,7 @@ pub fn run(
         tokio::select! {
             () = &mut stop => Ok(()),
             why = host.failed() => Err(ServeError::Fatal(why)),
-            () = look_after(&service, config.auto_compaction) => Ok(()),
+            () = look_after(&service, &config) => Ok(()),
         }
     });
     if ending.is_ok() {
@@ -315,7 +316,7 @@ fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
 
 /// The housekeeping of a serving member; never returns. Raising an alarm is a write that may wait
 /// for a quorum, and it is the other half that ends such a wait: neither waits for the other.
-async fn look_after(service: &Arc<Service>, retention: Option<Retention>) {
+async fn look_after(service: &Arc<Service>, config: &Config) {
     let expire = async {
         let mut ticks = tokio::time::interval(EXPIRE_EVERY);
         loop {
@@ -339,7 +340,11 @@ async fn look_after(service: &Arc<Service>, retention: Option<Retention>) {
         }
     };
     let audit = crate::audit::keep(service.clone());
-    tokio::join!(expire, space, publish, compact(service, retention), audit);
+    let compact = compact(service, config.auto_compaction);
+    let election = config.election_timeout;
+    let compare = crate::corruption::watch_over(service, config.corruption, election);
+    let downgrade = crate::downgrade::watch_over(service, config.downgrade_check);
+    tokio::join!(expire, space, publish, compact, audit, compare, downgrade);
 }
 
 /// Compacts by itself, on the leader: what is forgotten is decided once and goes through the log.

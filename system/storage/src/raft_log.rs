@@ -53,7 +53,8 @@ pub fn to_record(group: u64, write: Write) -> Record {
 /// configuration that it remembers; `initial` is the one that the group began with, empty for a member
 /// that joined later. The log must reach at least as far and
 /// agree there, with one exception: a crash after a snapshot's state was switched to and before the
-/// log's record of it was durable. Then the log is told now.
+/// log's record of it was durable. Then the log is told now, also when it was the member's very first
+/// state and its log is empty still.
 ///
 /// # Errors
 /// A sentence for the operator when the two do not belong together.
@@ -66,13 +67,20 @@ pub fn restore<D: Disk>(
 ) -> Result<Restored, String> {
     let (applied_index, applied_term) = applied;
     let Some(group) = recovered.groups.get(&0) else {
+        let mut restored = Restored { membership: initial.clone(), ..Restored::default() };
         if applied_index > 0 {
-            return Err(format!(
-                "the state has applied {applied_index} log entries, but the log is empty: \
-                 {WITHOUT_ITS_DATA}"
-            ));
+            // Nothing was ever durable here but the state: it came as the member's first snapshot, and
+            // the power failed before its first vote. A log that was lost is not opened at all.
+            restored.membership = match state_config {
+                Some(membership) => membership,
+                None if initial.voters.is_empty() => return Err(no_configuration(applied_index)),
+                None => restored.membership,
+            };
+            restored.applied = applied_index;
+            let last = LogId { term: applied_term, index: applied_index };
+            adopt(log, &mut restored, last).map_err(|error| error.to_string())?;
         }
-        return Ok(Restored { membership: initial.clone(), ..Restored::default() });
+        return Ok(restored);
     };
     let membership = config(&group.config, initial)?;
     let mut term_starts = Vec::new();
@@ -118,6 +126,13 @@ pub fn restore<D: Disk>(
         adopt(log, &mut restored, last).map_err(|error| error.to_string())?;
     }
     Ok(restored)
+}
+
+fn no_configuration(applied: u64) -> String {
+    format!(
+        "the state has applied {applied} log entries, but neither it nor the empty log says who \
+         belongs to the cluster: {WITHOUT_ITS_DATA}"
+    )
 }
 
 fn log_id(id: EntryId) -> LogId {

@@ -13,8 +13,8 @@ use crate::binary::{
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use quorate_store::{
-    Action, AlarmKind, Caller, Command, Compare, CompareResult, CompareTarget, Delete, Fence,
-    GuardChange, KeyRange, OpId, Put, Range, SortOrder, SortTarget, Txn, TxnOp, User,
+    Action, AlarmKind, Caller, Command, Compare, CompareResult, CompareTarget, Delete, Downgrade,
+    Fence, GuardChange, KeyRange, OpId, Put, Range, SortOrder, SortTarget, Txn, TxnOp, User,
 };
 
 /// A command that names nobody.
@@ -113,6 +113,7 @@ fn size_hint(action: &Action) -> usize {
         | Action::LeaseGrant { .. }
         | Action::LeaseRevoke { .. }
         | Action::Alarm { .. }
+        | Action::Downgrade(_)
         | Action::Member(_) => 0,
         Action::Guard(GuardChange::Set { prefix, lock }) => prefix.len() + lock.len(),
         Action::Guard(GuardChange::Remove { prefix }) => prefix.len(),
@@ -180,6 +181,12 @@ fn put_action(out: &mut BytesMut, action: &Action) {
             out.put_u8(12);
             crate::member::put_action(out, action);
         }
+        Action::Downgrade(None) => out.put_u8(18),
+        Action::Downgrade(Some(Downgrade { level, version })) => {
+            out.put_u8(19);
+            put_u64(out, u64::from(*level));
+            put_bytes(out, version);
+        }
         Action::Guard(GuardChange::Set { prefix, lock }) => {
             out.put_u8(16);
             put_bytes(out, prefix);
@@ -236,6 +243,13 @@ fn get_action(input: &mut Bytes) -> Read<Action> {
             prefix: get_bytes(input, "guarded prefix")?,
             lock: get_bytes(input, "guarding lock")?,
         }),
+        18 => Action::Downgrade(None),
+        19 => {
+            let level = get_u64(input, "downgrade level")?;
+            let level = u32::try_from(level).map_err(|_| Malformed { what: "downgrade level" })?;
+            let version = get_bytes(input, "downgrade version")?;
+            Action::Downgrade(Some(Downgrade { level, version }))
+        }
         17 => Action::Guard(GuardChange::Remove { prefix: get_bytes(input, "guarded prefix")? }),
         _ => return Err(Malformed { what: "action" }),
     })
@@ -501,7 +515,9 @@ mod tests {
     }
 
     fn command(dice: &mut Dice) -> Command {
-        let action = match dice.below(12) {
+        let action = match dice.below(14) {
+            12 => Action::Downgrade(None),
+            13 => Action::Downgrade(Some(Downgrade { level: 7, version: some_bytes(dice) })),
             9 => {
                 Action::Guard(GuardChange::Set { prefix: some_bytes(dice), lock: some_bytes(dice) })
             }

@@ -24,6 +24,8 @@ pub enum Purpose {
     /// Only to ask which cluster the acceptor belongs to and who its members are: whoever was added
     /// knows no ids yet, so `cluster`, `from` and `to` are zero. Nothing follows.
     Learn,
+    /// One question about the acceptor's state, see [`crate::compare`].
+    Compare,
 }
 
 /// The first frame of a connection.
@@ -79,6 +81,7 @@ pub fn put_hello(out: &mut BytesMut, hello: &Hello) {
         Purpose::Bulk => 1,
         Purpose::Probe => 2,
         Purpose::Learn => 3,
+        Purpose::Compare => 4,
     });
     put_bytes(out, hello.name.as_bytes());
     put_texts(out, &hello.client_urls);
@@ -119,6 +122,7 @@ pub fn get_hello(mut input: Bytes) -> Read<Hello> {
         1 => Purpose::Bulk,
         2 => Purpose::Probe,
         3 => Purpose::Learn,
+        4 => Purpose::Compare,
         _ => return Err(Malformed { what: "purpose" }),
     };
     hello.name = get_text(&mut input, "member name")?;

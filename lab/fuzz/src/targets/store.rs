@@ -133,6 +133,7 @@ fn is_admitted(action: &Action) -> bool {
         | Action::Guard(_)
         | Action::Member(_)
         | Action::Auth(_)
+        | Action::Downgrade(_)
         | Action::AuditCheckpoint { .. } => true,
     }
 }

@@ -28,5 +28,6 @@ fn config(election_timeout: Duration) -> Config {
         max_append_bytes: 1 << 20,
         max_inflight_appends: 16,
         max_cached_bytes: 1 << 20,
+        max_held_entries: 1_000,
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn action(action: &Action) -> String {
         | Action::Guard(_)
         | Action::Member(_)
         | Action::Auth(_)
+        | Action::Downgrade(_)
         | Action::AuditCheckpoint { .. } => format!("{action:?}"),
     }
 }

@@ -71,6 +71,7 @@ fn answer(answer: &Answer) -> String {
         | Answer::Guard
         | Answer::LeaseCheckpoint
         | Answer::Auth
+        | Answer::Downgrade
         | Answer::AuditCheckpoint => String::new(),
         Answer::Authenticate { token, revision } => {
             let token = token.as_ref().map_or("no token".into(), text);

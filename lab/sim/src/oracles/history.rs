@@ -217,6 +217,7 @@ impl History {
             Action::LeaseCheckpoint { .. }
             | Action::Alarm { .. }
             | Action::Auth(_)
+            | Action::Downgrade(_)
             | Action::AuditCheckpoint { .. } => true,
             Action::Member(action) => self.members.change(action),
         }

@@ -9,6 +9,7 @@
 //! | `committed-immutable` | an index is committed with one term, for ever | paper 5.4.3 |
 //! | `committed-on-quorum` | what is committed survives a power failure on a majority | paper 5.3, diss. 10.2.1 |
 //! | `state-machine-safety` | all apply the same entry at an index, and come to the same state | paper 5.4.3, `StateMachineSafety` |
+//! | `fingerprints-agree` | the fingerprints that members compare are equal at every index, and of the state | traps.md B14 |
 //! | `state-ordering` | base <= applied <= committed <= last, base <= synced state | traps.md B28 |
 //! | `monotone` | term, commit and applied never go back within a life | traps 23, 24 |
 //! | `synced-writes-survive` | what a sync covered is there after a crash | traps.md B16 |
@@ -68,6 +69,8 @@ pub struct Oracles {
     consensus: Consensus,
     /// The state's fingerprint by applied index, and who told it first.
     states: BTreeMap<u64, (u64, NodeId)>,
+    /// The fingerprints that members compare, by applied index, and who took each first.
+    fingerprints: BTreeMap<u64, (u64, NodeId)>,
 }
 
 impl Oracles {
@@ -123,6 +126,24 @@ impl Oracles {
         let (known, by) = *self.states.entry(index).or_insert((hash, node));
         expect(known == hash, "state-machine-safety", || {
             format!("{node} has state {hash:x} after {index}, {by} had {known:x}")
+        })
+    }
+
+    /// A member took fingerprints.
+    pub fn fingerprints(&mut self, node: NodeId, taken: &[(u64, u64)]) -> Result<(), Violation> {
+        for (index, value) in taken {
+            let (known, by) = *self.fingerprints.entry(*index).or_insert((*value, node));
+            expect(known == *value, "fingerprints-agree", || {
+                format!("{node} has fingerprint {value:x} after {index}, {by} had {known:x}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A member counted its state anew, and got what it had kept up, or not.
+    pub fn sound(&self, node: NodeId, index: u64, sound: bool) -> Result<(), Violation> {
+        expect(sound, "fingerprints-agree", || {
+            format!("after {index} the state of {node} is not what its fingerprint says")
         })
     }
 

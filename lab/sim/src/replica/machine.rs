@@ -47,6 +47,10 @@ pub trait App: Sized {
     fn config(&self) -> Option<Membership>;
     /// Applies the next entry.
     fn apply(&mut self, entry: &Entry, news: &mut Self::News);
+    /// Applies the next entry wrongly, as a bug in one member's apply would; by default it has none.
+    fn misapply(&mut self, entry: &Entry, news: &mut Self::News) {
+        self.apply(entry, news);
+    }
     /// Ends a batch: what was applied is visible, all of it or nothing.
     fn publish(&mut self, news: &mut Self::News);
     /// Everything published so far is to become durable; it is when [`App::finish_sync`] is called.
@@ -65,6 +69,15 @@ pub trait App: Sized {
     fn switch(&mut self, news: &mut Self::News) -> LogId;
     /// A fingerprint of the published state: equal on all members at the same applied index.
     fn hash(&self) -> u64;
+    /// The fingerprints of all indices since the last call, if it keeps any: what members of the
+    /// product compare.
+    fn fingerprints(&mut self) -> Vec<(u64, u64)> {
+        Vec::new()
+    }
+    /// Whether counting everything gives the fingerprint that was kept up.
+    fn is_sound(&self) -> bool {
+        true
+    }
 }
 
 /// What a machine tells its host.

@@ -37,7 +37,8 @@ fn judge_quorum<M: Machine>(world: &mut World<Replica<M>>, by: NodeId, index: u6
         | Sabotage::ReleaseEarly
         | Sabotage::SkipDedup
         | Sabotage::SkipReadIndex
-        | Sabotage::SkipAdmission => world.dice.below(1_024) == 0,
+        | Sabotage::SkipAdmission
+        | Sabotage::Misapply => world.dice.below(1_024) == 0,
     };
     let bytes = world.plan.segment_bytes;
     let (members, _) = world.split();
@@ -69,6 +70,7 @@ pub(super) fn plan_apply<M: Machine>(world: &mut World<Replica<M>>, node: NodeId
 pub(super) fn apply<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) {
     let most = world.dice.between(1, 30);
     let mut news = <M::App as App>::News::default();
+    let misapplies = world.plan.sabotage == Sabotage::Misapply && node == NodeId(2);
     let up = world.host_mut(node).up.as_mut().expect("only the living apply");
     up.applying = false;
     if up.committed.is_empty() {
@@ -81,7 +83,11 @@ pub(super) fn apply<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) {
             let up = host.up.as_mut().expect("only the living apply");
             let Some(entry) = up.committed.pop_front() else { break };
             judged = judged.and(oracles.applying(node, &entry));
-            host.app.apply(&entry, &mut news);
+            if misapplies && entry.index.is_multiple_of(16) {
+                host.app.misapply(&entry, &mut news);
+            } else {
+                host.app.apply(&entry, &mut news);
+            }
             // Batches end differently on each member; fingerprints are compared where all end.
             if entry.index.is_multiple_of(8) {
                 break;
@@ -92,7 +98,13 @@ pub(super) fn apply<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) {
     }
     let (index, _) = world.host(node).app.applied();
     world.log(node, What::Apply { index });
+    let taken = world.host_mut(node).app.fingerprints();
+    let judged = world.oracles.fingerprints(node, &taken);
+    world.judge(judged);
     if index.is_multiple_of(8) {
+        let sound = world.host(node).app.is_sound();
+        let judged = world.oracles.sound(node, index, sound);
+        world.judge(judged);
         let hash = world.host(node).app.hash();
         let judged = world.oracles.state(node, index, hash);
         world.judge(judged);

@@ -264,6 +264,7 @@ impl Auth {
             Action::Compact { .. }
             | Action::Alarm { .. }
             | Action::Member(_)
+            | Action::Downgrade(_)
             | Action::Guard(_) => self.check_root(caller),
             // Its password was checked, at a revision that the change itself compares.
             Action::Auth(AuthChange::Authenticate { .. }) => Ok(()),

@@ -12,7 +12,8 @@ use super::{Account, Allows, Auth, Role};
 use crate::applier::Applier;
 use crate::engine::{Engine, EngineError, EngineRead};
 use crate::layout::{self, AUTH, Malformed};
-use crate::{Answer, AuthChange, AuthError, Caller, KeyRange, TokenChange};
+use crate::reader::ReadError;
+use crate::{Answer, AuthChange, Caller, KeyRange, StoreError, TokenChange};
 use bytes::{BufMut, Bytes};
 use quorate_base::mutant;
 use std::sync::Arc;
@@ -132,13 +133,12 @@ impl<E: Engine> Applier<E> {
         &mut self,
         caller: &Caller,
         change: &AuthChange,
-    ) -> Result<Answer, AuthError> {
-        let dirty = Arc::make_mut(&mut self.auth).change(caller, change)?;
+    ) -> Result<Answer, ReadError> {
+        let dirty = Arc::make_mut(&mut self.auth).change(caller, change);
+        let dirty = dirty.map_err(StoreError::Auth)?;
         for key in dirty {
-            match value(&self.auth, &key) {
-                Some(value) => self.engine.put(&key, &value),
-                None => self.engine.delete(&key),
-            }
+            let value = value(&self.auth, &key);
+            self.set(&key, value.as_deref())?;
         }
         match change {
             AuthChange::Authenticate { user, token } => {

@@ -123,7 +123,7 @@ impl Model {
                 Ok(Answer::Alarm { alarms: known.then_some(alarm).into_iter().collect() })
             }
             Action::Member(_) => unreachable!("members have tests of their own"),
-            Action::Auth(_) | Action::AuditCheckpoint { .. } => {
+            Action::Auth(_) | Action::Downgrade(_) | Action::AuditCheckpoint { .. } => {
                 panic!("users and roles have a model of their own: auth.rs")
             }
         }

@@ -58,6 +58,8 @@ pub fn config(settings: &Settings) -> Result<Config, FlagError> {
         grpc_keepalive_timeout: settings.time("grpc-keepalive-timeout"),
         tokens: super::tokens::options(settings)?,
         audit: super::tokens::audit(settings),
+        downgrade_check: settings.time("downgrade-check-time"),
+        corruption: super::gates::corruption(settings)?,
         client_threads: client_threads(settings),
         edge: super::edge::edge(settings)?,
         unsafe_no_fsync: settings.is("unsafe-no-fsync"),

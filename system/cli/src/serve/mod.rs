@@ -7,6 +7,7 @@
 
 mod build;
 mod edge;
+mod gates;
 mod logging;
 mod print;
 mod process;
@@ -58,11 +59,12 @@ fn prepare(arguments: &[String]) -> Result<Prepared, FlagError> {
         return Ok(Prepared::Print(format!("quorate {}\n", env!("CARGO_PKG_VERSION"))));
     }
     let environment = |name: &str| std::env::var(name).ok();
-    let (settings, warnings) = Settings::gather(line, &environment)?;
+    let (settings, mut warnings) = Settings::gather(line, &environment)?;
     if settings.is("print-config") {
         return Ok(Prepared::Print(print::config(&settings)));
     }
     let config = build::config(&settings)?;
+    warnings.extend(gates::warnings(&settings));
     Ok(Prepared::Run(Box::new((settings, config, warnings))))
 }
 

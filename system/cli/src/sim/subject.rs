@@ -25,7 +25,7 @@ pub struct World {
     /// How many members it has; 5 for raft, 3 for server and 8 machines for members if not given
     #[arg(long, value_name = "N", value_parser = nodes)]
     pub nodes: Option<u64>,
-    /// A bug on purpose: release-early, ignore-syncs, skip-dedup, skip-read-index, skip-admission
+    /// A bug on purpose: release-early, ignore-syncs, skip-dedup, skip-read-index, skip-admission, misapply
     #[arg(long, value_name = "BUG", default_value = "none", value_parser = sabotage)]
     pub sabotage: String,
 }

@@ -27,6 +27,7 @@ mod auth_table;
 mod cluster;
 mod compaction;
 mod deployment;
+mod downgrade;
 mod election;
 mod floods;
 mod gateway;

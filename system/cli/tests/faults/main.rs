@@ -6,6 +6,7 @@
 //! or see twice. In [`moving`], members are added, removed and replaced meanwhile. In [`rolling`], members are restarted and upgraded one by one, and no client may
 //! notice. In [`disks`] and [`space`], one member finds its data directory copied, damaged, emptied, in use,
 //! or its disk full: it must say so in one clear sentence, and the other two go on with everything.
+//! In [`corruption`] its state is changed below its checksums, and the comparison of members must find it.
 //! [`formats`] opens what earlier releases wrote.
 //!
 //! ```text
@@ -19,9 +20,11 @@
 //! | `QUORATE_FAULTS_SEED` | chooses the order of faults; real processes still differ | the clock |
 //! | `QUORATE_OLD_BIN` | the program of an earlier build, to upgrade from | not tested |
 
+mod corruption;
 mod disks;
 mod formats;
 mod moving;
+mod quota;
 mod rolling;
 mod space;
 mod storm;

@@ -179,7 +179,7 @@ async fn a_rolling_upgrade_fails_no_request_and_one_member_may_go_back() {
     };
     let new = Kind::Quorate.program();
     let mut cluster = Cluster::three(&[]).await;
-    assert_eq!(cluster_level(&cluster, 0).await, Some(2), "all are of this build");
+    assert_eq!(cluster_level(&cluster, 0).await, Some(3), "all are of this build");
     drop(cluster);
     cluster = Cluster::three_of(&old).await;
     let clients = Clients::start(&cluster);
@@ -196,7 +196,7 @@ async fn a_rolling_upgrade_fails_no_request_and_one_member_may_go_back() {
         }
     }
     for member in 0..cluster.size() {
-        until_level(&cluster, member, 2).await;
+        until_level(&cluster, member, 3).await;
     }
     // Back, as long as nothing was written that the old build cannot read, and forward again.
     stop_gently(&mut cluster, 1).await;
@@ -208,7 +208,7 @@ async fn a_rolling_upgrade_fails_no_request_and_one_member_may_go_back() {
     cluster.set_program(1, &new);
     cluster.restart(1).await;
     clients.go_on().await;
-    until_level(&cluster, 0, 2).await;
+    until_level(&cluster, 0, 3).await;
     // What only this build can read is possible from now on, and going back is not.
     add_learner(&cluster, 0).await.expect("all members can read it");
     let (done, failures) = clients.finish().await;

@@ -58,15 +58,30 @@ pub const FLAGS: &[Flag] = &[
         "Whether --auto-compaction-retention is a time or a number of revisions.",
     ),
     idle("v2-deprecation", "write-only", Text, "there is no v2 store"),
-    idle("corrupt-check-time", "0s", Duration, "members do not compare hashes by themselves yet"),
-    idle(
+    works(
+        "corrupt-check-time",
+        "0s",
+        Duration,
+        "Time between comparisons of all members' whole states, which read everything; 0s is never.",
+    ),
+    works(
         "compact-hash-check-time",
         "1m",
         Duration,
-        "members do not compare hashes by themselves yet",
+        "Time between looks at whether there is a compaction to compare; see --compact-hash-check-enabled.",
     ),
-    idle("downgrade-check-time", "5s", Duration, "downgrades are not supported yet"),
-    idle("feature-gates", "", Text, "there are no features to switch"),
+    works(
+        "downgrade-check-time",
+        "5s",
+        Duration,
+        "Time between looks at whether all members run the build that a downgrade goes back to.",
+    ),
+    works(
+        "feature-gates",
+        "",
+        Text,
+        "InitialCorruptCheck=true and CompactHashCheck=true, with a comma between them, are --initial-corrupt-check and --compact-hash-check-enabled; etcd's others have no effect.",
+    ),
     refused(
         "force-new-cluster",
         "false",

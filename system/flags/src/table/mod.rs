@@ -147,8 +147,6 @@ pub fn find_experimental(name: &str) -> Option<&'static Flag> {
 /// Features that etcd once switched by a flag of their own, now keys of `--feature-gates`.
 pub fn is_experimental_feature(name: &str) -> bool {
     const FEATURES: &[&str] = &[
-        "experimental-initial-corrupt-check",
-        "experimental-compact-hash-check-enabled",
         "experimental-enable-lease-checkpoint",
         "experimental-enable-lease-checkpoint-persist",
         "experimental-txn-mode-write-with-shared-buffer",

@@ -98,6 +98,24 @@ pub const FLAGS: &[Flag] = &[
         "As the leader, promote learners as soon as they have caught up.",
     ),
     works(
+        "fingerprint-check-time",
+        "5s",
+        Duration,
+        "Time between comparisons of the fingerprints that members keep of their states, which cost little; 0s is never.",
+    ),
+    works(
+        "initial-corrupt-check",
+        "false",
+        Bool,
+        "Compare the whole state with the other members' before serving anybody.",
+    ),
+    works(
+        "compact-hash-check-enabled",
+        "false",
+        Bool,
+        "Compare all members' whole states after every compaction.",
+    ),
+    works(
         "chaos-disk",
         "",
         Path,

@@ -164,8 +164,7 @@ impl EtcdFile {
         self.each("lease", &mut |_, value| {
             let lease = LeaseRecord::decode(value).map_err(|error| error.to_string())?;
             let LeaseRecord { id, ttl, remaining } = lease;
-            importer.lease(Lease { id, ttl, remaining });
-            Ok(())
+            importer.lease(Lease { id, ttl, remaining }).map_err(|error| error.to_string())
         })?;
         let auth = self.users_and_roles()?;
         importer.auth(auth).map_err(|error| self.malformed(&error))?;

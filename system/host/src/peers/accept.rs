@@ -1,5 +1,6 @@
 //! Peers that come to us.
 
+use super::compare::{self, Evidence};
 use super::stream::{PeerStream, host_of};
 use super::{GREETING_TIMEOUT, Identity, Known, KnownPeer, malformed, read_frame};
 use crate::half_open::{HalfOpen, Place};
@@ -52,6 +53,8 @@ pub struct Acceptor {
     pub inbox: Arc<Inbox>,
     /// Where what they say is counted.
     pub stats: Arc<Stats>,
+    /// What it can say about its state.
+    pub evidence: Evidence,
     /// False while this member itself is not sure that it may take part.
     pub open: Cell<bool>,
     /// How many connections each peer speaks on; more than one while it reconnects.
@@ -117,6 +120,7 @@ impl Acceptor {
             Answer::Cluster { .. } => Ok(()),
             Answer::Welcome { .. } => match hello.purpose {
                 Purpose::Probe | Purpose::Learn => Ok(()),
+                Purpose::Compare => compare::answer(&self.evidence, stream, buffer).await,
                 Purpose::Bulk => self.hear(hello.from, stream, buffer).await,
                 Purpose::Messages => {
                     *self.speaking.borrow_mut().entry(hello.from).or_default() += 1;

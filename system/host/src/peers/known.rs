@@ -94,6 +94,11 @@ impl Known {
         self.levels.lowest(others, |id| took_part.contains(&id))
     }
 
+    /// The highest level of this build and the others.
+    pub fn highest_level(&self, others: impl Iterator<Item = NodeId>) -> u32 {
+        self.levels.highest(others)
+    }
+
     /// Everybody known.
     pub fn all(&self) -> BTreeMap<NodeId, KnownPeer> {
         self.lock().peers.clone()

@@ -27,8 +27,8 @@ use std::sync::Mutex;
 /// The level of this build.
 ///
 /// 1: keys, transactions, leases, compactions, alarms. 2: callers, members, users and roles,
-/// checkpoints of audit logs.
-pub const LEVEL: u32 = 2;
+/// checkpoints of audit logs. 3: downgrades.
+pub const LEVEL: u32 = 3;
 
 /// The level of builds that tell none.
 const OLDEST: u32 = 1;
@@ -58,6 +58,7 @@ pub fn needed(caller: &Caller, action: &Action) -> u32 {
         Action::Guard(_) | Action::Member(_) | Action::Auth(_) | Action::AuditCheckpoint { .. } => {
             2
         }
+        Action::Downgrade(_) => 3,
     };
     let by_caller = if *caller == Caller::default() { OLDEST } else { 2 };
     by_action.max(by_caller)
@@ -100,6 +101,12 @@ impl Levels {
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&fresh, &self.path)
+    }
+
+    /// The highest level of this build and the others; one that told none counts as this build.
+    pub fn highest(&self, others: impl Iterator<Item = NodeId>) -> u32 {
+        let told = self.told.lock().expect("no holder of this lock panics");
+        others.map(|other| told.get(&other).copied().unwrap_or(LEVEL)).fold(LEVEL, u32::max)
     }
 
     /// The lowest level of this build and the others; `took_part` tells who was ever heard.

@@ -5,6 +5,7 @@
 
 mod accept;
 mod admit;
+mod compare;
 mod known;
 mod learn;
 mod levels;
@@ -13,6 +14,7 @@ mod stream;
 
 pub use accept::{Acceptor, removed, serve};
 pub use admit::admit;
+pub use compare::{Evidence, ask};
 pub use known::{Known, KnownPeer};
 pub use learn::learn;
 pub use levels::{LEVEL, needed};
