@@ -18,7 +18,7 @@ use crate::support::*;
 const CORRUPT: &str = "etcdserver: corrupt cluster";
 
 /// A quiet member makes its state durable after 10 seconds; then what it wrote is in its files.
-const QUIET: Duration = Duration::from_secs(40);
+const QUIET: Duration = Duration::from_secs(120);
 
 /// How long it may take until the difference is found.
 const LIMIT: Duration = Duration::from_secs(60);
