@@ -50,7 +50,7 @@ pub fn may_add(members: &[Seen]) -> Result<(), Unsafe> {
     let started = voters(members).filter(|member| member.started).count();
     // One member may always get a second one.
     let alone = started == 1 && count == 1;
-    if !alone && started < (count + 1) / 2 + 1 {
+    if !alone && started < count.div_ceil(2) + 1 {
         return Err(Unsafe::NotEnoughStarted);
     }
     if !voters(members).all(|member| member.connected) {

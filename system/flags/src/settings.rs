@@ -201,7 +201,9 @@ fn asks_for_nothing(setting: &Setting) -> bool {
     let is_off = ["", "0", "0s", "false"].contains(&setting.value.as_str());
     match setting.flag.kind {
         Kind::Bool => value::boolean(&setting.value) == value::boolean(setting.flag.default),
-        Kind::Text | Kind::Path | Kind::Count(..) | Kind::Signed => is_default && is_off,
+        Kind::Text | Kind::Name | Kind::Path | Kind::Count(..) | Kind::Signed => {
+            is_default && is_off
+        }
         Kind::Milliseconds | Kind::Duration | Kind::Urls => is_default && is_off,
         Kind::Listen | Kind::Members | Kind::Routes | Kind::Choice(_) => is_default && is_off,
     }

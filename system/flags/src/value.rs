@@ -9,6 +9,7 @@ use crate::table::Kind;
 pub fn check(kind: Kind, value: &str) -> Result<(), String> {
     let good = match kind {
         Kind::Text | Kind::Path => true,
+        Kind::Name => is_name(value),
         Kind::Bool => boolean(value).is_some(),
         Kind::Count(least, most) => value.parse().is_ok_and(|n: u64| (least..=most).contains(&n)),
         Kind::Signed => value.parse::<i64>().is_ok(),
@@ -27,6 +28,9 @@ pub fn check(kind: Kind, value: &str) -> Result<(), String> {
 pub fn expectation(kind: Kind) -> String {
     match kind {
         Kind::Text => "expected a text".to_owned(),
+        Kind::Name => {
+            "expected a name without spaces, commas and equals signs, such as n1".to_owned()
+        }
         Kind::Path => "expected a path".to_owned(),
         Kind::Bool => "expected true or false".to_owned(),
         Kind::Count(least, most) if most == u64::MAX => {
@@ -52,6 +56,11 @@ pub fn expectation(kind: Kind) -> String {
             format!("expected {}", words.join(" or "))
         }
     }
+}
+
+fn is_name(value: &str) -> bool {
+    let splits = |c: char| c.is_whitespace() || c.is_control() || ",=".contains(c);
+    !value.is_empty() && !value.contains(splits)
 }
 
 /// Reads what Go takes for a boolean.
@@ -276,5 +285,15 @@ mod tests {
         assert!(check(Kind::Milliseconds, "100ms").is_err());
         assert!(check(Kind::Routes, "n2=127.0.0.1:9000,n3=h:1").is_ok());
         assert!(check(Kind::Routes, "n2=127.0.0.1").is_err());
+    }
+
+    #[test]
+    fn a_name_can_stand_in_a_list_of_members() {
+        for good in ["default", "n1", "node-7.example", "größe"] {
+            assert_eq!(check(Kind::Name, good), Ok(()), "{good}");
+        }
+        for bad in ["", " ", "a b", "a=b", "a,b", "a\n", "\u{7f}"] {
+            assert!(check(Kind::Name, bad).is_err(), "{bad:?}");
+        }
     }
 }

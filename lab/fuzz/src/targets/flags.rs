@@ -186,6 +186,7 @@ pub const CONFIG_FILE: Target = Target {
 /// A value that a flag of this kind takes, and not its default.
 fn example(kind: Kind) -> String {
     match kind {
+        Kind::Name => "n-1",
         Kind::Text | Kind::Path => "a text, and = more",
         Kind::Bool => "T",
         Kind::Count(least, _) => return least.to_string(),
@@ -211,6 +212,7 @@ fn read_all(settings: &Settings) {
             Kind::Milliseconds | Kind::Duration => drop(settings.time(name)),
             Kind::Urls | Kind::Listen => drop(settings.urls(name)),
             Kind::Text
+            | Kind::Name
             | Kind::Path
             | Kind::Signed
             | Kind::Members

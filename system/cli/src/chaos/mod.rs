@@ -306,7 +306,7 @@ async fn storm(arguments: &ChaosArguments, subject: &Subject) -> Result<Report, 
         members: subject.members().to_vec(),
         faults: faults
             .into_iter()
-            .filter(|fault| !fault.is_change() && !(alone && fault.needs_others()))
+            .filter(|fault| !(fault.is_change() || alone && fault.needs_others()))
             .collect(),
         journal: journal.clone(),
         lives: crowd.lives.clone(),

@@ -144,6 +144,7 @@ fn supported(setting: &Setting) -> Result<(), FlagError> {
     let is_default = match setting.flag.kind {
         Kind::Bool => value::boolean(&setting.value) == value::boolean(setting.flag.default),
         Kind::Text
+        | Kind::Name
         | Kind::Path
         | Kind::Count(..)
         | Kind::Signed

@@ -1,13 +1,13 @@
 //! Flags about one member: where it lies, where it listens, how much it takes.
 
-use super::Kind::{Bool, Choice, Count, Duration, Listen, Milliseconds, Path, Signed, Text};
+use super::Kind::{Bool, Choice, Count, Duration, Listen, Milliseconds, Name, Path, Signed};
 use super::{Flag, idle, works};
 
 const NO_BOLT: &str = "it tunes etcd's bbolt, which is not used here";
 const OWN_LOG: &str = "log segments and states are kept and removed by need, not by number";
 
 pub const FLAGS: &[Flag] = &[
-    works("name", "default", Text, "This member's name; it must occur in --initial-cluster."),
+    works("name", "default", Name, "This member's name; it must occur in --initial-cluster."),
     works("data-dir", "", Path, "Where everything lies. Default: <name>.quorate."),
     idle("wal-dir", "", Path, "the log lies in the data directory; put that on the fast disk"),
     works("listen-client-urls", "http://localhost:2379", Listen, "Where clients connect."),

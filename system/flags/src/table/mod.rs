@@ -32,6 +32,8 @@ pub enum Effect {
 pub enum Kind {
     /// Anything.
     Text,
+    /// A member's name: what may stand before `=` in a list of members.
+    Name,
     /// A path of the file system.
     Path,
     /// `true` or `false`; without a value, `true`.
