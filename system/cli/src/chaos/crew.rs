@@ -50,11 +50,10 @@ impl Crew {
         found.map(|(at, _)| at).collect()
     }
 
-    /// Members that answer when nothing is broken and that know who leads.
+    /// Members that answer when nothing is broken and that know who leads. One that leaves need not: it may be
+    /// cut off, or gone already.
     pub fn serving(&self) -> Vec<usize> {
-        let mut all = [self.at(Place::Voter), self.at(Place::Leaving)].concat();
-        all.sort_unstable();
-        all
+        self.at(Place::Voter)
     }
 
     /// Something else is at a place now.
@@ -125,6 +124,6 @@ mod tests {
         [3, 4].into_iter().for_each(|at| crew.set(at, Place::Voter));
         assert_eq!(crew.strike(&[4]), (vec![4], true));
         assert!(crew.take(3, Place::Leaving), "three of five are well");
-        assert_eq!(crew.serving(), [0, 1, 2, 3, 4]);
+        assert_eq!(crew.serving(), [0, 1, 2, 4]);
     }
 }
