@@ -1,15 +1,37 @@
 //! Each story that guards a trap turns red with the trap's bug put back.
 #![cfg(quorate_mutants)]
 
-use quorate_base::mutant;
+use quorate_base::mutant::{self, Mutant};
+use quorate_mutants::hunt::{Budget, Place, hunt};
 use quorate_mutants::story::{guard, name, stories, stories_of, tell, trap};
 use std::collections::BTreeSet;
+
+/// Bugs that show only where members come and go, with crashes in between: worlds find them, and no story is told of
+/// them yet.
+const BY_WORLDS: [u32; 4] = [149, 322, 340, 341];
+
+/// The first seed that finds each of them is below ten.
+const SEEDS: Budget = Budget { schedules: 0, worlds: 10 };
+
+#[test]
+fn mutants_of_membership_without_a_story_are_found_by_worlds() {
+    for mutant in mutant::ALL.iter().filter(|mutant| BY_WORLDS.contains(&mutant.id)) {
+        let found = hunt(mutant, SEEDS).expect("readable").expect(mutant.name);
+        println!("{:3} {:?}: {} ({})", mutant.id, found.place, found.property, found.detail);
+        assert!(matches!(found.place, Place::World { .. }), "{}", mutant.name);
+    }
+}
+
+/// Mutants of which a story is told.
+fn told() -> impl Iterator<Item = &'static Mutant> {
+    mutant::ALL.iter().filter(|mutant| !BY_WORLDS.contains(&mutant.id))
+}
 
 #[test]
 fn every_mutant_of_raft_fails_an_expectation_of_its_traps_story() {
     let stories = stories().expect("the stories are in protocols/raft/scripts");
     let (mut green, mut red) = (BTreeSet::new(), BTreeSet::new());
-    for mutant in mutant::ALL.iter().filter(|mutant| mutant.id < 200) {
+    for mutant in told().filter(|mutant| mutant.id < 200) {
         let guards = stories.get(&trap(mutant));
         let guards = guards.unwrap_or_else(|| panic!("{} has no story", mutant.name));
         let mut caught = false;
@@ -33,7 +55,7 @@ fn every_mutant_of_raft_fails_an_expectation_of_its_traps_story() {
 
 #[test]
 fn every_mutant_of_the_store_and_the_node_has_a_story_that_fails_an_expectation() {
-    for mutant in mutant::ALL.iter().filter(|mutant| mutant.id >= 300) {
+    for mutant in told().filter(|mutant| mutant.id >= 300) {
         let (story, why) = guard(mutant).expect("readable").expect(mutant.name);
         let why = why.lines().next().unwrap_or_default();
         println!("{:3} {story}: {why}", mutant.id);
