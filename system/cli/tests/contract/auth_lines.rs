@@ -7,8 +7,7 @@ use quorate_client::etcd::authpb::permission::Type::Readwrite;
 use quorate_client::etcd::v3electionpb::election_client::ElectionClient;
 use quorate_client::etcd::v3electionpb::*;
 use quorate_client::etcd::v3lockpb::lock_client::LockClient;
-use quorate_client::etcd::v3lockpb::{LockRequest, LockResponse, UnlockRequest};
-use tokio::task::JoinHandle;
+use quorate_client::etcd::v3lockpb::{LockRequest, UnlockRequest};
 use tokio::time::timeout;
 use tonic::{Request, Status};
 
@@ -16,14 +15,9 @@ use crate::auth::{add_role, add_user, allow, as_user, grant_role};
 use crate::auth_rights::{DENIED, Realm, denied, realm, realm_with};
 use crate::harness::api::*;
 use crate::harness::*;
-use crate::lock::until_in_line;
+use crate::lock::{asking, lock, until_in_line};
 
 const LIMIT: Duration = Duration::from_secs(15);
-
-async fn lock(client: &Client, name: &str, lease: i64) -> Result<LockResponse, Status> {
-    let request = LockRequest { name: name.to_owned().into(), lease };
-    LockClient::new(client.channel()).lock(request).await.map(tonic::Response::into_inner)
-}
 
 async fn unlock(client: &Client, key: &bytes::Bytes) -> Result<(), Status> {
     LockClient::new(client.channel()).unlock(UnlockRequest { key: key.clone() }).await.map(drop)
@@ -127,15 +121,6 @@ fn never_hears(result: Result<Option<LeaderResponse>, Status>) {
     }
 }
 
-fn waiting(
-    client: &Client,
-    name: &'static str,
-    lease: i64,
-) -> JoinHandle<Result<LockResponse, Status>> {
-    let client = client.clone();
-    tokio::spawn(async move { lock(&client, name, lease).await })
-}
-
 /// Its key was put when that was allowed; whether it still is, is asked when its turn has come.
 #[tokio::test]
 async fn c65_who_lost_its_right_in_line_is_refused_and_stands_in_nobodys_way() {
@@ -143,7 +128,7 @@ async fn c65_who_lost_its_right_in_line_is_refused_and_stands_in_nobodys_way() {
     let first = root.grant(600).await;
     let held = lock(root, "a/q", first).await.unwrap();
     let lease = both.grant(600).await;
-    let waiter = waiting(both, "a/q", lease);
+    let waiter = asking(both, "a/q", lease);
     until_in_line(root, "a/q", 2).await;
     let revoke = AuthUserRevokeRoleRequest { name: "rw".to_owned(), role: "rw".to_owned() };
     root.auth().user_revoke_role(revoke).await.unwrap();
@@ -163,7 +148,7 @@ async fn c61_who_goes_away_leaves_no_key_behind_though_roles_have_changed() {
     let first = root.grant(600).await;
     lock(root, "a/q", first).await.unwrap();
     // A lease of the server's own.
-    let waiter = waiting(both, "a/q", 0);
+    let waiter = asking(both, "a/q", 0);
     until_in_line(root, "a/q", 2).await;
     add_role(root, "unrelated").await;
     waiter.abort();
@@ -185,7 +170,7 @@ async fn c61_a_token_that_ends_in_line_does_not_end_the_wait() {
     let first = root.grant(600).await;
     let held = lock(&root, "a/q", first).await.unwrap();
     let both = as_user(client, "rw", "pw").await;
-    let waiter = waiting(&both, "a/q", 0);
+    let waiter = asking(&both, "a/q", 0);
     until_in_line(&root, "a/q", 2).await;
     // Used by nobody else: after so long it is none.
     let token = client.login("root", "rootpw").await.unwrap();

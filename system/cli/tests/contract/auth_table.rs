@@ -106,10 +106,7 @@ async fn first<T>(stream: Result<tonic::Response<Streaming<T>>, Status>) -> Resu
 fn once<T: Send + 'static>(request: T) -> Request<impl tokio_stream::Stream<Item = T> + Send> {
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     sender.try_send(request).expect("there is room");
-    tokio::spawn(async move {
-        tokio::time::sleep(CALL_LIMIT).await;
-        drop(sender);
-    });
+    tokio::spawn(async move { sender.closed().await });
     Request::new(tokio_stream::wrappers::ReceiverStream::new(receiver))
 }
 

@@ -11,7 +11,8 @@ use tonic::Status;
 use crate::harness::api::*;
 use crate::harness::*;
 
-async fn lock(client: &Client, name: &str, lease: i64) -> Result<LockResponse, Status> {
+/// Asks for a lock, and waits for it.
+pub async fn lock(client: &Client, name: &str, lease: i64) -> Result<LockResponse, Status> {
     let request = LockRequest { name: name.to_owned().into(), lease };
     LockClient::new(client.channel()).lock(request).await.map(tonic::Response::into_inner)
 }
@@ -22,8 +23,8 @@ async fn unlock(client: &Client, key: impl Into<bytes::Bytes>) -> i64 {
     revision(&answer.into_inner().header)
 }
 
-/// A call in the background.
-fn asking(
+/// The same in the background.
+pub fn asking(
     client: &Client,
     name: &'static str,
     lease: i64,

@@ -7,35 +7,41 @@
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
+use serde_json::Value;
+use tempfile::TempDir;
+
 use crate::support::Kind;
 
 /// How long faults go on, in seconds, unless the environment says otherwise: every fault comes once in about half of it.
 const DEFAULT_SECONDS: u64 = 60;
 
 /// A seed that nobody chose.
-pub fn clock() -> u64 {
+fn clock() -> u64 {
     let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     clock.as_secs()
 }
 
 /// A number that the environment says.
-pub fn setting(name: &str) -> Option<u64> {
+fn setting(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is {value:?}, expected a number")))
 }
 
-#[test]
-fn storm_loses_nothing_that_was_acknowledged() {
+/// Runs `quorate chaos` with these arguments besides, under the seed and for the time that the environment says. Its verdict
+/// must be yes in the word of each of these judges, and its history must pass when it is judged again. Leaves its
+/// files, and what it told.
+pub fn rage(name: &str, seconds: u64, arguments: &[&str], judges: &[&str]) -> (TempDir, Value) {
     let seed = setting("QUORATE_FAULTS_SEED").unwrap_or_else(clock);
-    let seconds = setting("QUORATE_FAULTS_SECONDS").unwrap_or(DEFAULT_SECONDS);
+    let seconds = setting("QUORATE_FAULTS_SECONDS").unwrap_or(seconds);
     println!("QUORATE_FAULTS_SEED={seed} QUORATE_FAULTS_SECONDS={seconds}");
     let directory = tempfile::Builder::new()
-        .prefix("storm-")
+        .prefix(name)
         .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
         .expect("create a directory");
     let chaos = Command::new(Kind::Quorate.program())
-        // Members come and go in a storm of their own.
-        .args(["chaos", "-w", "json", "--keep-members", "--out"])
+        .args(["chaos", "-w", "json"])
+        .args(arguments)
+        .arg("--out")
         .arg(directory.path())
         .args([format!("--for={seconds}s"), format!("--seed={seed}")])
         .args(["--", "--heartbeat-interval=100", "--election-timeout=1000"])
@@ -49,17 +55,13 @@ fn storm_loses_nothing_that_was_acknowledged() {
         let kept = directory.keep();
         panic!("{:?}; everything is in {}: {told}", chaos.status, kept.display());
     }
-    let told: serde_json::Value = serde_json::from_str(&told).expect("one JSON object");
-    let count = |name: &str| told[name].as_u64().unwrap_or_default();
-    assert!(count("answered") > 500, "hardly anything was done: {told}");
-    let judges = told["judges"].as_array().expect("a list").iter();
-    let judges: Vec<_> = judges.map(|judge| (&judge["judge"], &judge["verdict"])).collect();
-    for name in ["served", "agreed", "kept", "linearizable", "watches"] {
-        assert!(judges.contains(&(&name.into(), &"yes".into())), "{name} is not among {judges:?}");
+    let told: Value = serde_json::from_str(&told).expect("one JSON object");
+    assert!(told["answered"].as_u64() > Some(500), "hardly anything was done: {told}");
+    let verdicts = told["judges"].as_array().expect("a list").iter();
+    let verdicts: Vec<_> = verdicts.map(|judge| (&judge["judge"], &judge["verdict"])).collect();
+    for &name in judges {
+        assert!(verdicts.contains(&(&name.into(), &"yes".into())), "{name} is not in {verdicts:?}");
     }
-    let faults = told["faults"].as_object().expect("a map");
-    let kinds = faults.values().filter(|count| count.as_u64() > Some(0)).count();
-    assert!(kinds >= 5, "there were only {faults:?}");
     // The history is one that anybody may judge again.
     for (model, file) in [("etcd", "history.jsonl"), ("watch", "watches.jsonl")] {
         let check = Command::new(Kind::Quorate.program())
@@ -69,6 +71,22 @@ fn storm_loses_nothing_that_was_acknowledged() {
             .expect("run quorate check");
         assert_eq!(check.status.code(), Some(0), "{file}: {check:?}");
     }
-    let page = std::fs::read_to_string(directory.path().join("chaos.html")).expect("a page");
+    (directory, told)
+}
+
+/// The page that a storm leaves.
+pub fn page(directory: &TempDir) -> String {
+    std::fs::read_to_string(directory.path().join("chaos.html")).expect("a page")
+}
+
+#[test]
+fn storm_loses_nothing_that_was_acknowledged() {
+    let judges = ["served", "agreed", "kept", "linearizable", "watches"];
+    // Members come and go in a storm of their own.
+    let (directory, told) = rage("storm-", DEFAULT_SECONDS, &["--keep-members"], &judges);
+    let faults = told["faults"].as_object().expect("a map");
+    let kinds = faults.values().filter(|count| count.as_u64() > Some(0)).count();
+    assert!(kinds >= 5, "there were only {faults:?}");
+    let page = page(&directory);
     assert!(page.contains("every promise was kept") && page.contains("<svg"));
 }
