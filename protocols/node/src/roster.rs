@@ -100,11 +100,6 @@ impl Roster {
         true
     }
 
-    /// The newest table that was looked at.
-    pub fn table(&self) -> &Arc<Members> {
-        &self.table
-    }
-
     /// The members that this one began with.
     pub fn first(&self) -> &[Member] {
         &self.first

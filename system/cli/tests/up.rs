@@ -304,6 +304,56 @@ fn a_member_that_lost_its_disk_is_refused_and_the_others_go_on() {
 }
 
 #[test]
+fn a_newcomer_does_not_take_the_id_of_the_one_it_replaces_from_a_member_that_is_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let up = Up::start(temporary.path(), "--nodes 5");
+    up.quorate("put a 1").ok();
+    let file = up.file();
+    let url = |at: usize, kind: &str| file["members"][at][kind].as_str().unwrap().to_owned();
+    let others = up.endpoints(|name| name < "n4");
+    up.quorate("node cut n5").ok();
+    up.quorate("node kill n4").ok();
+    // Nobody but n5, which is behind, is asked who the newcomer is.
+    let (mine, theirs) = (url(3, "peer_url"), url(4, "peer_url"));
+    let dead = |list: &Value| {
+        let mut members = list["members"].as_array().unwrap().iter();
+        let dead = members.find(|member| member["peerURLs"][0] == *mine).unwrap();
+        dead["ID"].as_u64().unwrap()
+    };
+    let list = || {
+        let done = up.quorate(&format!("member list -w json {others}"));
+        serde_json::from_str::<Value>(&done.ok()).unwrap()
+    };
+    let gone = dead(&list());
+    up.quorate(&format!("member replace {gone:x} --peer-urls {mine} --name n4 {others}")).ok();
+    assert_ne!(dead(&list()), gone);
+
+    let clients = url(3, "client_url");
+    let serve = format!(
+        "serve --name n4 --data-dir again --initial-cluster-state existing --initial-cluster \
+         n4={mine},n5={theirs} --listen-peer-urls {mine} --initial-advertise-peer-urls {mine} \
+         --listen-client-urls {clients} --advertise-client-urls {clients}"
+    );
+    let log = temporary.path().join("again.log");
+    let told = File::create(&log).unwrap();
+    let mut command = command(temporary.path(), &serve);
+    let mut newcomer = command.stdout(told.try_clone().unwrap()).stderr(told).spawn().unwrap();
+    let said = || fs::read_to_string(&log).unwrap();
+    until("it has asked in vain", || {
+        let ended = newcomer.try_wait().unwrap();
+        assert!(ended.is_none(), "it ended ({ended:?}): {}", said());
+        said().contains("joining: waiting for one of the members").then_some(())
+    });
+    up.quorate("node heal").ok();
+    until("it serves", || {
+        let get = format!("get a --print-value-only --endpoints {clients}");
+        Some(up.quorate(&get)).filter(|done| done.code == Some(0) && done.out == "1\n")
+    });
+    newcomer.kill().unwrap();
+    newcomer.wait().unwrap();
+}
+
+#[test]
 fn a_killed_supervisor_takes_its_members_along() {
     let temporary = tempfile::tempdir().unwrap();
     let up = Up::start(temporary.path(), "--nodes 1");

@@ -36,11 +36,11 @@ impl Roster {
         self.inner.borrow_mut().follow(table, raft)
     }
 
-    /// All members, as a newcomer is told; `known` has what the table does not say.
-    pub fn members(&self, known: &BTreeMap<NodeId, KnownPeer>) -> Vec<Member> {
+    /// All members of this table, as a newcomer is told; `known` has what the table does not say.
+    pub fn members(&self, table: &Members, known: &BTreeMap<NodeId, KnownPeer>) -> Vec<Member> {
         let inner = self.inner.borrow();
         let first: Vec<MemberInfo> = inner.first().iter().map(MemberInfo::of_member).collect();
-        members(&first, inner.table(), known).iter().map(MemberInfo::to_member).collect()
+        members(&first, table, known).iter().map(MemberInfo::to_member).collect()
     }
 
     /// Whom to have a connection to, when that may be different from the last answer.

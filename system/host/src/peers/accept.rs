@@ -21,6 +21,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 /// What a member is told that was removed.
@@ -102,7 +103,12 @@ impl Acceptor {
         let hello = get_hello(body).map_err(malformed)?;
         let answer = match self.speaks_for_another(&hello, certificate.as_ref()) {
             Some(why) => Answer::Refused { why },
-            None => self.judge(&hello),
+            None => match self.judge(&hello) {
+                Answer::Cluster { cluster, .. } => self.teach(cluster).await,
+                answer @ (Answer::Welcome { .. }
+                | Answer::Refused { .. }
+                | Answer::Removed { .. }) => answer,
+            },
         };
         let mut out = BytesMut::new();
         put_framed(&mut out, |out| put_answer(out, &answer));
@@ -180,8 +186,7 @@ impl Acceptor {
             ));
         }
         if hello.purpose == Purpose::Learn && self.open.get() {
-            let members = self.roster.members(&self.known.all());
-            return Answer::Cluster { cluster: me.cluster, members };
+            return Answer::Cluster { cluster: me.cluster, members: Vec::new() };
         }
         if hello.cluster != me.cluster {
             return refused(format!(
@@ -228,6 +233,24 @@ impl Acceptor {
                 hello.name
             )),
             Err(error) => refused(format!("{} cannot remember peers: {error}", me.name)),
+        }
+    }
+
+    /// Who belongs to the cluster, for a newcomer that looks for itself among them. It is a linearizable
+    /// read: a member that is behind still lists the dead one whose place, and addresses, the
+    /// newcomer takes, and would make it take that one's id too.
+    async fn teach(&self, cluster: u64) -> Answer {
+        let (waiter, turn) = oneshot::channel();
+        self.inbox.read(waiter);
+        match tokio::time::timeout(GREETING_TIMEOUT, turn).await {
+            Ok(Ok(Ok(()))) => {
+                let members = self.roster.members(&self.evidence.members(), &self.known.all());
+                Answer::Cluster { cluster, members }
+            }
+            Ok(Ok(Err(_)) | Err(_)) | Err(_) => {
+                let name = &self.identity.name;
+                Answer::Refused { why: format!("{name} hears no leader: it may be behind") }
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use super::{GREETING_TIMEOUT, Identity, Peer, PeerStream, malformed, read_frame}
 use crate::View;
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
-use quorate_store::{FINGERPRINT, Fingerprints};
+use quorate_store::{FINGERPRINT, Fingerprints, Members};
 use quorate_wire::compare::{Question, Told, get_question, get_told, put_question, put_told};
 use quorate_wire::hello::{Answer, Purpose};
 use quorate_wire::peer::put_framed;
@@ -37,6 +37,11 @@ impl Evidence {
     /// Says what the state and the fingerprints say.
     pub fn new(view: Arc<ArcSwap<View>>, fingerprints: Arc<Mutex<Fingerprints>>) -> Evidence {
         Evidence { view, fingerprints, turn: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// The newest table of members.
+    pub fn members(&self) -> Arc<Members> {
+        self.view.load().members().clone()
     }
 
     /// Answers a question. Call it from a tokio runtime.

@@ -12,7 +12,7 @@ use quorate_base::NodeId;
 use quorate_node::newcomer::find;
 use quorate_store::Member;
 use quorate_wire::hello::{Answer, Purpose};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::info;
 
 /// What a newcomer learned.
@@ -63,6 +63,7 @@ async fn ask(
         );
     }
     let mut stranger_to = 0;
+    let mut tell_at = Instant::now() + Duration::from_secs(1);
     for round in 0u32.. {
         for other in &others {
             let addresses = other.peer_urls.iter().map(|url| address_of(url)).collect();
@@ -88,7 +89,8 @@ async fn ask(
                 Ok(Ok(_) | Err(_)) | Err(_) => {}
             }
         }
-        if round % 50 == 10 {
+        if Instant::now() >= tell_at {
+            tell_at += Duration::from_secs(10);
             info!("joining: waiting for one of the members of --initial-cluster to answer");
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
