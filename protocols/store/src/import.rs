@@ -14,7 +14,7 @@ use crate::applier::{Applier, Options, Revision};
 use crate::engine::{Engine, EngineError};
 use crate::layout::{self, CURRENT, Header, Kind, Stamp};
 use crate::reader::ReadError;
-use crate::{Auth, AuthImport, KeyValue, Lease};
+use crate::{Auth, AuthImport, KeyValue, Lease, MAX_KEY_BYTES};
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +32,9 @@ pub enum ImportError {
     /// Users and roles that cannot be.
     #[allow(missing_docs)]
     Auth { name: Bytes, what: &'static str },
+    /// A key that is longer than any that can be written here.
+    #[allow(missing_docs)]
+    KeyTooLong { revision: i64, key: Bytes },
     /// A revision that is no revision, or too large to count on from.
     #[allow(missing_docs)]
     Revision { revision: i64 },
@@ -51,6 +54,15 @@ impl fmt::Display for ImportError {
             }
             ImportError::Auth { name, what } => {
                 write!(f, "user or role {:?}: {what}", String::from_utf8_lossy(name))
+            }
+            ImportError::KeyTooLong { revision, key } => {
+                let (bytes, begin) = (key.len(), String::from_utf8_lossy(&key[..64]));
+                write!(
+                    f,
+                    "the key at revision {revision} has {bytes} bytes, and keys have at most \
+                     {MAX_KEY_BYTES} here (it begins with {begin:?}): delete it where it came from, \
+                     compact, and save again"
+                )
             }
             ImportError::Revision { revision } => {
                 write!(f, "{revision} is no revision to go on from")
@@ -130,7 +142,7 @@ impl<E: Engine> Importer<E> {
     /// # Errors
     /// See [`ImportError`].
     pub fn put(&mut self, sub: u32, mut pair: KeyValue) -> Result<(), ImportError> {
-        let at = self.step(pair.mod_revision, sub)?;
+        let at = self.step(pair.mod_revision, sub, &pair.key)?;
         let old = self.applier.current(&pair.key)?;
         let before = old.as_ref().map(|record| Header::read(record)).transpose();
         let before = before.map_err(EngineError::from)?;
@@ -173,7 +185,7 @@ impl<E: Engine> Importer<E> {
     /// # Errors
     /// See [`ImportError`].
     pub fn delete(&mut self, revision: i64, sub: u32, key: Bytes) -> Result<(), ImportError> {
-        let at = self.step(revision, sub)?;
+        let at = self.step(revision, sub, &key)?;
         let Some(record) = self.applier.current(&key)? else {
             // A compaction takes what a delete ended and keeps the delete itself for watchers.
             if at.revision <= self.compacted {
@@ -229,9 +241,12 @@ impl<E: Engine> Importer<E> {
         Ok(self.applier)
     }
 
-    /// The stamp of the next change.
-    fn step(&mut self, revision: i64, sub: u32) -> Result<Stamp, ImportError> {
+    /// The stamp of the next change, which is one of this key.
+    fn step(&mut self, revision: i64, sub: u32, key: &Bytes) -> Result<Stamp, ImportError> {
         let at = Stamp { revision, sub };
+        if key.len() > MAX_KEY_BYTES {
+            return Err(ImportError::KeyTooLong { revision, key: key.clone() });
+        }
         if revision < 1 || revision == i64::MAX {
             return Err(ImportError::Revision { revision });
         }
@@ -340,6 +355,22 @@ mod tests {
         assert_eq!(at(5), Ok(vec![pair("a", "1", 4, 4, 1), pair("b", "new", 2, 5, 3)]));
         assert_eq!(at(6), Ok(vec![pair("b", "new", 2, 5, 3)]));
         assert!(at(2).is_err(), "compacted");
+    }
+
+    #[test]
+    fn a_key_that_could_not_be_written_here_is_named() {
+        let mut importer = Importer::new(MemEngine::default(), 0).expect("empty");
+        let longest = "k".repeat(MAX_KEY_BYTES);
+        importer.put(0, pair(&longest, "", 1, 1, 1)).expect("it is not too long");
+        let longer = "\0".repeat(MAX_KEY_BYTES + 1);
+        let refused = importer.put(0, pair(&longer, "", 2, 2, 1)).expect_err("too long");
+        let told = refused.to_string();
+        assert!(
+            told.contains("at revision 2 has 32001 bytes") && told.contains("compact"),
+            "{told}"
+        );
+        let refused = importer.delete(3, 0, longer.into()).expect_err("too long");
+        assert!(matches!(refused, ImportError::KeyTooLong { revision: 3, .. }));
     }
 
     fn user(name: &'static str, roles: &[&'static str]) -> UserImport {

@@ -115,5 +115,5 @@ pub use retention::{Retainer, Retention};
 pub use ring::{Entry, Ring};
 pub use session::{INTERVALS, ORIGINS};
 pub use snapshot::{Chunk, InstallError, Installer, Summary, Survey};
-pub use validate::ValidationError;
+pub use validate::{MAX_KEY_BYTES, ValidationError};
 pub use view::{KvHash, Size, View};

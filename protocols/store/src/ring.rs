@@ -3,7 +3,7 @@
 //! The applier's host pushes each published batch; every watcher that keeps up is served from here
 //! without touching the engine. The ring holds whole revisions and drops the oldest when it is
 //! over its bound of bytes; a watcher that falls behind it reads the engine instead. So a slow
-//! watcher costs a cursor and not a queue.
+//! watcher costs a cursor and not a queue, and a delete of a million keys leaves nothing here.
 
 use crate::Event;
 use bytes::Bytes;
@@ -27,14 +27,18 @@ pub struct Entry<T> {
 
 impl<T> Entry<T> {
     pub(crate) fn new(event: &Event, encode: &impl Fn(&Event) -> T) -> Entry<T> {
-        let prev = event.prev.as_ref().map_or(0, |kv| kv.key.len() + kv.value.len());
         Entry {
             key: event.kv.key.clone(),
             delete: event.delete,
-            size: event.kv.key.len() + event.kv.value.len() + prev + 32,
+            size: size_of(event),
             encoded: encode(event),
         }
     }
+}
+
+fn size_of(event: &Event) -> usize {
+    let prev = event.prev.as_ref().map_or(0, |kv| kv.key.len() + kv.value.len());
+    event.kv.key.len() + event.kv.value.len() + prev + 32
 }
 
 /// Recent changes by revision: the revisions `first..=last`, without gaps.
@@ -49,7 +53,7 @@ pub struct Ring<T> {
 
 impl<T> Ring<T> {
     /// An empty ring that will hold what comes after `revision` (the view's, when it is made), up
-    /// to about `limit` bytes; the newest revision is always held, whatever its size.
+    /// to about `limit` bytes.
     pub fn after(revision: i64, limit: usize) -> Ring<T> {
         Ring { revisions: VecDeque::new(), first: revision + 1, bytes: 0, limit }
     }
@@ -69,7 +73,7 @@ impl<T> Ring<T> {
         self.bytes
     }
 
-    /// Appends the events of a published batch, calling `encode` once for each.
+    /// Appends the events of a published batch, calling `encode` once for each that there is room for.
     ///
     /// # Panics
     /// When a revision is missing or comes twice: a watcher would miss it or see it twice.
@@ -77,12 +81,17 @@ impl<T> Ring<T> {
         for revision in events.chunk_by(|a, b| a.kv.mod_revision == b.kv.mod_revision) {
             let number = revision[0].kv.mod_revision;
             assert_eq!(number, self.last() + 1, "revisions come one after the other");
-            let entries: Vec<_> = revision.iter().map(|e| Entry::new(e, &encode)).collect();
-            self.bytes += cost(&entries);
-            self.revisions.push_back(entries);
+            let bytes: usize = revision.iter().map(|event| size_of(event) + OVERHEAD).sum();
+            if bytes > self.limit {
+                (self.first, self.bytes) = (number + 1, 0);
+                self.revisions.clear();
+                continue;
+            }
+            self.bytes += bytes;
+            self.revisions.push_back(revision.iter().map(|e| Entry::new(e, &encode)).collect());
         }
-        while self.bytes > self.limit && self.revisions.len() > 1 {
-            let oldest = self.revisions.pop_front().expect("more than one");
+        while self.bytes > self.limit {
+            let oldest = self.revisions.pop_front().expect("bytes are of revisions");
             self.bytes -= cost(&oldest);
             self.first += 1;
         }

@@ -8,6 +8,11 @@ use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::fmt;
 
+/// The longest key that can be written, in bytes (differs from etcd: see docs/etcd-differences.md).
+///
+/// The state engine's own keys have at most 65,535 bytes, and in the history a zero byte of a key
+/// takes two; this leaves room for what stands around it.
+pub const MAX_KEY_BYTES: usize = 32_000;
 /// The greatest number of compares, or of operations in a branch, by default (contract item 21).
 pub const MAX_TXN_OPS: usize = 128;
 /// The longest time to live of a lease, in seconds (contract item 55).

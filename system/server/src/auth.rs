@@ -5,13 +5,13 @@
 //! the auth revision at which it was checked.
 
 use crate::caller::Known;
-use crate::convert::MAX_KEY_BYTES;
 use crate::errors;
 use crate::kv::settled;
 use crate::service::Service;
 use bytes::Bytes;
 use quorate_store::{
-    Action, Allows, Answer, AuthChange, AuthError, Caller, Grant, KeyRange, ROOT, StoreError,
+    Action, Allows, Answer, AuthChange, AuthError, Caller, Grant, KeyRange, MAX_KEY_BYTES, ROOT,
+    StoreError,
 };
 use quorate_wire::etcd::authpb;
 use quorate_wire::etcd::etcdserverpb as pb;

@@ -4,7 +4,7 @@ use crate::errors;
 use bytes::Bytes;
 use quorate_store::{
     Alarm, AlarmKind, Answer, Compare, CompareResult, CompareTarget, Delete, KeyRange, KeyValue,
-    Put, Range, RangeAnswer, SortOrder, SortTarget, Txn, TxnOp,
+    MAX_KEY_BYTES, Put, Range, RangeAnswer, SortOrder, SortTarget, Txn, TxnOp,
 };
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::mvccpb;
@@ -52,12 +52,6 @@ pub fn range(request: pb::RangeRequest) -> Checked<Range> {
         max_create_revision: request.max_create_revision,
     })
 }
-
-/// The longest key that can be written, in bytes (differs from etcd: see docs/etcd-differences.md).
-///
-/// The state engine's own keys have at most 65,535 bytes, and in the history a zero byte of a key
-/// takes two; this leaves room for what stands around it.
-pub const MAX_KEY_BYTES: usize = 32_000;
 
 /// A put request, checked as items 1 and 14 say.
 pub fn put(request: pb::PutRequest) -> Checked<Put> {

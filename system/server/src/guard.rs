@@ -2,7 +2,7 @@
 
 use crate::kv::{settled, unreadable};
 use crate::service::Service;
-use crate::{convert, errors, leader_watch, line};
+use crate::{errors, leader_watch, line};
 use quorate_store::{Action, Answer, GuardChange};
 use quorate_wire::native::v1::guard_server::Guard;
 use quorate_wire::native::v1::{
@@ -28,7 +28,7 @@ impl GuardService {
 
 fn check_name(bytes: &[u8]) -> Result<(), Status> {
     // A key under it has at least one byte more.
-    let limit = convert::MAX_KEY_BYTES - 1;
+    let limit = quorate_store::MAX_KEY_BYTES - 1;
     if bytes.len() > limit { Err(errors::key_too_long(bytes.len(), limit)) } else { Ok(()) }
 }
 

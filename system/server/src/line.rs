@@ -24,7 +24,6 @@
 
 use crate::audit;
 use crate::caller::Known;
-use crate::convert::MAX_KEY_BYTES;
 use crate::errors;
 use crate::follow::{Follow, News};
 use crate::kv::{settled, unreadable};
@@ -35,8 +34,8 @@ use bytes::Bytes;
 use quorate_host::View;
 use quorate_store::touch::Span;
 use quorate_store::{
-    Action, Answer, Caller, Compare, CompareResult, CompareTarget, Delete, KeyRange, KeyValue, Put,
-    Range, SortOrder, SortTarget, Txn, TxnOp,
+    Action, Answer, Caller, Compare, CompareResult, CompareTarget, Delete, KeyRange, KeyValue,
+    MAX_KEY_BYTES, Put, Range, SortOrder, SortTarget, Txn, TxnOp,
 };
 use std::sync::Arc;
 use tokio::sync::oneshot;

@@ -131,7 +131,15 @@ pub(crate) fn revoked(path: &Path) -> Result<Vec<CertificateRevocationListDer<'s
         return Ok(vec![CertificateRevocationListDer::from(bytes)]);
     }
     let read: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&bytes).collect();
-    read.map_err(|e| TlsError::file(path, e))
+    let read = read.map_err(|e| TlsError::file(path, e))?;
+    // Without one everybody who was revoked would be let in again.
+    if read.is_empty() {
+        return Err(TlsError::file(
+            path,
+            "there is no list of revoked certificates (X509 CRL) in it",
+        ));
+    }
+    Ok(read)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::certificate::PeerCertificate;
 use crate::files::{CipherSuites, TlsError, Versions, certificates, key, revoked, roots};
 use crate::reload::Reloading;
 use rustls::ServerConfig;
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use std::io;
 use std::path::PathBuf;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -63,7 +63,16 @@ impl ServerFiles {
                         .allow_unknown_revocation_status(),
                 };
                 let listed = self.revoked.as_ref().unwrap_or(path);
-                builder.with_client_cert_verifier(verifier.build().map_err(|e| say(&e, listed))?)
+                builder.with_client_cert_verifier(verifier.build().map_err(|e| match e {
+                    VerifierBuilderError::InvalidCrl(why) => TlsError::File {
+                        path: listed.clone(),
+                        why: format!(
+                            "{why:?}: a list of revoked certificates must be of version 2 with a \
+                             crlNumber (openssl: crl_extensions with authorityKeyIdentifier)"
+                        ),
+                    },
+                    other => say(&other, listed),
+                })?)
             }
         };
         let (certificate, key) = (certificates(&self.certificate)?, key(&self.key)?);

@@ -6,9 +6,13 @@
 //! store with these rules, or would lock everybody out, is refused.
 
 use super::{Account, Allows, Auth, Grant, ROOT, Role};
+use crate::MAX_KEY_BYTES;
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+const TOO_LONG: &str =
+    "it, or a key in it, is longer than names and keys can be here (32,000 bytes)";
 
 /// Users, roles, and whether they are in force.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -46,6 +50,10 @@ impl Auth {
             if name.is_empty() {
                 return Err((name, "a role has no name"));
             }
+            let keys = grants.iter().flat_map(|grant| [&grant.range.key, &grant.range.end]);
+            if keys.chain([&name]).any(|key| key.len() > MAX_KEY_BYTES) {
+                return Err((name, TOO_LONG));
+            }
             if auth.roles.insert(name.clone(), Arc::new(merged(grants))).is_some() {
                 return Err((name, "the role is there twice"));
             }
@@ -53,6 +61,9 @@ impl Auth {
         for UserImport { name, password, roles } in users {
             if name.is_empty() {
                 return Err((name, "a user has no name"));
+            }
+            if name.len() > MAX_KEY_BYTES {
+                return Err((name, TOO_LONG));
             }
             let account = Account { password, roles, ..Account::default() };
             if auth.users.insert(name.clone(), Arc::new(account)).is_some() {

@@ -67,6 +67,8 @@ fn client_tls(settings: &Settings) -> Result<Option<ListenTls>, FlagError> {
             "--client-cert-auth needs --trusted-ca-file: who shall vouch for clients?".to_owned(),
         ));
     }
+    let checks = ["client-crl-file", "client-cert-allowed-hostname"];
+    checks_somebody(settings, &checks, "trusted-ca-file", trusted.is_some())?;
     let directory = Path::new(settings.text("data-dir")).join("fixtures").join("client");
     let (certificate, key, self_signed) =
         certificate_of(settings, secure, certificate, key, ("cert-file", "auto-tls"), directory)?;
@@ -106,6 +108,8 @@ fn peer_tls(settings: &Settings) -> Result<Option<PeerTls>, FlagError> {
                 .to_owned(),
         ));
     }
+    let checks = ["peer-crl-file", "peer-cert-allowed-cn", "peer-cert-allowed-hostname"];
+    checks_somebody(settings, &checks, "peer-trusted-ca-file", trusted.is_some())?;
     let directory = Path::new(settings.text("data-dir")).join("fixtures").join("peer");
     let names = ("peer-cert-file", "peer-auto-tls");
     let (certificate, key, self_signed) =
@@ -135,6 +139,22 @@ fn peer_tls(settings: &Settings) -> Result<Option<PeerTls>, FlagError> {
     };
     let check_names = !settings.is("peer-skip-client-san-verification");
     Ok(Some(PeerTls { listen: ListenTls { files, self_signed }, dial, check_names }))
+}
+
+/// What is said about certificates that nobody is asked for would protect nothing.
+fn checks_somebody(
+    settings: &Settings,
+    flags: &[&str],
+    needed: &str,
+    given: bool,
+) -> Result<(), FlagError> {
+    let said = flags.iter().find(|flag| !settings.text(flag).is_empty());
+    match said {
+        Some(flag) if !given => Err(FlagError(format!(
+            "--{flag} needs --{needed}: without it nobody who calls is asked for a certificate"
+        ))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Protection that was asked for and that no URL uses would be a door left open.
@@ -229,6 +249,10 @@ mod tests {
         refuses("--cert-file c --key-file k", "https://");
         refuses("--auto-tls", "no URL is secure");
         refuses(&format!("{SECURE} --cert-file c --key-file k --client-cert-auth"), "vouch");
+        for flag in ["--client-crl-file l", "--client-cert-allowed-hostname h"] {
+            let flags = format!("{SECURE} --cert-file c --key-file k {flag}");
+            refuses(&flags, "nobody who calls is asked for a certificate");
+        }
         let flags = format!("{SECURE} --cert-file c --key-file k --trusted-ca-file t");
         let tls = of(&flags).unwrap().client_tls.unwrap();
         assert_eq!(tls.files.trusted, Some(PathBuf::from("t")));

@@ -142,6 +142,14 @@ async fn a_client_must_be_vouched_for() {
         let refused = read(&connect(&member.url, trusted, Some(identity))).await;
         refused.expect_err(who);
     }
+    // A file without a list in it does not let everybody in: the old one counts on.
+    std::fs::copy(&own.certificate, &list).unwrap();
+    eventually("it is noticed", LIMIT, async || {
+        let _ = read(&connect(&member.url, trusted, Some(&good))).await;
+        std::fs::read_to_string(&member.log).unwrap().contains("no list of revoked certificates")
+    })
+    .await;
+    read(&connect(&member.url, trusted, Some(&revoked))).await.expect_err("still revoked");
     // A list that is replaced counts for whoever comes next.
     authority.revoke(&[7]);
     eventually("the new list counts", LIMIT, async || {

@@ -96,31 +96,48 @@ impl EtcdFile {
     /// # Errors
     /// When the file was changed, cut short, or has no checksum.
     pub fn verify(&mut self, progress: Progress) -> Result<[u8; CHECKSUM], BackupError> {
-        if self.content == self.size {
+        if !self.is_summed() {
             let what = "it has no checksum at its end: if it is a copy of a member's db file, say \
                         --skip-hash-check";
             return Err(BackupError::Malformed { path: self.path.clone(), what: what.to_owned() });
         }
-        let io = |source| BackupError::Io { path: self.path.clone(), source };
-        self.file.seek(SeekFrom::Start(0)).map_err(io)?;
+        let found = self.sum(progress)?;
+        let mut wanted = [0; CHECKSUM];
+        self.file.read_exact(&mut wanted).map_err(|source| self.unreadable(source))?;
+        if found != wanted {
+            let (found, wanted) = (hexadecimal(&found), hexadecimal(&wanted));
+            return Err(BackupError::WrongSum { path: self.path.clone(), found, wanted });
+        }
+        Ok(found)
+    }
+
+    /// True when there is a checksum at the end: a copy of a member's db file has none.
+    pub fn is_summed(&self) -> bool {
+        self.content < self.size
+    }
+
+    /// The checksum of what is there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn sum(&mut self, progress: Progress) -> Result<[u8; CHECKSUM], BackupError> {
+        self.file.seek(SeekFrom::Start(0)).map_err(|source| self.unreadable(source))?;
         let (mut sum, mut piece, mut done) = (Sha256::new(), vec![0; PIECE], 0);
         while done < self.content {
             let length = PIECE.min((self.content - done) as usize);
-            self.file.read_exact(&mut piece[..length]).map_err(io)?;
+            let read = self.file.read_exact(&mut piece[..length]);
+            read.map_err(|source| self.unreadable(source))?;
             sum.update(&piece[..length]);
             done += length as u64;
             if !progress(done, self.content) {
                 return Err(BackupError::Interrupted);
             }
         }
-        let mut wanted = [0; CHECKSUM];
-        self.file.read_exact(&mut wanted).map_err(io)?;
-        let found: [u8; CHECKSUM] = sum.finalize().into();
-        if found != wanted {
-            let (found, wanted) = (hexadecimal(&found), hexadecimal(&wanted));
-            return Err(BackupError::WrongSum { path: self.path.clone(), found, wanted });
-        }
-        Ok(found)
+        Ok(sum.finalize().into())
+    }
+
+    fn unreadable(&self, source: std::io::Error) -> BackupError {
+        BackupError::Io { path: self.path.clone(), source }
     }
 
     /// What is in it, without its pairs.

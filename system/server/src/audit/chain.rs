@@ -77,6 +77,9 @@ pub enum Broken {
     /// A line after the last newline: a record that was cut off while it was written.
     #[error("line {line} is cut off")]
     Torn { line: usize },
+    /// The first line is not the first of any file: what came before it is missing.
+    #[error("line {line}: the log begins at record {seq}, and records before it are missing")]
+    Headless { line: usize, seq: u64 },
     /// Logs of several members cannot be one.
     #[error("line {line} is of member {found:x}, the log is of member {expected:x}")]
     Member { line: usize, found: u64, expected: u64 },
@@ -100,13 +103,13 @@ fn number(value: &Value, name: &str) -> Option<u64> {
     value.get(name)?.as_u64()
 }
 
+/// The bytes of which this is the one way to write them: another would be a change that goes unnoticed.
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    let pairs = digits.chunks(2).map(|pair| {
+    let pairs = text.as_bytes().chunks(2).map(|pair| {
         let pair = std::str::from_utf8(pair).ok()?;
         u8::from_str_radix(pair, 16).ok()
     });
-    pairs.collect()
+    pairs.collect::<Option<Vec<u8>>>().filter(|bytes| hex(bytes) == text)
 }
 
 impl Log {
@@ -140,7 +143,8 @@ impl Log {
                 self.first = seq;
                 self.member = member;
                 let before = value.get("before").and_then(Value::as_str).and_then(unhex);
-                before.and_then(|before| before.try_into().ok()).ok_or(malformed)?
+                let before = before.and_then(|before| before.try_into().ok());
+                before.ok_or(Broken::Headless { line, seq })?
             }
             _ => self.last.1,
         };
@@ -217,11 +221,14 @@ mod tests {
         let text = good.concat().into_bytes();
         for at in 0..text.len() {
             let mut flipped = text.clone();
-            flipped[at] ^= 1;
-            let found = std::str::from_utf8(&flipped).map(Log::read);
-            // Only the last newline is no part of any record.
-            assert!(!matches!(found, Ok(Ok(_))), "a flip at {at} is not found");
+            for bit in 0..8 {
+                flipped[at] = text[at] ^ (1 << bit);
+                let found = std::str::from_utf8(&flipped).map(Log::read);
+                assert!(!matches!(found, Ok(Ok(_))), "a flip at {at} is not found");
+            }
         }
+        let headless = Log::read(&good[1..].concat()).expect_err("no first record");
+        assert_eq!(headless, Broken::Headless { line: 1, seq: 2 });
         for at in 0..good.len() {
             let mut dropped = good.clone();
             dropped.remove(at);

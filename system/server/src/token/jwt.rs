@@ -28,6 +28,9 @@ pub enum JwtError {
     /// The method needs a key that was not given.
     #[error("--auth-token=jwt with {0} needs a key: give priv-key, or pub-key to verify only")]
     MissingKey(String),
+    /// A shared secret signs and verifies; there is no public half of it.
+    #[error("--auth-token=jwt with {0} needs a shared secret: name its file with priv-key")]
+    MissingSecret(String),
     /// A file holds no key of the method.
     #[error("--auth-token=jwt: {0} holds no key for {1}")]
     BadKey(String, String),
@@ -149,7 +152,8 @@ impl JwtKeys {
         let keys = |signer, public| JwtKeys { method: method.to_owned(), ttl, signer, public };
         let missing = || JwtError::MissingKey(method.to_owned());
         if let Some(algorithm) = hmac_of(method) {
-            let secret = private.filter(|key| !key.is_empty()).ok_or_else(missing)?;
+            let secret = private.filter(|key| !key.is_empty());
+            let secret = secret.ok_or_else(|| JwtError::MissingSecret(method.to_owned()))?;
             return Ok(keys(Some(Signer::Hmac(hmac::Key::new(algorithm, secret))), None));
         }
         let bad = |which: &str| JwtError::BadKey(which.to_owned(), method.to_owned());
@@ -241,14 +245,24 @@ impl JwtKeys {
             }
         }
         let claims: serde_json::Value = serde_json::from_slice(&decode(claims)?).ok()?;
-        let ends = claims.get("exp")?.as_u64()?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
-        if now >= ends {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
+        if !is_current(&claims, now)? {
             return None;
         }
         let user = claims.get("username")?.as_str()?.to_owned();
         Some((user.into(), claims.get("revision")?.as_u64()?))
     }
+}
+
+/// Whether a token's time has come and is not over, in seconds since 1970, fractions included (RFC 7519,
+/// 4.1.4 and 4.1.5). One that names no end has none, as in etcd: whoever signs decides. `None` for what is no time.
+fn is_current(claims: &serde_json::Value, now: f64) -> Option<bool> {
+    let time = |name: &str, unless: f64| match claims.get(name) {
+        None => Some(unless),
+        Some(time) => time.as_f64(),
+    };
+    let (begins, ends) = (time("nbf", f64::NEG_INFINITY)?, time("exp", f64::INFINITY)?);
+    Some(begins <= now && now < ends)
 }
 
 #[cfg(test)]
@@ -295,10 +309,21 @@ mod tests {
     }
 
     #[test]
+    fn a_token_counts_in_its_time() {
+        let at = |claims: serde_json::Value| is_current(&claims, 1_000.0);
+        assert_eq!(at(serde_json::json!({})), Some(true));
+        assert_eq!(at(serde_json::json!({ "exp": 1_000.5, "nbf": 999.5 })), Some(true));
+        assert_eq!(at(serde_json::json!({ "exp": 1_000 })), Some(false));
+        assert_eq!(at(serde_json::json!({ "nbf": 1_001, "exp": 2_000 })), Some(false));
+        assert_eq!(at(serde_json::json!({ "exp": "2000" })), None);
+        assert_eq!(at(serde_json::json!({ "nbf": null })), None);
+    }
+
+    #[test]
     fn keys_that_do_not_fit_are_refused_by_name() {
         let new = |method, key: Option<&[u8]>| JwtKeys::new(method, key, None, HOUR);
         assert!(matches!(new("none", None), Err(JwtError::Method(_))));
-        assert!(matches!(new("HS256", None), Err(JwtError::MissingKey(_))));
+        assert!(matches!(new("HS256", None), Err(JwtError::MissingSecret(_))));
         assert!(matches!(new("ES256", None), Err(JwtError::MissingKey(_))));
         assert!(matches!(new("RS256", Some(b"no key")), Err(JwtError::BadKey(..))));
     }

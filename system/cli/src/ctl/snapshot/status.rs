@@ -2,7 +2,8 @@
 //!
 //! The columns are those of `etcdutl snapshot status`. The hash is the first four bytes of the SHA-256 that ends the
 //! file, so that two files with the same hash are the same file; etcd's is of another kind. Of a snapshot of etcd's, the keys
-//! are all entries of its storage, old versions included, as etcdutl counts them.
+//! are all entries of its storage, old versions included, as etcdutl counts them; a copy of a member's db file, which has
+//! no checksum, is read as well.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -62,7 +63,12 @@ fn read(path: &Path) -> Result<Status, quorate_host::backup::BackupError> {
         progress.show(what, done, all);
         true
     };
-    let sum = source.verify(&mut |done, all| show("checking", done, all))?;
+    let mut checking = |done, all| show("checking", done, all);
+    let sum = match &mut source {
+        // A copy of a member's db file: there is nothing to check it against.
+        Source::Etcd(file) if !file.is_summed() => file.sum(&mut checking)?,
+        Source::Backup(_) | Source::Etcd(_) => source.verify(&mut checking)?,
+    };
     let hash = u32::from_be_bytes([sum[0], sum[1], sum[2], sum[3]]);
     let mut reading = |done, all| show("reading", done, all);
     Ok(match source {
