@@ -194,9 +194,7 @@ fn command_line(is_etcdctl: bool) -> clap::Command {
 
 fn take_any_value(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|argument| {
-        let takes_a_word = !argument.is_positional()
-            && matches!(argument.get_action(), ArgAction::Set | ArgAction::Append)
-            && !argument.is_require_equals_set();
+        let takes_a_word = !argument.is_positional() && takes_next_word(&argument);
         if takes_a_word { argument.allow_hyphen_values(true) } else { argument }
     });
     let names: Vec<String> =
@@ -204,10 +202,14 @@ fn take_any_value(command: clap::Command) -> clap::Command {
     names.into_iter().fold(command, |command, name| command.mut_subcommand(name, take_any_value))
 }
 
-/// Rewrites `--hex=true` to `--hex` and drops `--hex=false`: Go's switches take a value, clap's do not.
-fn without_values_of_switches(command: clap::Command, words: Vec<OsString>) -> Vec<OsString> {
-    let mut switches = Vec::new();
-    collect_switches(&command, &mut switches);
+/// Rewrites `--hex=true` to `--hex` and drops `--hex=false`: Go's switches take a value, clap's do not. What is a switch
+/// of one command may take a value in another (`--prefix`), so the command that the words lead to decides.
+fn without_values_of_switches(mut command: clap::Command, words: Vec<OsString>) -> Vec<OsString> {
+    command.build();
+    let flags = led_to(&command, &words).get_arguments();
+    let flags = flags.filter(|argument| matches!(argument.get_action(), ArgAction::SetTrue));
+    let switches: Vec<String> =
+        flags.filter_map(|argument| argument.get_long().map(str::to_owned)).collect();
     let separator = words.iter().position(|word| word == "--").unwrap_or(words.len());
     let mut words = words;
     let rest = words.split_off(separator);
@@ -225,24 +227,49 @@ fn without_values_of_switches(command: clap::Command, words: Vec<OsString>) -> V
     words.into_iter().filter_map(rewrite).chain(rest).collect()
 }
 
-fn collect_switches(command: &clap::Command, switches: &mut Vec<String>) {
-    let flags = command.get_arguments();
-    let flags = flags.filter(|argument| matches!(argument.get_action(), ArgAction::SetTrue));
-    switches.extend(flags.filter_map(|argument| argument.get_long().map(str::to_owned)));
-    command.get_subcommands().for_each(|command| collect_switches(command, switches));
+/// The command that the words lead to, as far as they are names of commands and not the values of flags. The command must
+/// have been built.
+fn led_to<'a>(command: &'a clap::Command, words: &[OsString]) -> &'a clap::Command {
+    let mut current = command;
+    let program = usize::from(!command.is_no_binary_name_set());
+    let mut words = words.iter().skip(program).take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        let Some(word) = word.to_str() else { continue };
+        if word.starts_with('-') {
+            let flag = current.get_arguments().find(|flag| is_flag(flag, word));
+            if flag.is_some_and(|flag| takes_next_word(flag)) {
+                words.next();
+            }
+            continue;
+        }
+        let below = current.get_subcommands();
+        let short: Vec<_> = below.filter(|below| below.get_name().starts_with(word)).collect();
+        current = match (current.find_subcommand(word), &short[..]) {
+            (Some(exact), _) => exact,
+            (None, [only]) => only,
+            // The first word of the command itself.
+            (None, _) => break,
+        };
+    }
+    current
+}
+
+fn is_flag(flag: &clap::Arg, word: &str) -> bool {
+    let long = word.strip_prefix("--").is_some_and(|name| flag.get_long() == Some(name));
+    let mut letters = word.chars().skip(1);
+    long || flag.get_short().is_some()
+        && letters.next() == flag.get_short()
+        && letters.next().is_none()
+}
+
+fn takes_next_word(flag: &clap::Arg) -> bool {
+    matches!(flag.get_action(), ArgAction::Set | ArgAction::Append) && !flag.is_require_equals_set()
 }
 
 /// The help of the command that the words lead to.
 fn help_of(mut command: clap::Command, words: &[OsString]) -> String {
     command.build();
-    let mut current = &mut command;
-    for word in words.iter().skip(1) {
-        let is_command = current.find_subcommand(word).is_some();
-        if is_command {
-            current = current.find_subcommand_mut(word).expect("just found");
-        }
-    }
-    current.render_help().to_string()
+    led_to(&command, words).clone().render_help().to_string()
 }
 
 /// Help goes to standard output and is no error; a line that cannot be read is etcdctl's exit code 1, not clap's 2.
@@ -315,8 +342,27 @@ mod tests {
         assert!(hex("--hex") && hex("--hex=true") && hex("--hex=1"));
         assert!(!hex("--hex=false"));
         assert!(parse(&["etcdctl", "get", "k", "--hex=maybe"]).is_err());
-        let words = ["watch", "k", "--", "tool", "--hex=false"].map(OsString::from).to_vec();
-        assert_eq!(without_values_of_switches(command_line(true), words.clone()), words);
+        let kept = [
+            "etcdctl watch k -- tool --hex=false",
+            // A switch of other commands, and a value here.
+            "etcdctl make-mirror there --prefix=0",
+            "etcdctl --user get check perf --prefix=true",
+            "etcdctl user add alice --interactive=false",
+        ];
+        let without = |line: &str| {
+            let words = line.split(' ').map(OsString::from).collect();
+            let words = without_values_of_switches(command_line(true), words);
+            words
+                .iter()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        for line in kept {
+            assert_eq!(without(line), line);
+        }
+        assert_eq!(without("etcdctl --user lock get k --prefix=0"), "etcdctl --user lock get k");
+        assert_eq!(without("etcdctl -w json wat k --prefix=t"), "etcdctl -w json wat k --prefix");
     }
 
     #[test]
