@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::channel::Channel;
 use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use quorate_wire::etcd::etcdserverpb::auth_client::AuthClient;

@@ -3,7 +3,7 @@
 //! Each is the same three lines around the generated client, so a macro writes them; what differs is named in one row: a
 //! read or a write, and the messages.
 
-use tonic::transport::Channel;
+use crate::channel::Channel;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use quorate_wire::etcd::etcdserverpb as pb;

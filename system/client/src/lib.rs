@@ -14,6 +14,7 @@
 
 mod call;
 mod calls;
+mod channel;
 mod connect;
 mod error;
 mod guard;

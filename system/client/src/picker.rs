@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use quorate_tls::{CipherSuites, ClientFiles, ClientTls, Versions};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
+use crate::channel::Channel;
 use crate::connect::{Connector, Place};
 use crate::error::Error;
 use crate::options::{Options, Tls};
@@ -121,7 +122,7 @@ fn channel(name: &str, options: &Options) -> Result<Channel, Error> {
     };
     let endpoint = endpoint(&uri, options).map_err(|error| bad(&error))?;
     if scheme == "http" {
-        return Ok(endpoint.connect_lazy());
+        return Ok(Channel(endpoint.connect_lazy()));
     }
     let tls = if is_secure {
         let host = match &place {
@@ -133,7 +134,7 @@ fn channel(name: &str, options: &Options) -> Result<Channel, Error> {
     } else {
         None
     };
-    Ok(endpoint.connect_with_connector_lazy(Connector { place, tls }))
+    Ok(Channel(endpoint.connect_with_connector_lazy(Connector { place, tls })))
 }
 
 fn files(options: &Options) -> ClientFiles {
