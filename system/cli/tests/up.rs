@@ -312,7 +312,6 @@ fn a_newcomer_does_not_take_the_id_of_the_one_it_replaces_from_a_member_that_is_
     let url = |at: usize, kind: &str| file["members"][at][kind].as_str().unwrap().to_owned();
     let others = up.endpoints(|name| name < "n4");
     up.quorate("node cut n5").ok();
-    up.quorate("node kill n4").ok();
     // Nobody but n5, which is behind, is asked who the newcomer is.
     let (mine, theirs) = (url(3, "peer_url"), url(4, "peer_url"));
     let dead = |list: &Value| {
@@ -325,6 +324,10 @@ fn a_newcomer_does_not_take_the_id_of_the_one_it_replaces_from_a_member_that_is_
         serde_json::from_str::<Value>(&done.ok()).unwrap()
     };
     let gone = dead(&list());
+    let replace = format!("member replace {gone:x} {others}");
+    assert!(up.quorate(&replace).failed(1).contains("runs and answers at"));
+    assert_eq!(dead(&list()), gone);
+    up.quorate("node kill n4").ok();
     up.quorate(&format!("member replace {gone:x} --peer-urls {mine} --name n4 {others}")).ok();
     assert_ne!(dead(&list()), gone);
 

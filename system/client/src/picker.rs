@@ -157,7 +157,9 @@ fn endpoint(uri: &str, options: &Options) -> Result<Endpoint, tonic::transport::
         .http2_keep_alive_interval(options.keepalive_time.max(Duration::from_secs(10)))
         .keep_alive_timeout(options.keepalive_timeout)
         .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(4 << 20))
+        // Half of this is what the library lets wait in small frames, 256 bytes for each, before it ends the connection: so much
+        // that the window of a call is used up long before, also by the answers to a thousand watchers.
+        .initial_connection_window_size(64 << 20))
 }
 
 #[cfg(test)]

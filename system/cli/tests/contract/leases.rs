@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use prost::Message;
+
 use crate::harness::api::*;
 use crate::harness::watching::shown;
 use crate::harness::*;
@@ -69,6 +72,46 @@ async fn c56_keep_alive_of_an_unknown_lease_answers_zero_and_the_stream_goes_on(
         assert!(revision(&answer.header) > 0);
     }
     client.revoke(known).await.unwrap();
+}
+
+/// As the official Go client renews thousands of leases: a frame for each, and none waits for an answer.
+#[tokio::test]
+async fn c56_renewals_that_come_all_at_once_are_all_answered() {
+    const RENEWALS: usize = 20_000;
+    let cluster = Cluster::single(&[]).await;
+    let id = cluster.client().await.grant(600).await;
+    let address = cluster.endpoint(0).strip_prefix("http://").unwrap();
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    let carried = tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let request =
+        ::http::Request::post(format!("http://{address}/etcdserverpb.Lease/LeaseKeepAlive"));
+    let request = request.header("content-type", "application/grpc").header("te", "trailers");
+    let (answer, mut send) = client.send_request(request.body(()).unwrap(), false).unwrap();
+    let message = LeaseKeepAliveRequest { id }.encode_to_vec();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    let frame = Bytes::from([&[0], &length[..], &message].concat());
+    for renewal in 0..RENEWALS {
+        send.send_data(frame.clone(), renewal == RENEWALS - 1).unwrap();
+    }
+    let mut answers = answer.await.unwrap().into_body();
+    let mut bytes = Vec::new();
+    while let Some(piece) = answers.data().await {
+        let piece = piece.expect("the connection stays");
+        answers.flow_control().release_capacity(piece.len()).unwrap();
+        bytes.extend_from_slice(&piece);
+    }
+    let status = answers.trailers().await.unwrap().unwrap();
+    assert_eq!(status["grpc-status"], "0");
+    let (mut rest, mut renewed) = (&bytes[..], 0);
+    while let [0, a, b, c, d, after @ ..] = rest {
+        let (message, after) = after.split_at(u32::from_be_bytes([*a, *b, *c, *d]) as usize);
+        assert_eq!(LeaseKeepAliveResponse::decode(message).unwrap().ttl, 600);
+        (rest, renewed) = (after, renewed + 1);
+    }
+    assert_eq!((rest.len(), renewed), (0, RENEWALS));
+    carried.abort();
 }
 
 #[tokio::test]

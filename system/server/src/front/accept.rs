@@ -25,9 +25,14 @@ const DRAIN: Duration = Duration::from_secs(3);
 /// A pause after a failed accept: out of descriptors, most likely, and somebody has to leave first.
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
-/// HTTP/2 windows: large enough for a megabyte of answer without waiting for the client.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
+/// What a client may send before it is read, in one call and on one connection.
+///
+/// The library ends a connection, with every watch and lease on it, when too many *small* frames wait to be read: each
+/// costs up to 256 bytes of a budget that is half of the connection's window, and nothing else sets it. A client that renews
+/// ten thousand leases at once, or creates as many watchers, sends just such frames. So the window of a call, which makes
+/// its sender wait, must be used up well before the budget: 128 KiB of messages of 15 bytes take 2 of 8 MiB.
+const STREAM_WINDOW: u32 = 128 << 10;
+const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// Calls of one connection that their client may give up before they were looked at. One more ends the connection: whoever
 /// opens and resets streams without end (CVE-2023-44487) costs at most so many of about a kilobyte each. The library's 20

@@ -1,16 +1,21 @@
 //! `member add`, `remove`, `update`, `promote` and `replace`.
 
 use clap::Args;
+use quorate_client::Client;
 use quorate_client::etcd::etcdserverpb::{
     Member, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberPromoteRequest,
-    MemberRemoveRequest, MemberUpdateRequest, ResponseHeader,
+    MemberRemoveRequest, MemberUpdateRequest, ResponseHeader, StatusRequest,
 };
+use std::time::Duration;
 
 use super::super::failure::{ERROR, Failure};
 use super::super::global::Global;
 use super::super::json::{self, Object};
 use super::super::output::{Format, Output};
 use super::list::{member_fields, member_json};
+
+/// After so long without an answer a member counts as gone.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// Arguments of `member add`.
 #[derive(Debug, Args)]
@@ -78,6 +83,9 @@ pub struct Replace {
     /// The successor's name; default: that of the member that is gone
     #[arg(long, default_value = "")]
     name: String,
+    /// Replace it even if it answers
+    #[arg(long)]
+    force: bool,
 }
 
 fn id_of(id: Option<&String>) -> Result<u64, Failure> {
@@ -149,17 +157,21 @@ pub async fn promote(arguments: &Promote, global: &Global) -> Result<(), Failure
     output.flush()
 }
 
-/// Runs `member replace`: removal first, so that the successor may have the addresses. A failure in
-/// between leaves one member less, and says how to go on.
+/// Runs `member replace`: removal first, so that the successor may have the addresses. What would make
+/// the addition fail is looked for before; a failure in between leaves one member less, and says how to go on.
 pub async fn replace(arguments: &Replace, global: &Global) -> Result<(), Failure> {
     let id = id_of(arguments.id.as_ref())?;
     let mut output = global.output()?;
     let client = global.client()?;
     let list = client.member_list(MemberListRequest { linearizable: true }).await?;
-    let gone = list.members.into_iter().find(|member| member.id == id);
+    let gone = list.members.iter().find(|member| member.id == id);
     let Some(gone) = gone else {
         return Err(Failure::new(ERROR, format!("there is no member {id:x}: see member list")));
     };
+    expect_replaceable(gone, &list.members).map_err(|why| Failure::new(ERROR, why))?;
+    if !arguments.force {
+        expect_silent(gone, &client).await?;
+    }
     let name = if arguments.name.is_empty() { &gone.name } else { &arguments.name };
     let peer_ur_ls = match arguments.peer_urls.as_str() {
         "" => gone.peer_ur_ls.clone(),
@@ -180,6 +192,45 @@ pub async fn replace(arguments: &Replace, global: &Global) -> Result<(), Failure
     }
     print_added(&mut output, &answer, name);
     output.flush()
+}
+
+/// Whether a successor could be added: the rule is the cluster's own (`quorate_node::strict::may_add`), which it
+/// applies when the member to be replaced has left already.
+fn expect_replaceable(gone: &Member, members: &[Member]) -> Result<(), String> {
+    let others = || members.iter().filter(|member| member.id != gone.id && !member.is_learner);
+    let (count, started) = (others().count(), others().filter(|m| !m.name.is_empty()).count());
+    if count == 0 {
+        return Err(format!(
+            "member {:x} is the only one that votes: there is nobody to take its place from",
+            gone.id
+        ));
+    }
+    if (count, started) == (1, 1) || started > count.div_ceil(2) {
+        return Ok(());
+    }
+    let waited = others().filter(|member| member.name.is_empty()).map(|m| format!("{:x}", m.id));
+    Err(format!(
+        "nothing was changed: of the {count} other voters {started} have started, too few for a successor to be \
+         added: start the others, or remove them first (quorate member remove {})",
+        waited.collect::<Vec<_>>().join(", ")
+    ))
+}
+
+/// A member that answers is no dead machine, and would end at once.
+async fn expect_silent(gone: &Member, client: &Client) -> Result<(), Failure> {
+    for url in &gone.client_ur_ls {
+        let Ok(client) = client.only(url) else { continue };
+        let asked = tokio::time::timeout(SILENCE, client.status(StatusRequest::default())).await;
+        let Ok(Ok(status)) = asked else { continue };
+        if status.header.is_some_and(|header| header.member_id == gone.id) {
+            let why = format!(
+                "nothing was changed: member {:x} ({}) runs and answers at {url}: stop it first, or say --force",
+                gone.id, gone.name
+            );
+            return Err(Failure::new(ERROR, why));
+        }
+    }
+    Ok(())
 }
 
 fn cluster(header: Option<&ResponseHeader>) -> u64 {
@@ -257,6 +308,29 @@ mod tests {
              ETCD_INITIAL_ADVERTISE_PEER_URLS=\"http://h10:2380\"\n\
              ETCD_INITIAL_CLUSTER_STATE=\"existing\"\n"
         );
+    }
+
+    #[test]
+    fn nobody_is_removed_whose_successor_could_not_be_added() {
+        let member = |(at, name): (usize, char)| Member {
+            id: at as u64 + 1,
+            name: if name == '-' { String::new() } else { name.to_string() },
+            ..Member::default()
+        };
+        // The first is to be replaced; a dash has never started.
+        for (members, fine) in [
+            ("a", false),
+            ("ab", true),
+            ("a-", false),
+            ("abc", true),
+            ("ab-", false),
+            ("abc-", false),
+            ("abcd-", true),
+        ] {
+            let all: Vec<Member> = members.chars().enumerate().map(member).collect();
+            let found = expect_replaceable(&all[0], &all);
+            assert_eq!(found.is_ok(), fine, "{members}: {found:?}");
+        }
     }
 
     #[test]
