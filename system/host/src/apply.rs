@@ -283,9 +283,15 @@ impl ApplyThread {
         self.outlets.tokens.note(published.tokens);
         let revision = view.revision();
         let swept = view.swept();
+        let rights = |view: &View| (view.auth().enabled(), view.auth().revision());
+        let rights_changed = rights(&self.outlets.view.load()) != rights(&view);
         self.outlets.view.store(Arc::new(view));
         self.outlets.gate.open(applied);
         self.outlets.feed.wake(revision);
+        if rights_changed {
+            // Whoever may not read any more what it watches is told now.
+            self.outlets.feed.ears().call_all();
+        }
         self.outlets.swept.send_if_modified(|known| std::mem::replace(known, swept) != swept);
         Ok(())
     }
@@ -318,6 +324,7 @@ impl ApplyThread {
         self.outlets.tokens.forget_all();
         self.outlets.feed.reset(self.applier.revision());
         self.publish()?;
+        self.outlets.feed.ears().reset(self.applier.revision());
         self.outlets.inbox.request(Request::Raft(raft::Request::Installed { last: meta.last }));
         self.fail_pending();
         self.tell_members();

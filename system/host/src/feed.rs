@@ -4,6 +4,7 @@
 //! nobody watches encodes nothing.
 
 use crate::View;
+use crate::ears::Ears;
 use bytes::{Bytes, BytesMut};
 use quorate_store::{Cursor, EngineError, Event, KeyValue, Polled, Ring};
 use quorate_wire::etcd::mvccpb::event::EventType;
@@ -64,6 +65,7 @@ impl EncodedEvent {
 pub struct Feed {
     ring: RwLock<Ring<Arc<EncodedEvent>>>,
     revision: watch::Sender<i64>,
+    ears: Arc<Ears>,
 }
 
 impl Feed {
@@ -72,6 +74,7 @@ impl Feed {
         Feed {
             ring: RwLock::new(Ring::after(revision, RING_BYTES)),
             revision: watch::Sender::new(revision),
+            ears: Arc::new(Ears::after(revision)),
         }
     }
 
@@ -80,17 +83,26 @@ impl Feed {
         if !events.is_empty() {
             let mut ring = self.ring.write().expect("no holder of this lock panics");
             ring.push(events, EncodedEvent::new);
+            drop(ring);
+            self.ears.announce(events);
         }
     }
 
-    /// The state was replaced: what the ring holds does not lead to it.
+    /// The state is being replaced: what the ring holds does not lead to it. When the view shows it,
+    /// [`Ears::reset`] tells the watchers.
     pub fn reset(&self, revision: i64) {
         let mut ring = self.ring.write().expect("no holder of this lock panics");
         *ring = Ring::after(revision, RING_BYTES);
     }
 
-    /// Wakes the watchers if the revision is new to them.
+    /// Those who are told of keys.
+    pub fn ears(&self) -> &Arc<Ears> {
+        &self.ears
+    }
+
+    /// Wakes the watchers that the pushed events concern, and whoever follows the revision if it is new.
     pub fn wake(&self, revision: i64) {
+        self.ears.call();
         self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
     }
 

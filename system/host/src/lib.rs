@@ -31,6 +31,7 @@ mod clock;
 mod compare;
 mod core;
 mod delayed;
+mod ears;
 pub mod etcd;
 mod failure;
 mod fatal;
@@ -55,6 +56,7 @@ mod unsynced;
 
 pub use audit::AuditCheckpoint;
 pub use compare::Comparison;
+pub use ears::{Ear, Ears, Heard};
 pub use failure::Failure;
 pub use feed::{EncodedEvent, Feed};
 pub use options::{HostOptions, MemberInfo, cluster_id, member_id};

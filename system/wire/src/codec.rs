@@ -139,7 +139,24 @@ impl<E: Piecewise> Encoder for PiecewiseEncoder<E> {
     }
 }
 
-/// Reads one message; a message that is no protobuf of the expected type fails the call with `Internal`.
+/// Transactions may be nested so deep: the library that decodes stops at a hundred messages within each other, and a
+/// transaction and its operation are two.
+pub const MAX_TXN_DEPTH: usize = 49;
+
+/// Why a message was refused. The library names the way to the place, message by message: its end says enough.
+fn refusal(why: &str) -> Status {
+    const LONGEST: usize = 300;
+    if why.contains("recursion limit") {
+        let limit = format!("transactions can be nested {MAX_TXN_DEPTH} deep at most");
+        return Status::invalid_argument(format!("etcdserver: {limit}"));
+    }
+    let cut = why.len().saturating_sub(LONGEST);
+    let cut = (cut..why.len()).find(|at| why.is_char_boundary(*at)).unwrap_or(0);
+    Status::internal(format!("cannot decode the message: {}", &why[cut..]))
+}
+
+/// Reads one message; a message that is no protobuf of the expected type fails the call with `Internal`, one that is nested
+/// too deep with `InvalidArgument`.
 #[derive(Debug, Clone)]
 pub struct MessageDecoder<D> {
     item: PhantomData<D>,
@@ -152,7 +169,7 @@ impl<D: Message + Default> Decoder for MessageDecoder<D> {
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
         match D::decode(buffer) {
             Ok(message) => Ok(Some(message)),
-            Err(error) => Err(Status::internal(format!("cannot decode the message: {error}"))),
+            Err(error) => Err(refusal(&error.to_string())),
         }
     }
 

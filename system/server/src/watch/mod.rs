@@ -2,8 +2,10 @@
 //!
 //! A stream of watchers is one value, polled by the connection that reads it: no task and no queue
 //! of its own. It prepares one answer at a time, so a client that does not read costs its cursors
-//! and at most one answer ([`stream`]); what a watcher wants and where it stands is [`watcher`].
+//! and at most one answer ([`stream`]); who of them has something to look at is known by [`crowd`], what a
+//! watcher wants and where it stands by [`watcher`].
 
+mod crowd;
 mod stream;
 mod watcher;
 

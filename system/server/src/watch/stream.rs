@@ -3,6 +3,7 @@
 use crate::caller::Known;
 use crate::service::Service;
 use crate::standing::Standing;
+use crate::watch::crowd::Crowd;
 use crate::watch::watcher::{NO_WATCHER, Refusal, Watcher};
 use quorate_host::View;
 use quorate_store::Polled;
@@ -11,13 +12,13 @@ use quorate_wire::etcd::GRPC_OVERHEAD_BYTES;
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::etcd::etcdserverpb::watch_request::RequestUnion;
 use quorate_wire::watch_raw::RawWatchResponse;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use tokio_stream::Stream;
-use tokio_stream::wrappers::{IntervalStream, WatchStream};
+use tokio_stream::wrappers::IntervalStream;
 use tonic::{Status, Streaming};
 
 /// See the module's essay.
@@ -29,17 +30,14 @@ pub struct Watchers {
     standing: Standing,
     /// `None` once the client has said its last word; it may still listen, as in etcd.
     requests: Option<Streaming<pb::WatchRequest>>,
-    revisions: WatchStream<i64>,
     progress: IntervalStream,
-    watchers: BTreeMap<i64, Watcher>,
+    watchers: Crowd,
     /// Watchers that ended because their start is compacted and whom the client has not cancelled yet. As in etcd their
     /// ids stay taken until then, so that a cancel that crosses with that news does not hit another watcher.
     ended: BTreeSet<i64>,
     next_id: i64,
     /// Answers that are ready; watchers are only polled when there are none.
     ready: VecDeque<RawWatchResponse>,
-    /// Where the next look at the watchers begins, so that each gets its turn.
-    resume: i64,
     /// True while some watcher may have something to send.
     dirty: bool,
     /// The client asked how far this stream is (item 51).
@@ -64,13 +62,11 @@ impl Watchers {
             standing: Standing::of(known.clone(), &service.view()),
             known,
             requests: Some(requests),
-            revisions: WatchStream::from_changes(service.host.feed().revisions()),
             progress: IntervalStream::new(ticks),
-            watchers: BTreeMap::new(),
+            watchers: Crowd::new(service.host.feed().ears()),
             ended: BTreeSet::new(),
             next_id: 0,
             ready: VecDeque::new(),
-            resume: i64::MIN,
             dirty: false,
             asked_progress: false,
             service,
@@ -147,12 +143,12 @@ impl Watchers {
         if asked == 0 {
             self.next_id = id + 1;
         }
-        self.watchers.insert(id, watcher);
+        self.watchers.insert(watcher, revision);
         Ok(id)
     }
 
     fn is_taken(&self, id: i64) -> bool {
-        self.watchers.contains_key(&id) || self.ended.contains(&id)
+        self.watchers.contains(id) || self.ended.contains(&id)
     }
 
     /// The next id that no client has chosen.
@@ -185,7 +181,7 @@ impl Watchers {
     }
 
     fn remove(&mut self, id: i64) -> bool {
-        let known = self.watchers.remove(&id).is_some();
+        let known = self.watchers.remove(id);
         self.service.watchers.fetch_sub(usize::from(known), Ordering::Relaxed);
         known
     }
@@ -204,10 +200,10 @@ impl Watchers {
         if !self.standing.is_outdated(view) || !view.auth().enabled() {
             return;
         }
-        let refused = self.watchers.iter().filter_map(|(id, watcher)| {
+        let refused = self.watchers.iter().filter_map(|watcher| {
             let range = &watcher.cursor.watch().range;
             let allowed = self.standing.may_read(&self.service, view, range.into());
-            Some((*id, allowed.err()?))
+            Some((watcher.id, allowed.err()?))
         });
         for (id, status) in refused.collect::<Vec<_>>() {
             self.remove(id);
@@ -217,68 +213,58 @@ impl Watchers {
         }
     }
 
-    /// Polls watchers, beginning where the last look ended, until one has an answer.
+    /// Polls watchers that may have something to look at, in turn, until one has an answer.
     fn look(&mut self) -> Result<(), Status> {
         let view = self.service.view();
         self.judge_again(&view);
         if !self.ready.is_empty() {
             return Ok(());
         }
-        let mut pending = false;
-        let from = self.resume;
-        let ids: Vec<i64> = {
-            let after = self.watchers.range(from..).map(|(id, _)| *id);
-            after.chain(self.watchers.range(..from).map(|(id, _)| *id)).collect()
-        };
-        for id in ids {
-            let found = self.poll_watcher(id, &view)?;
-            pending |= found == Found::More;
+        self.watchers.follow(view.revision());
+        for _ in 0..self.watchers.behind() {
+            let Some(id) = self.watchers.turn() else { break };
+            self.poll_watcher(id, &view)?;
             if !self.ready.is_empty() {
-                self.resume = id + 1;
                 return Ok(());
             }
         }
-        self.dirty = pending;
-        self.answer_progress(&view, pending);
+        self.dirty = self.watchers.behind() > 0;
+        self.answer_progress(&view);
         Ok(())
     }
 
-    fn poll_watcher(&mut self, id: i64, view: &View) -> Result<Found, Status> {
+    fn poll_watcher(&mut self, id: i64, view: &View) -> Result<(), Status> {
         let budget = self.service.limits.watch_buffer_bytes;
-        let watcher = self.watchers.get_mut(&id).expect("listed a moment ago");
-        if watcher.cursor.next() > view.revision() {
-            return Ok(Found::All);
-        }
+        let watcher = self.watchers.get_mut(id).expect("it is its turn");
         let polled = self.service.host.feed().poll(&mut watcher.cursor, view, budget);
         match polled.map_err(|error| Status::internal(error.to_string()))? {
             Polled::Batch(batch) => {
-                let found = if batch.synced { Found::All } else { Found::More };
                 if !batch.events.is_empty() {
                     watcher.active = true;
                     let header = self.service.header(view.revision());
                     let answers = watcher.answers(header, view.compacted(), batch.events);
                     self.ready.extend(answers);
                 }
-                Ok(found)
+                self.watchers.polled(id, batch.next);
             }
             Polled::Compacted { revision: compact_revision } => {
                 self.remove(id);
                 self.ended.insert(id);
                 let head = self.head(id, 0);
                 self.say(pb::WatchResponse { canceled: true, compact_revision, ..head });
-                Ok(Found::All)
             }
         }
+        Ok(())
     }
 
     /// Tells how far the whole stream is, if every watcher has seen everything (item 51). One that
     /// begins in the future has not, and nobody can say when it will: then nothing is told.
-    fn answer_progress(&mut self, view: &View, pending: bool) {
-        if pending || !std::mem::take(&mut self.asked_progress) {
+    fn answer_progress(&mut self, view: &View) {
+        if self.dirty || !std::mem::take(&mut self.asked_progress) {
             return;
         }
         let revision = view.revision();
-        if self.watchers.values().all(|watcher| watcher.is_synced(revision)) {
+        if self.watchers.iter().all(|watcher| self.watchers.is_synced(watcher)) {
             self.say(self.head(NO_WATCHER, revision));
         }
     }
@@ -286,23 +272,12 @@ impl Watchers {
     /// Tells idle watchers how far they are (item 50).
     fn tick(&mut self) {
         let revision = self.service.view().revision();
-        let mut idle = Vec::new();
-        for watcher in self.watchers.values_mut() {
-            let active = std::mem::take(&mut watcher.active);
-            if watcher.progress_notify && !active && watcher.is_synced(revision) {
-                idle.push(watcher.id);
-            }
-        }
-        for id in idle {
+        self.watchers.follow(revision);
+        self.dirty |= self.watchers.behind() > 0;
+        for id in self.watchers.take_idle() {
             self.say(self.head(id, revision));
         }
     }
-}
-
-#[derive(PartialEq, Eq)]
-enum Found {
-    All,
-    More,
 }
 
 impl Stream for Watchers {
@@ -325,7 +300,7 @@ impl Stream for Watchers {
                     Poll::Pending => {}
                 }
             }
-            while Pin::new(&mut this.revisions).poll_next(context).is_ready() {
+            if this.watchers.poll_called(context).is_ready() {
                 this.dirty = true;
             }
             if this.dirty {

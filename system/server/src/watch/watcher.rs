@@ -23,7 +23,7 @@ pub struct Watcher {
     /// Something was sent since the last round of progress notices.
     pub active: bool,
     /// The revision that the client named as its first; 0 is whatever comes next.
-    start: i64,
+    pub start: i64,
     /// An answer of at least so many bytes is split, if it may be (item 47).
     fragment_bytes: Option<usize>,
 }
@@ -99,12 +99,6 @@ impl Watcher {
             active: false,
             fragment_bytes: request.fragment.then_some(fragment_bytes),
         })
-    }
-
-    /// True when it has seen everything up to `revision` and has begun by then: of one that waits
-    /// for the future, no progress is told (items 42 and 51).
-    pub fn is_synced(&self, revision: i64) -> bool {
-        self.start <= revision && self.cursor.is_synced(revision)
     }
 
     /// The answers that carry a batch: one, or several when they may be split. The pair before a
