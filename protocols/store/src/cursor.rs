@@ -16,6 +16,7 @@
 
 use crate::engine::{EngineError, EngineRead};
 use crate::history;
+use crate::key_changes::{KeyChange, KeyChanges};
 use crate::layout::{self, Change, HEADER, HISTORY, Header, Kind, Stamp};
 use crate::ring::{Entry, Ring};
 use crate::view::View;
@@ -27,7 +28,7 @@ use quorate_base::mutant;
 const REVISIONS_PER_BATCH: usize = 1_000;
 /// Changes looked at in one poll of the engine, so that a poll takes milliseconds even when
 /// nothing matches.
-const CHANGES_PER_POLL: usize = 20_000;
+const CHANGES_PER_POLL: usize = 5_000;
 
 /// What a watcher wants.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -149,6 +150,8 @@ impl Cursor {
         }
         let events = if in_ring {
             self.read_ring(ring, current.min(ring.last()), budget)
+        } else if self.watch.range.is_single() && self.next > view.compacted() {
+            self.read_key(view, encode, budget)?
         } else {
             self.read_engine(view, encode, budget)?
         };
@@ -220,6 +223,42 @@ impl Cursor {
                 last_with_events = revision;
                 events.push(Delivery { revision, size: entry.size, encoded: entry.encoded });
             }
+        }
+        self.next = view.revision() + 1;
+        Ok(events)
+    }
+
+    /// What the key's own history tells.
+    fn read_key<V: EngineRead, T>(
+        &mut self,
+        view: &View<V>,
+        encode: &impl Fn(&Event) -> T,
+        budget: usize,
+    ) -> Result<Vec<Delivery<T>>, EngineError> {
+        let mut changes = KeyChanges::new(view.engine(), &self.watch.range.key, self.next);
+        let (mut events, mut bytes, mut looked) = (Vec::new(), 0, 0);
+        let mut revision = self.next;
+        while let Some(KeyChange { at, put, prev }) = changes.next()? {
+            if at.revision != revision {
+                revision = at.revision;
+                let full = bytes >= budget || events.len() >= REVISIONS_PER_BATCH;
+                if full || looked >= CHANGES_PER_POLL {
+                    self.next = revision;
+                    return Ok(events);
+                }
+            }
+            looked += 1;
+            let (key, delete) = (&self.watch.range.key, put.is_none());
+            if !self.wants(key, delete) {
+                continue;
+            }
+            let gone =
+                || KeyValue { key: key.clone(), mod_revision: revision, ..KeyValue::default() };
+            let prev = prev.filter(|_| self.watch.prev_kv);
+            let event = Event { delete, kv: put.unwrap_or_else(gone), prev };
+            let entry = Entry::new(&event, encode);
+            bytes += entry.size;
+            events.push(Delivery { revision, size: entry.size, encoded: entry.encoded });
         }
         self.next = view.revision() + 1;
         Ok(events)

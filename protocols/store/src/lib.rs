@@ -71,6 +71,7 @@ mod hash;
 mod history;
 mod import;
 mod interest;
+mod key_changes;
 mod layout;
 mod lease;
 mod lessor;

@@ -3,6 +3,7 @@
 
 mod common;
 
+use bytes::Bytes;
 use common::dice::Maker;
 use common::model::Model;
 use common::*;
@@ -167,6 +168,48 @@ fn watchers_get_exactly_what_the_log_says_through_compactions_and_slow_reading()
         delivered += watchers.iter().map(|watcher| watcher.got.len()).sum::<usize>();
     }
     assert!(cancelled > 100 && delivered > 10_000, "too tame: {cancelled} {delivered}");
+}
+
+/// A watcher of one key reads that key's own history, one of everything the log of changes: with compactions between,
+/// half swept or whole, from every start that is left.
+#[test]
+fn the_history_of_a_key_and_the_log_tell_the_same_story() {
+    let (mut told, mut deletes, mut with_prev) = (0, 0, 0);
+    for seed in 0..12 {
+        let mut maker = Maker::new(seed);
+        maker.alarms = false;
+        let (mut store, none) = (fresh(), tiny());
+        for index in 1..=400 {
+            let command = maker.command(store.revision(), 1);
+            store.apply(index, 1, Some(&command)).unwrap();
+            if index % 7 == 0 {
+                store.compact_step(3).unwrap();
+            }
+        }
+        let view = store.publish().unwrap().view;
+        let current = view.revision();
+        let all = KeyRange { key: Bytes::from_static(&[0]), end: Bytes::from_static(&[0]) };
+        for start in view.compacted().max(1)..=current {
+            let mut cursor = Cursor::new(watching(all.clone()), start, current);
+            let log = drain(&mut cursor, &view, &none);
+            let mut keys: Vec<Bytes> = log.iter().map(|event| event.kv.key.clone()).collect();
+            keys.sort();
+            keys.dedup();
+            keys.push(Bytes::from_static(b"a key that never was"));
+            for key in keys {
+                let mut cursor =
+                    Cursor::new(watching(KeyRange::single(key.clone())), start, current);
+                let own = drain(&mut cursor, &view, &none);
+                let expected: Vec<_> =
+                    log.iter().filter(|event| event.kv.key == key).cloned().collect();
+                assert_eq!(own, expected, "seed {seed}, {key:?} from {start}");
+                told += own.len();
+                deletes += own.iter().filter(|event| event.delete).count();
+                with_prev += own.iter().filter(|event| event.prev.is_some()).count();
+            }
+        }
+    }
+    assert!(told > 10_000 && deletes > 1_000 && with_prev > 1_000, "{told} {deletes} {with_prev}");
 }
 
 #[test]

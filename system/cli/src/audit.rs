@@ -61,6 +61,10 @@ fn read(path: &Path) -> Verdict<Log> {
 
 fn verify(arguments: &VerifyArguments) -> Verdict<String> {
     let log = read(&arguments.file)?;
+    if log.last.0 == 0 {
+        let why = "there is no record in it, so nothing says whose it is or what is missing";
+        return Err((1, format!("{}: {why}", arguments.file.display())));
+    }
     let mut known: Vec<Checkpoint> = log.checkpoints.clone();
     for other in &arguments.against {
         known.extend(read(other)?.checkpoints);

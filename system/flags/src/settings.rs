@@ -167,6 +167,19 @@ impl Settings {
     }
 }
 
+/// Which of these names of environment variables look like settings and are none: a word that is written wrongly would
+/// otherwise leave its setting at the default without a sign.
+pub fn unrecognized(names: impl Iterator<Item = String>) -> Vec<String> {
+    const OTHERS: [&str; 3] = ["QUORATE_FENCE", "QUORATE_NODE_BINARY", "ETCD_UNSUPPORTED_ARCH"];
+    let prefixes = ["QUORATE", "ETCD", "ETCD_EXPERIMENTAL"];
+    let known = |name: &String| {
+        OTHERS.contains(&name.as_str())
+            || table::all().any(|flag| prefixes.iter().any(|prefix| flag.variable(prefix) == *name))
+    };
+    let ours = names.filter(|name| name.starts_with("QUORATE_") || name.starts_with("ETCD_"));
+    ours.filter(|name| !known(name)).collect()
+}
+
 /// The settings that the environment makes. An empty variable sets nothing, as in etcd.
 fn from_environment(variable: &dyn Fn(&str) -> Option<String>) -> Vec<Setting> {
     let mut settings = Vec::new();
@@ -310,6 +323,16 @@ mod tests {
         );
         let (_, warnings) = gather("--pre-vote=false", &[]).unwrap();
         assert_eq!(warnings, ["--pre-vote \"false\" (flag) has no effect: it is always on"]);
+    }
+
+    #[test]
+    fn a_variable_that_is_written_wrongly_is_named() {
+        let names =
+            ["ETCD_NAME", "ETCD_CLIENT_CERT_AHTU", "QUORATE_AUDT_LOG", "ETCDCTL_API", "HOME"];
+        let found = unrecognized(names.iter().map(|name| (*name).to_owned()));
+        assert_eq!(found, ["ETCD_CLIENT_CERT_AHTU", "QUORATE_AUDT_LOG"]);
+        let found = unrecognized(["QUORATE_FENCE".to_owned()].into_iter());
+        assert_eq!(found, [""; 0]);
     }
 
     #[test]

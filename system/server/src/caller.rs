@@ -152,6 +152,14 @@ impl Service {
         })
     }
 
+    /// Whether keys are shown to the caller in a list of many: what it may not read is left out.
+    pub fn sees(&self, known: &Known, view: &View, span: Span<'_>) -> bool {
+        let read = |auth: &quorate_store::Auth, caller: &quorate_store::Caller| {
+            auth.check_range(caller, span, Right::Read).map_err(errors::unauthorized)
+        };
+        self.may(known, view, read).is_ok()
+    }
+
     /// Whether the caller may write keys, as far as this view knows: a write itself is judged where
     /// it stands in the log.
     ///

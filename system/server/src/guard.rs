@@ -1,9 +1,10 @@
 //! `quorate.v1.Guard`: prefixes that need the token of a lock to be written.
 
+use crate::caller::Known;
 use crate::kv::{settled, unreadable};
 use crate::service::Service;
 use crate::{errors, leader_watch, line};
-use quorate_store::{Action, Answer, GuardChange};
+use quorate_store::{Action, Answer, GuardChange, KeyRange};
 use quorate_wire::native::v1::guard_server::Guard;
 use quorate_wire::native::v1::{
     GuardListRequest, GuardListResponse, GuardRemoveRequest, GuardRemoveResponse, GuardSetRequest,
@@ -64,9 +65,15 @@ impl Guard for GuardService {
         request: Request<GuardListRequest>,
     ) -> Result<Response<GuardListResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
+        let known = Known::of(&request);
         let view = self.0.linearizable().await?;
         let mut guards = Vec::with_capacity(view.guards().len());
         for (prefix, lock) in view.guards() {
+            // Who holds a lock is the business of those who may read what it guards.
+            let range = KeyRange::prefix(prefix.clone());
+            if !self.0.sees(&known, &view, (&range).into()) {
+                continue;
+            }
             let line = view.range(&line::first(&line::line(lock))).map_err(unreadable)?;
             let holder = line.kvs.into_iter().next().unwrap_or_default();
             guards.push(Guarded {

@@ -89,7 +89,7 @@ pub fn describe(error: &Error) -> String {
         Error::ConnectionLost { .. } | Error::Timeout { .. }
             if error.outcome() == Outcome::Unknown =>
         {
-            "A write may or may not have been applied: read before you repeat it."
+            "If it was a write, it may or may not have been applied: read before you repeat it."
         }
         Error::Server { .. }
         | Error::ConnectionLost { .. }

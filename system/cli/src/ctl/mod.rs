@@ -237,7 +237,7 @@ fn led_to<'a>(command: &'a clap::Command, words: &[OsString]) -> &'a clap::Comma
         let Some(word) = word.to_str() else { continue };
         if word.starts_with('-') {
             let flag = current.get_arguments().find(|flag| is_flag(flag, word));
-            if flag.is_some_and(|flag| takes_next_word(flag)) {
+            if flag.is_some_and(takes_next_word) {
                 words.next();
             }
             continue;

@@ -20,7 +20,7 @@ pub use quorate_flags::FlagError;
 use quorate_flags::{arguments, settings, table, value};
 use tracing::{error, warn};
 
-use settings::Settings;
+use settings::{Settings, unrecognized};
 
 /// The exit code of an error in the flags.
 const BAD_FLAGS: u8 = 2;
@@ -65,6 +65,9 @@ fn prepare(arguments: &[String]) -> Result<Prepared, FlagError> {
     }
     let config = build::config(&settings)?;
     warnings.extend(gates::warnings(&settings));
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let unknown = unrecognized(names).into_iter();
+    warnings.extend(unknown.map(|name| format!("unrecognized environment variable {name}")));
     Ok(Prepared::Run(Box::new((settings, config, warnings))))
 }
 

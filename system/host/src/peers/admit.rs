@@ -10,7 +10,7 @@ use quorate_node::newcomer::answers_needed;
 use quorate_wire::hello::{Answer, Purpose};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tracing::info;
+use tracing::{info, warn};
 
 /// Waits until it is certain that this member never took part with another data directory; `peers` are the
 /// others who vote.
@@ -34,7 +34,7 @@ pub async fn admit(identity: &Identity, peers: &BTreeMap<NodeId, Peer>) -> Resul
                     answered.insert(peer.id);
                 }
                 Some(Answer::Refused { why }) if rounds.is_multiple_of(50) => {
-                    info!(peer = %peer.name, "refused: {why}");
+                    warn!(peer = %peer.name, "refused: {why}");
                 }
                 Some(Answer::Removed { why }) => return Err(why),
                 Some(Answer::Refused { .. } | Answer::Cluster { .. }) | None => {}

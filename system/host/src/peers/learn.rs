@@ -13,7 +13,7 @@ use quorate_node::newcomer::find;
 use quorate_store::Member;
 use quorate_wire::hello::{Answer, Purpose};
 use std::time::{Duration, Instant};
-use tracing::info;
+use tracing::{info, warn};
 
 /// What a newcomer learned.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ async fn ask(
                 Ok(Ok((_, Answer::Refused { why } | Answer::Removed { why })))
                     if round.is_multiple_of(50) =>
                 {
-                    info!(peer = %other.name, "refused: {why}");
+                    warn!(peer = %other.name, "refused: {why}");
                 }
                 Ok(Ok(_) | Err(_)) | Err(_) => {}
             }

@@ -17,9 +17,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::IntervalStream;
 use tonic::{Status, Streaming};
+
+/// So long a stream may look without finding anything before others on its thread get their turn.
+const TURN: Duration = Duration::from_millis(1);
 
 /// See the module's essay.
 pub struct Watchers {
@@ -221,11 +225,15 @@ impl Watchers {
             return Ok(());
         }
         self.watchers.follow(view.revision());
+        let begun = Instant::now();
         for _ in 0..self.watchers.behind() {
             let Some(id) = self.watchers.turn() else { break };
             self.poll_watcher(id, &view)?;
             if !self.ready.is_empty() {
                 return Ok(());
+            }
+            if begun.elapsed() >= TURN {
+                break;
             }
         }
         self.dirty = self.watchers.behind() > 0;
