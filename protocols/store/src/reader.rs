@@ -85,6 +85,33 @@ pub(crate) fn key_value(version: &Version) -> KeyValue {
     }
 }
 
+impl Range {
+    /// Takes out of the pairs what was not asked for: with `keys_only` their values.
+    pub fn leave_out(&self, kvs: &mut [KeyValue]) {
+        if !self.keys_only {
+            return;
+        }
+        for kv in kvs {
+            kv.value = Bytes::new();
+            // etcd 3.7 answers these from its index, which knows no leases, unless it needed the
+            // values for sorting (contract item 7).
+            if self.target != SortTarget::Value {
+                kv.lease = 0;
+            }
+        }
+    }
+
+    /// True when the answer is the first pairs of the range as they come, so that it can be given
+    /// in [pages](crate::View::page): not one key or a count alone, by key upwards, no filter.
+    pub fn is_plain(&self) -> bool {
+        let upwards = match self.order {
+            SortOrder::None | SortOrder::Ascend => self.target == SortTarget::Key,
+            SortOrder::Descend => false,
+        };
+        upwards && !self.count_only && !self.range.is_single() && !is_filtered(self)
+    }
+}
+
 impl<'a, R: EngineRead> Reader<'a, R> {
     /// Refuses revisions that do not exist yet, or any more; the compacted one itself is readable
     /// (contract item 9).
@@ -141,16 +168,7 @@ impl<'a, R: EngineRead> Reader<'a, R> {
             answer.kvs.truncate(ask.limit as usize);
             answer.more = true;
         }
-        if ask.keys_only {
-            for kv in &mut answer.kvs {
-                kv.value = Bytes::new();
-                // etcd 3.7 answers these from its index, which knows no leases, unless it needed
-                // the values for sorting (contract item 7).
-                if ask.target != SortTarget::Value {
-                    kv.lease = 0;
-                }
-            }
-        }
+        ask.leave_out(&mut answer.kvs);
         Ok(UpTo::Whole(answer))
     }
 

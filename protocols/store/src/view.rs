@@ -8,9 +8,10 @@ use crate::engine::{EngineError, EngineRead};
 use crate::hash::Checksum;
 use crate::layout::{self, CURRENT, HISTORY, Header, Meta};
 use crate::lease::{self, Lease};
-use crate::reader::{ReadError, Reader, UpTo};
+use crate::reader::{self, ReadError, Reader, UpTo};
 use crate::{
-    Alarm, Answer, Auth, GuardTable, Members, Range, RangeAnswer, StoreError, Txn, txn, validate,
+    Alarm, Answer, Auth, GuardTable, KeyRange, Members, Range, RangeAnswer, StoreError, Txn, txn,
+    validate,
 };
 use bytes::Bytes;
 use std::collections::BTreeSet;
@@ -126,6 +127,16 @@ impl<V: EngineRead> View<V> {
     /// The number of keys that exist.
     pub fn keys(&self) -> u64 {
         self.inner.counts.total()
+    }
+
+    /// At least as many keys as the range holds now, and at most some hundred more, without reading
+    /// any of them.
+    pub fn keys_at_most(&self, range: &KeyRange) -> u64 {
+        if range.is_single() {
+            return 1;
+        }
+        let (from, to) = reader::bounds(range);
+        self.inner.counts.at_most(from, to)
     }
 
     /// Answers a range (contract items 1 to 11).

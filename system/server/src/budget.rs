@@ -24,8 +24,6 @@ pub struct Budget {
     room: Arc<Semaphore>,
     units: u32,
     patience: Duration,
-    /// Who may work on a large answer now.
-    turns: Arc<Semaphore>,
 }
 
 /// Room that an answer holds until the last clone of this is dropped. Travels in the extensions of
@@ -40,15 +38,7 @@ impl Budget {
     pub fn new(bytes: u64, patience: Duration) -> Budget {
         let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX).max(1);
         let units = units.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
-        // A quarter of the processors for those who want much, and one at least.
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let turns = Arc::new(Semaphore::new((processors / 4).max(1)));
-        Budget { room: Arc::new(Semaphore::new(units as usize)), units, patience, turns }
-    }
-
-    /// A turn to work on a large answer, in the order of asking. It ends when it is dropped.
-    pub async fn turn(&self) -> OwnedSemaphorePermit {
-        self.turns.clone().acquire_owned().await.expect("never closed")
+        Budget { room: Arc::new(Semaphore::new(units as usize)), units, patience }
     }
 
     /// Room for an answer of about so many bytes. One that is larger than all the room there is gets

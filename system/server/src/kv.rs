@@ -2,8 +2,9 @@
 
 use crate::budget::Permit;
 use crate::caller::Known;
+use crate::large::{Found, TakenWhole};
 use crate::service::Service;
-use crate::{budget, convert, errors, large, leader_watch, range_stream};
+use crate::{budget, convert, errors, large, leader_watch, outflow, range_stream};
 use bytes::{Bytes, BytesMut};
 use quorate_host::View;
 use quorate_store::{Action, Answer, Outcome, Range, RangeAnswer, ReadError, Txn, validate};
@@ -47,29 +48,38 @@ impl KvService {
         self.0.linearizable().await
     }
 
+    /// Finds the answer to a range; `whole` if it cannot be made while it is taken.
     async fn read(
         &self,
         known: &Known,
         range: &Range,
         serializable: bool,
-    ) -> Result<(RangeAnswer, i64, Option<Permit>), Status> {
+        whole: bool,
+    ) -> Result<(Found, Arc<View>), Status> {
         let view = self.view_for(serializable).await?;
         self.0.may_read(known, &view, (&range.range).into())?;
         self.0.ranges.count();
-        let (answer, permit) = large::range(&self.0, &view, range).await?;
-        Ok((answer, view.revision(), permit))
+        let found = large::range(&self.0, &view, range, whole).await?;
+        Ok((found, view))
     }
 
+    /// Answers a transaction of reads; aside if it has room because it may be large.
     async fn read_txn(
         &self,
         known: &Known,
-        txn: &Txn,
+        txn: Txn,
         stale: bool,
+        permit: &Option<Permit>,
     ) -> Result<pb::TxnResponse, Status> {
         let view = self.view_for(stale).await?;
-        self.0.may_read_txn(known, &view, txn)?;
+        self.0.may_read_txn(known, &view, &txn)?;
         let revision = view.revision();
-        match view.read_txn(txn).map_err(unreadable)? {
+        let read = move || view.read_txn(&txn);
+        let answer = match permit {
+            None => read(),
+            Some(_) => self.0.aside.run(read).await,
+        };
+        match answer.map_err(unreadable)? {
             Answer::Txn { succeeded, answers } => {
                 let header = self.0.header(revision);
                 Ok(convert::txn_response(succeeded, answers, revision, header))
@@ -96,19 +106,26 @@ impl RawKv for KvService {
     ) -> Result<Response<RawRangeResponse>, Status> {
         leader_watch::check(&self.0, request.metadata())?;
         let known = Known::of(&request);
+        let whole = request.extensions().get::<TakenWhole>().is_some();
         let request = request.into_inner();
         let serializable = request.serializable;
-        let (answer, revision, permit) =
-            self.read(&known, &convert::range(request)?, serializable).await?;
-        let RangeAnswer { kvs, more, count } = answer;
-        let pairs = match permit {
-            None => encode(&kvs),
-            Some(_) => large::aside(&self.0, move || encode(&kvs)).await,
+        let range = convert::range(request)?;
+        let (found, view) = self.read(&known, &range, serializable, whole).await?;
+        let header = self.0.header(view.revision());
+        let (flow, permit) = match found {
+            Found::Small(RangeAnswer { kvs, more, count }) => {
+                let head = pb::RangeResponse { header, kvs: Vec::new(), more, count };
+                let answer = RawRangeResponse { head, kvs: vec![encode(&kvs)] };
+                return Ok(Response::new(answer));
+            }
+            Found::Large(answer, permit) => (outflow::of_pairs(header, answer)?, permit),
+            Found::Flowing(extent, permit) => {
+                (outflow::of_view(&self.0, view, range, extent, permit)?, None)
+            }
         };
-        let header = self.0.header(revision);
-        let head = pb::RangeResponse { header, kvs: Vec::new(), more, count };
-        let answer = RawRangeResponse { head, kvs: vec![pairs] };
-        Ok(budget::until_sent(Response::new(answer), permit))
+        let mut response = Response::new(RawRangeResponse::default());
+        response.extensions_mut().insert(flow);
+        Ok(budget::until_sent(response, permit))
     }
 }
 
@@ -122,9 +139,14 @@ impl Kv for KvService {
         let known = Known::of(&request);
         let request = request.into_inner();
         let serializable = request.serializable;
-        let (answer, revision, permit) =
-            self.read(&known, &convert::range(request)?, serializable).await?;
-        let answer = convert::range_response(answer, self.0.header(revision));
+        let range = convert::range(request)?;
+        let (found, view) = self.read(&known, &range, serializable, true).await?;
+        let (answer, permit) = match found {
+            Found::Small(answer) => (answer, None),
+            Found::Large(answer, permit) => (answer, permit),
+            Found::Flowing(..) => unreachable!("it was to be whole"),
+        };
+        let answer = convert::range_response(answer, self.0.header(view.revision()));
         Ok(budget::until_sent(Response::new(answer), permit))
     }
 
@@ -197,7 +219,7 @@ impl Kv for KvService {
         validate::check_txn(&txn, self.0.limits.max_txn_ops).map_err(|e| errors::invalid(&e))?;
         let permit = large::room_for_txn(&self.0, &self.0.view(), &txn).await?;
         if validate::is_read_only(&txn) {
-            let response = Response::new(self.read_txn(&known, &txn, stale).await?);
+            let response = Response::new(self.read_txn(&known, txn, stale, &permit).await?);
             return Ok(budget::until_sent(response, permit));
         }
         match settled(self.0.write(caller, Action::Txn(txn)).await?)? {

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod aside;
 pub mod audit;
 mod auth;
 mod budget;
@@ -39,6 +40,9 @@ mod lock;
 mod maintenance;
 mod metrics;
 mod notify;
+mod outflow;
+mod pieces;
+mod pinned;
 mod range_stream;
 mod rights;
 mod run;

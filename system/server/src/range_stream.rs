@@ -9,13 +9,13 @@
 //!
 //! # What a slow reader costs
 //!
-//! At most one piece waits for the reader, and a little later nothing but a place: a view pins
-//! files that the engine would like to throw away, so it is held for [`PATIENCE`] only. A reader
-//! that comes back later is served from the newest view at the stream's revision, and is told so
-//! (`compacted`) if that was compacted meanwhile, as with etcd. A reader that keeps up never hears
-//! of a compaction.
+//! At most one piece waits for the reader, and after [`PATIENCE`] nothing but a place. A reader that
+//! comes back later is served from the newest view at the stream's revision, and is told so
+//! (`compacted`) if that was compacted meanwhile, as with etcd: see [`crate::pinned`].
 
 use crate::caller::Known;
+use crate::outflow::after;
+use crate::pinned::{PATIENCE, Pinned};
 use crate::service::Service;
 use crate::standing::Standing;
 use crate::{convert, errors, kv};
@@ -23,7 +23,6 @@ use quorate_host::View;
 use quorate_store::{KeyRange, Page, Range, SortOrder, SortTarget};
 use quorate_wire::etcd::etcdserverpb as pb;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -32,9 +31,6 @@ type Piece = Result<pb::RangeStreamResponse, Status>;
 
 /// Pairs of the first piece.
 const FIRST_PIECE: usize = 10;
-
-/// How long a view is held for a reader that does not read.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes that a pair takes besides its key and value, about.
 const PAIR_BYTES: usize = 48;
@@ -77,8 +73,7 @@ struct Reading {
     service: Arc<Service>,
     /// What is left to read; its revision is the stream's.
     rest: Range,
-    /// `None` while a slow reader is waited for.
-    view: Option<Arc<View>>,
+    state: Pinned,
     /// The revision of the state when the stream began.
     header: i64,
     /// Pairs still wanted; `None` is all.
@@ -96,8 +91,8 @@ impl Reading {
         let wanted = usize::try_from(range.limit).ok().filter(|limit| *limit > 0);
         let revision = if range.revision > 0 { range.revision } else { header };
         let rest = Range { revision, limit: 0, ..range };
-        let view = Some(view);
-        Reading { service, rest, view, header, wanted, sent: 0, standing, asked }
+        let state = Pinned::new(view, revision);
+        Reading { service, rest, state, header, wanted, sent: 0, standing, asked }
     }
 
     async fn run(&mut self, pieces: &mpsc::Sender<Piece>) -> Result<(), Status> {
@@ -109,7 +104,7 @@ impl Reading {
             if self.standing.is_outdated(&now) {
                 self.standing.may_read(&self.service, &now, (&self.asked).into())?;
             }
-            let view = self.view.get_or_insert_with(|| self.service.view()).clone();
+            let view = self.state.view(&self.service);
             let (piece, bytes, done) = if self.rest.count_only {
                 (self.last_piece(&view, Page::default())?, 0, true)
             } else {
@@ -136,7 +131,7 @@ impl Reading {
         match tokio::time::timeout(PATIENCE, pieces.reserve()).await {
             Ok(place) => place.ok(),
             Err(_) => {
-                self.view = None;
+                self.state.let_go();
                 pieces.reserve().await.ok()
             }
         }
@@ -150,16 +145,10 @@ impl Reading {
     ) -> Result<(pb::RangeResponse, usize, bool), Status> {
         self.sent += page.kvs.len();
         if let Some(last) = page.kvs.last() {
-            self.rest.range.key = [&last.key[..], &[0]].concat().into();
+            self.rest.range.key = after(&last.key);
         }
         let bytes = page.bytes + page.kvs.len() * PAIR_BYTES;
-        if self.rest.keys_only {
-            for pair in &mut page.kvs {
-                pair.value.clear();
-                // As in a plain range: see contract item 7.
-                pair.lease = if self.rest.target == SortTarget::Value { pair.lease } else { 0 };
-            }
-        }
+        self.rest.leave_out(&mut page.kvs);
         let full = self.wanted.is_some_and(|wanted| self.sent >= wanted);
         if page.more && !full {
             let kvs = page.kvs.into_iter().map(convert::key_value).collect();

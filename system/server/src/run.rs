@@ -82,6 +82,7 @@ pub fn run(
     let start = |(options, every)| Audit::start(options, host.member_id(), every);
     let audit = config.audit.clone().map(start).transpose().map_err(ServeError::Start)?;
     let service = Service::new(host.clone(), limits(&config), config.tokens.clone(), audit);
+    let service = service.map_err(|error| ServeError::Start(error.to_string()))?;
     runtime.block_on(crate::corruption::before_serving(&service, config.corruption));
     let (stopping, stopped) = watch::channel(false);
     let tracer = config.traces.as_ref().map(Tracer::start).transpose();

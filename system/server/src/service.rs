@@ -1,5 +1,6 @@
 //! What every etcd service of this member shares: the host, the limits, the header.
 
+use crate::aside::Aside;
 use crate::audit::{self, Audit};
 use crate::budget::Budget;
 use crate::errors;
@@ -61,21 +62,27 @@ pub struct Service {
     pub watchers: AtomicUsize,
     /// Room for large answers.
     pub budget: Budget,
+    /// Where long reads are done.
+    pub aside: Aside,
     /// Ranges answered.
     pub ranges: Counter,
 }
 
 impl Service {
     /// The services of one member.
+    ///
+    /// # Errors
+    /// When its threads cannot be started.
     pub fn new(
         host: Host,
         limits: Limits,
         tokens: TokenOptions,
         audit: Option<Audit>,
-    ) -> Arc<Service> {
+    ) -> std::io::Result<Arc<Service>> {
         let budget = Budget::new(limits.max_answer_bytes, limits.answer_patience);
         let (watchers, ranges) = (AtomicUsize::new(0), Counter::default());
-        Arc::new(Service { host, limits, tokens, audit, watchers, budget, ranges })
+        let aside = Aside::start()?;
+        Ok(Arc::new(Service { host, limits, tokens, audit, watchers, budget, aside, ranges }))
     }
 
     /// The newest state of this member.

@@ -3,7 +3,7 @@
 //! Everything that two processes must agree on, and nothing that decides: what goes through the log ([`command`]), what
 //! members say to each other ([`hello`], [`peer`]), the etcd v3 API as generated messages, clients
 //! and servers ([`etcd`]), the codec that they share ([`codec`]), and servers of Watch and Range that take events and pairs
-//! already encoded ([`raw`], [`watch_raw`], [`range_raw`]).
+//! already encoded ([`raw`], [`watch_raw`], [`range_raw`]), or made while they are sent ([`flow`]).
 //!
 //! tonic and prost are named here and in the crates that serve or call; the protocols know neither.
 
@@ -15,6 +15,7 @@ pub mod compare;
 pub mod etcd;
 pub mod etcd_file;
 pub mod fence;
+pub mod flow;
 pub mod hello;
 mod member;
 pub mod native;

@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status};
 use crate::codec::{Piecewise, PiecewiseCodec};
 use crate::etcd::etcdserverpb::kv_server::{Kv, KvServer};
 use crate::etcd::etcdserverpb::{RangeRequest, RangeResponse};
+use crate::flow::Flow;
 use crate::raw::pieces_len;
 
 /// A `RangeResponse` in two parts: the small fields, and pairs encoded elsewhere.
@@ -49,7 +50,8 @@ impl Piecewise for RawRangeResponse {
 /// What the server does for `KV/Range`; everything else it does as the generated trait says. `Kv::range` itself is then
 /// never called over the wire.
 pub trait RawKv: Kv {
-    /// Answers one range request.
+    /// Answers one range request. An answer that is too large to be made before it is sent is a
+    /// [`Flow`] in the extensions of an empty one.
     fn raw_range(
         &self,
         request: Request<RangeRequest>,
@@ -129,7 +131,7 @@ where
         Box::pin(async move {
             let codec = PiecewiseCodec::default();
             let mut grpc = Grpc::new(codec).apply_max_message_size_config(limit, None);
-            Ok(name_the_limit(grpc.unary(method, request).await))
+            Ok(Flow::replace(name_the_limit(grpc.unary(method, request).await)))
         })
     }
 }

@@ -48,13 +48,23 @@ impl KeyValueRef<'_> {
 
     /// Appends the encoded message as field `number` of another one.
     fn append_as(&self, number: u32, buffer: &mut impl BufMut) {
+        self.append_before_value(number, buffer);
+        buffer.put_slice(self.value);
+        self.append_after_value(buffer);
+    }
+
+    /// Everything up to the bytes of the value, its tag and length included.
+    fn append_before_value(&self, number: u32, buffer: &mut impl BufMut) {
         encode_key(number, WireType::LengthDelimited, buffer);
         encode_varint(self.encoded_len() as u64, buffer);
         put_bytes(1, self.key, buffer);
         put_int(2, self.create_revision, buffer);
         put_int(3, self.mod_revision, buffer);
         put_int(4, self.version, buffer);
-        put_bytes(5, self.value, buffer);
+        put_bytes_head(5, self.value, buffer);
+    }
+
+    fn append_after_value(&self, buffer: &mut impl BufMut) {
         put_int(6, self.lease, buffer);
     }
 
@@ -69,6 +79,33 @@ impl KeyValueRef<'_> {
 pub fn append_range_kv(pair: KeyValueRef<'_>, buffer: &mut BytesMut) {
     buffer.reserve(pair.field_len());
     pair.append_as(RANGE_KVS, buffer);
+}
+
+/// Bytes that [`append_range_kv`] appends.
+pub fn range_kv_len(pair: KeyValueRef<'_>) -> usize {
+    pair.field_len()
+}
+
+/// Appends of what [`append_range_kv`] would the bytes from `taken` on, at most `room` of them; returns how many. A large
+/// value so goes into pieces that are smaller than it is.
+pub fn append_range_kv_part(
+    pair: KeyValueRef<'_>,
+    taken: usize,
+    room: usize,
+    buffer: &mut BytesMut,
+) -> usize {
+    let (mut head, mut tail) = (BytesMut::new(), BytesMut::new());
+    pair.append_before_value(RANGE_KVS, &mut head);
+    pair.append_after_value(&mut tail);
+    let (mut taken, mut left) = (taken, room);
+    for part in [&head, pair.value, &tail] {
+        let from = taken.min(part.len());
+        let part = &part[from..];
+        let part = &part[..part.len().min(left)];
+        buffer.extend_from_slice(part);
+        (taken, left) = (taken - from, left - part.len());
+    }
+    room - left
 }
 
 /// Appends an event as one element of `WatchResponse.events`. `before` is the pair as it was, for watchers that asked
@@ -114,10 +151,14 @@ fn put_int(number: u32, value: i64, buffer: &mut impl BufMut) {
 }
 
 fn put_bytes(number: u32, value: &[u8], buffer: &mut impl BufMut) {
+    put_bytes_head(number, value, buffer);
+    buffer.put_slice(value);
+}
+
+fn put_bytes_head(number: u32, value: &[u8], buffer: &mut impl BufMut) {
     if !value.is_empty() {
         encode_key(number, WireType::LengthDelimited, buffer);
         encode_varint(value.len() as u64, buffer);
-        buffer.put_slice(value);
     }
 }
 
@@ -182,6 +223,27 @@ pub(crate) mod tests {
         }
         let response = WatchResponse { events, ..WatchResponse::default() };
         assert_eq!(raw.as_ref(), response.encode_to_vec());
+    }
+
+    #[test]
+    fn parts_of_any_size_together_are_the_pairs() {
+        for pair in samples() {
+            let mut whole = BytesMut::new();
+            append_range_kv(borrowed(&pair), &mut whole);
+            assert_eq!(whole.len(), range_kv_len(borrowed(&pair)));
+            for room in [1, 2, 3, 7, 64, whole.len(), whole.len() + 1] {
+                let (mut parts, mut taken) = (BytesMut::new(), 0);
+                loop {
+                    let part = append_range_kv_part(borrowed(&pair), taken, room, &mut parts);
+                    assert!(part <= room);
+                    taken += part;
+                    if part == 0 {
+                        break;
+                    }
+                }
+                assert_eq!(parts, whole, "{room} at a time");
+            }
+        }
     }
 
     #[test]

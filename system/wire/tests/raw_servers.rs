@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use prost::Message;
 use quorate_wire::codec::Piecewise;
 use quorate_wire::etcd::etcdserverpb::kv_client::KvClient;
@@ -13,6 +13,7 @@ use quorate_wire::etcd::etcdserverpb::watch_client::WatchClient;
 use quorate_wire::etcd::etcdserverpb::*;
 use quorate_wire::etcd::mvccpb::event::EventType;
 use quorate_wire::etcd::mvccpb::{Event, KeyValue};
+use quorate_wire::flow::Flow;
 use quorate_wire::range_raw::{RawKv, RawKvServer, RawRangeResponse};
 use quorate_wire::raw::{KeyValueRef, append_range_kv, append_watch_event};
 use quorate_wire::watch_raw::{RawWatch, RawWatchResponse, RawWatchServer};
@@ -112,9 +113,27 @@ impl RawWatch for Canned {
 impl RawKv for Canned {
     async fn raw_range(
         &self,
-        _request: Request<RangeRequest>,
+        request: Request<RangeRequest>,
     ) -> Result<Response<RawRangeResponse>, Status> {
-        Ok(Response::new(raw_range()))
+        let raw = raw_range();
+        let mut answer = Response::new(RawRangeResponse::default());
+        let (more, fewer) = (Bytes::from_static(b"more"), raw.kvs[..1].to_vec());
+        let (announced, pieces) = match &request.get_ref().key[..] {
+            b"flow" => (raw.kvs.concat().len(), raw.kvs.into_iter().map(Ok).collect()),
+            b"short" => (raw.kvs.concat().len(), fewer.into_iter().map(Ok).collect()),
+            b"long" => (raw.kvs[0].len(), [fewer[0].clone(), more].map(Ok).to_vec()),
+            b"fails" => {
+                let gone = Err(Status::out_of_range("gone"));
+                (raw.kvs.concat().len(), vec![Ok(fewer[0].clone()), gone])
+            }
+            b"endless" => (1 << 32, Vec::new()),
+            _ => return Ok(Response::new(raw)),
+        };
+        let pieces: Vec<Result<Bytes, Status>> = pieces;
+        let pieces = Box::pin(tokio_stream::iter(pieces));
+        let flow = Flow::new(&raw.head.encode_to_vec(), announced as u64, pieces)?;
+        answer.extensions_mut().insert(flow);
+        Ok(answer)
     }
 }
 
@@ -199,6 +218,24 @@ async fn a_range_arrives_whole_and_other_calls_pass() {
 
     let status = client.txn(TxnRequest::default()).await.expect_err("not there");
     assert_eq!(status.code(), tonic::Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn an_answer_made_while_it_is_sent_is_whole_or_an_error() {
+    let mut client = KvClient::new(connect().await);
+    let mut ask = async |key: &'static str| {
+        client.range(RangeRequest { key: key.into(), ..RangeRequest::default() }).await
+    };
+    assert_eq!(ask("flow").await.expect("range").into_inner(), whole_range());
+    for (key, code) in [
+        ("short", tonic::Code::Internal),
+        ("long", tonic::Code::Internal),
+        ("fails", tonic::Code::OutOfRange),
+        ("endless", tonic::Code::ResourceExhausted),
+    ] {
+        let status = ask(key).await.expect_err(key);
+        assert_eq!(status.code(), code, "{key}: {status:?}");
+    }
 }
 
 #[tokio::test]

@@ -37,6 +37,7 @@ mod guard;
 mod harness;
 mod health;
 mod kv;
+mod large_answers;
 mod leases;
 mod limits;
 mod lock;

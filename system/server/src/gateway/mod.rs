@@ -16,6 +16,7 @@ mod paths;
 pub mod transcode;
 
 use crate::front::Sent;
+use crate::large::TakenWhole;
 use bytes::Bytes;
 use error::refusal;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -114,6 +115,7 @@ fn made(method: &MethodDescriptor, from: &HeaderMap, body: CallBody) -> Request<
     *request.version_mut() = Version::HTTP_2;
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
     *request.uri_mut() = path.parse().expect("names of services and methods are plain");
+    request.extensions_mut().insert(TakenWhole);
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("te", HeaderValue::from_static("trailers"));

@@ -1,0 +1,243 @@
+//! A large answer, made while its client takes it.
+//!
+//! A range is one message, and gRPC wants to know how long it is before its first byte. So it is
+//! read twice: once to find out how long its pairs are ([`survey`]), holding none of them, and once
+//! more, a [page](quorate_store::Page) at a time, whenever the client has taken what was made of the
+//! page before. Both times it is the same revision, so both times it is the same bytes.
+//!
+//! # What it costs
+//!
+//! While it is read, a page: [`PAGE`] bytes, or one value if that is larger. For this an answer has
+//! [`ROOM`] in the [budget](crate::budget). When the client takes nothing for
+//! [`PATIENCE`](crate::pinned::PATIENCE), page, room and [view](crate::pinned) are let go, and all
+//! that is left are two pieces of 64 KiB, one here and one with HTTP/2; when the client comes back,
+//! the answer is read on from where it stopped. That can fail, as a message that ends in its
+//! middle: there may be no room in time, or the revision may be compacted.
+
+use crate::budget::{Permit, SMALL_ANSWER};
+use crate::kv::unreadable;
+use crate::pieces::{Pieces, encoded_len};
+use crate::pinned::{PATIENCE, Pinned};
+use crate::service::Service;
+use bytes::Bytes;
+use prost::Message;
+use quorate_host::View;
+use quorate_store::{KeyValue, Range, RangeAnswer, ReadError};
+use quorate_wire::etcd::etcdserverpb as pb;
+use quorate_wire::flow::Flow;
+use std::sync::{Arc, Weak};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+/// Bytes of keys and values after which a page is full.
+const PAGE: usize = SMALL_ANSWER as usize;
+
+/// An answer whose pairs have at most so many bytes is kept from the survey, so that it is read
+/// once.
+const KEPT: u64 = 2 << 20;
+
+/// What an answer that is made while it is taken needs room for: the pairs that a survey keeps, or
+/// a page, and its pieces.
+pub const ROOM: u64 = 4 << 20;
+
+/// How long an answer is, and what it says besides its pairs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Extent {
+    pairs: u64,
+    bytes: u64,
+    more: bool,
+    count: i64,
+}
+
+/// What a survey comes to.
+pub enum Surveyed {
+    /// It was not so large: this is the answer.
+    Kept(RangeAnswer),
+    /// It is so large.
+    Measured(Extent),
+}
+
+/// The key right after this one.
+pub fn after(key: &[u8]) -> Bytes {
+    [key, &[0]].concat().into()
+}
+
+/// A walk over the pairs of a range, from view to view.
+struct Walk {
+    /// What is left: of `ask` the range begins where the next page does.
+    ask: Range,
+    /// Pairs still wanted.
+    wanted: u64,
+}
+
+impl Walk {
+    fn new(ask: Range) -> Walk {
+        let wanted = u64::try_from(ask.limit).ok().filter(|limit| *limit > 0);
+        Walk { ask, wanted: wanted.unwrap_or(u64::MAX) }
+    }
+
+    /// The next pairs, as they stand in the answer, and whether there are more in the range.
+    fn page(&mut self, view: &View) -> Result<(Vec<KeyValue>, bool), ReadError> {
+        let Range { range, revision, .. } = &self.ask;
+        let limit = usize::try_from(self.wanted).unwrap_or(usize::MAX);
+        let mut page = view.page(range, *revision, limit, PAGE)?;
+        self.wanted -= page.kvs.len() as u64;
+        if let Some(last) = page.kvs.last() {
+            self.ask.range.key = after(&last.key);
+        }
+        self.ask.leave_out(&mut page.kvs);
+        Ok((page.kvs, page.more))
+    }
+
+    fn is_over(&self, more: bool) -> bool {
+        !more || self.wanted == 0
+    }
+}
+
+/// Reads a range that [`Range::is_plain`] and tells how long its answer is; `None` when nobody holds
+/// what `asker` refers to any more.
+///
+/// # Errors
+/// Those of [`View::range`].
+pub fn survey(view: &View, ask: &Range, asker: &Weak<()>) -> Result<Option<Surveyed>, ReadError> {
+    let mut walk = Walk::new(ask.clone());
+    let mut kept = Some(Vec::new());
+    let mut extent = Extent { pairs: 0, bytes: 0, more: false, count: 0 };
+    loop {
+        if asker.strong_count() == 0 {
+            return Ok(None);
+        }
+        let (pairs, more) = walk.page(view)?;
+        extent.pairs += pairs.len() as u64;
+        extent.bytes += encoded_len(&pairs);
+        if extent.bytes > KEPT {
+            kept = None;
+        } else if let Some(kept) = &mut kept {
+            kept.extend(pairs);
+        }
+        if walk.is_over(more) {
+            extent.more = more;
+            break;
+        }
+    }
+    extent.count = if extent.more {
+        let count = Range { count_only: true, ..ask.clone() };
+        view.range(&count)?.count
+    } else {
+        extent.pairs as i64
+    };
+    Ok(Some(match kept {
+        Some(kvs) => Surveyed::Kept(RangeAnswer { kvs, more: extent.more, count: extent.count }),
+        None => Surveyed::Measured(extent),
+    }))
+}
+
+/// An answer whose pairs are in memory already; each is let go when its bytes are made.
+///
+/// # Errors
+/// The answer is too long for a message.
+pub fn of_pairs(header: Option<pb::ResponseHeader>, answer: RangeAnswer) -> Result<Flow, Status> {
+    let RangeAnswer { kvs, more, count } = answer;
+    let head = pb::RangeResponse { header, kvs: Vec::new(), more, count };
+    let length = encoded_len(&kvs);
+    let pieces = tokio_stream::iter(Pieces::new(kvs).map(Ok));
+    Flow::new(&head.encode_to_vec(), length, Box::pin(pieces))
+}
+
+/// An answer that is read from the state while it is taken: what a survey of `ask` in `view` has
+/// measured. `permit` is its [`ROOM`].
+///
+/// # Errors
+/// The answer is too long for a message.
+pub fn of_view(
+    service: &Arc<Service>,
+    view: Arc<View>,
+    ask: Range,
+    extent: Extent,
+    permit: Option<Permit>,
+) -> Result<Flow, Status> {
+    let Extent { bytes, more, count, .. } = extent;
+    let header = service.header(view.revision());
+    let head = pb::RangeResponse { header, kvs: Vec::new(), more, count };
+    let revision = if ask.revision > 0 { ask.revision } else { view.revision() };
+    let reading = Reading {
+        service: service.clone(),
+        state: Pinned::new(view, revision),
+        walk: Walk::new(Range { revision, ..ask }),
+        pieces: Pieces::default(),
+        taken: 0,
+        more: true,
+        permit,
+    };
+    let (pieces, receiver) = mpsc::channel(1);
+    let flow = Flow::new(&head.encode_to_vec(), bytes, Box::pin(ReceiverStream::new(receiver)))?;
+    tokio::spawn(reading.run(pieces));
+    Ok(flow)
+}
+
+/// An answer on its way.
+struct Reading {
+    service: Arc<Service>,
+    state: Pinned,
+    walk: Walk,
+    /// The page that is being given out.
+    pieces: Pieces,
+    /// How many bytes of the next page's first pair were given out from an earlier page.
+    taken: usize,
+    /// Whether there are pages left.
+    more: bool,
+    permit: Option<Permit>,
+}
+
+impl Reading {
+    /// Makes a piece whenever there is a place for one, to the end or until nobody takes them.
+    async fn run(mut self, places: mpsc::Sender<Result<Bytes, Status>>) {
+        loop {
+            let place = match tokio::time::timeout(PATIENCE, places.reserve()).await {
+                Ok(place) => place,
+                Err(_) => {
+                    self.let_go();
+                    places.reserve().await
+                }
+            };
+            // Without anybody who takes pieces, this is over.
+            let Ok(place) = place else { return };
+            match self.next_piece().await {
+                Ok(Some(piece)) => place.send(Ok(piece)),
+                Ok(None) => return,
+                Err(status) => return place.send(Err(status)),
+            }
+        }
+    }
+
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, Status> {
+        if let Some(piece) = self.pieces.next_piece() {
+            return Ok(Some(piece));
+        }
+        if !self.more {
+            self.let_go();
+            return Ok(None);
+        }
+        if self.permit.is_none() {
+            self.permit = self.service.budget.reserve(ROOM).await?;
+        }
+        let view = self.state.view(&self.service);
+        let (pairs, more) = self.walk.page(&view).map_err(unreadable)?;
+        self.more = !self.walk.is_over(more);
+        self.pieces = Pieces::after(pairs, std::mem::take(&mut self.taken));
+        Ok(self.pieces.next_piece())
+    }
+
+    /// Keeps nothing but the place where the answer goes on.
+    fn let_go(&mut self) {
+        if let Some((key, taken)) = self.pieces.place() {
+            self.walk.ask.range.key = key.clone();
+            self.walk.wanted = self.walk.wanted.saturating_add(self.pieces.pairs() as u64);
+            (self.taken, self.more) = (taken, true);
+        }
+        self.pieces = Pieces::default();
+        self.state.let_go();
+        self.permit = None;
+    }
+}
