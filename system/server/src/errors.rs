@@ -135,6 +135,9 @@ errors! {
     too_many_learners = FailedPrecondition, "etcdserver: too many learner members in cluster";
     /// A learner answers little.
     not_for_learners = FailedPrecondition, "etcdserver: rpc not supported for learner";
+    /// A large answer waited for its client for too long. etcd keeps it for ever.
+    not_taken = DeadlineExceeded,
+        "quorate: nothing of the answer was taken for 60 seconds; ask for less at a time (limit), or in the order of the keys";
     /// A guard without a lock.
     empty_lock = InvalidArgument, "quorate: lock name is not provided";
     /// No build is named like this.

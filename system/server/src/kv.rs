@@ -112,20 +112,20 @@ impl RawKv for KvService {
         let range = convert::range(request)?;
         let (found, view) = self.read(&known, &range, serializable, whole).await?;
         let header = self.0.header(view.revision());
-        let (flow, permit) = match found {
+        let flow = match found {
             Found::Small(RangeAnswer { kvs, more, count }) => {
                 let head = pb::RangeResponse { header, kvs: Vec::new(), more, count };
                 let answer = RawRangeResponse { head, kvs: vec![encode(&kvs)] };
                 return Ok(Response::new(answer));
             }
-            Found::Large(answer, permit) => (outflow::of_pairs(header, answer)?, permit),
+            Found::Large(answer, permit) => outflow::of_pairs(header, answer, permit)?,
             Found::Flowing(extent, permit) => {
-                (outflow::of_view(&self.0, view, range, extent, permit)?, None)
+                outflow::of_view(&self.0, known, view, range, extent, permit)?
             }
         };
         let mut response = Response::new(RawRangeResponse::default());
         response.extensions_mut().insert(flow);
-        Ok(budget::until_sent(response, permit))
+        Ok(response)
     }
 }
 

@@ -12,20 +12,28 @@
 //! [`PATIENCE`](crate::pinned::PATIENCE), page, room and [view](crate::pinned) are let go, and all
 //! that is left are two pieces of 64 KiB, one here and one with HTTP/2; when the client comes back,
 //! the answer is read on from where it stopped. That can fail, as a message that ends in its
-//! middle: there may be no room in time, or the revision may be compacted.
+//! middle: there may be no room in time, the revision may be compacted, or its caller may have lost
+//! the right to read it.
+//!
+//! An answer in another order than that of its keys is in memory before it is sent ([`of_pairs`]).
+//! Its pairs are let go as they are sent, and all of them when nothing is taken for [`UNTAKEN`].
 
 use crate::budget::{Permit, SMALL_ANSWER};
+use crate::caller::Known;
+use crate::errors;
 use crate::kv::unreadable;
 use crate::pieces::{Pieces, encoded_len};
 use crate::pinned::{PATIENCE, Pinned};
 use crate::service::Service;
+use crate::standing::Standing;
 use bytes::Bytes;
 use prost::Message;
 use quorate_host::View;
-use quorate_store::{KeyValue, Range, RangeAnswer, ReadError};
+use quorate_store::{KeyRange, KeyValue, Range, RangeAnswer, ReadError};
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::flow::Flow;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -40,6 +48,12 @@ const KEPT: u64 = 2 << 20;
 /// What an answer that is made while it is taken needs room for: the pairs that a survey keeps, or
 /// a page, and its pieces.
 pub const ROOM: u64 = 4 << 20;
+
+/// How long an answer that is in memory as a whole is kept for a client that takes nothing.
+const UNTAKEN: Duration = Duration::from_secs(60);
+
+/// Where pieces go.
+type Places = mpsc::Sender<Result<Bytes, Status>>;
 
 /// How long an answer is, and what it says besides its pairs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,16 +147,39 @@ pub fn survey(view: &View, ask: &Range, asker: &Weak<()>) -> Result<Option<Surve
     }))
 }
 
-/// An answer whose pairs are in memory already; each is let go when its bytes are made.
+/// An answer whose pairs are in memory already; each is let go when its bytes are made. `permit` is
+/// the room for all of them.
 ///
 /// # Errors
 /// The answer is too long for a message.
-pub fn of_pairs(header: Option<pb::ResponseHeader>, answer: RangeAnswer) -> Result<Flow, Status> {
+pub fn of_pairs(
+    header: Option<pb::ResponseHeader>,
+    answer: RangeAnswer,
+    permit: Option<Permit>,
+) -> Result<Flow, Status> {
     let RangeAnswer { kvs, more, count } = answer;
     let head = pb::RangeResponse { header, kvs: Vec::new(), more, count };
-    let length = encoded_len(&kvs);
-    let pieces = tokio_stream::iter(Pieces::new(kvs).map(Ok));
-    Flow::new(&head.encode_to_vec(), length, Box::pin(pieces))
+    let (places, receiver) = mpsc::channel(1);
+    let pieces = Box::pin(ReceiverStream::new(receiver));
+    let flow = Flow::new(&head.encode_to_vec(), encoded_len(&kvs), pieces)?;
+    tokio::spawn(give_out(Pieces::new(kvs), permit, places, UNTAKEN));
+    Ok(flow)
+}
+
+/// Makes a piece whenever there is a place for one. What was read in another order than that of the
+/// keys has no place to go on from, so when nothing was taken for so long, that is the end.
+async fn give_out(mut pieces: Pieces, permit: Option<Permit>, places: Places, untaken: Duration) {
+    loop {
+        let Ok(place) = tokio::time::timeout(untaken, places.reserve()).await else {
+            drop((pieces, permit));
+            // Whoever comes back is told.
+            return drop(places.send(Err(errors::not_taken())).await);
+        };
+        match (place, pieces.next_piece()) {
+            (Ok(place), Some(piece)) => place.send(Ok(piece)),
+            (Err(_), _) | (Ok(_), None) => return,
+        }
+    }
 }
 
 /// An answer that is read from the state while it is taken: what a survey of `ask` in `view` has
@@ -152,6 +189,7 @@ pub fn of_pairs(header: Option<pb::ResponseHeader>, answer: RangeAnswer) -> Resu
 /// The answer is too long for a message.
 pub fn of_view(
     service: &Arc<Service>,
+    known: Known,
     view: Arc<View>,
     ask: Range,
     extent: Extent,
@@ -163,6 +201,8 @@ pub fn of_view(
     let revision = if ask.revision > 0 { ask.revision } else { view.revision() };
     let reading = Reading {
         service: service.clone(),
+        standing: Standing::of(known, &view),
+        asked: ask.range.clone(),
         state: Pinned::new(view, revision),
         walk: Walk::new(Range { revision, ..ask }),
         pieces: Pieces::default(),
@@ -179,6 +219,9 @@ pub fn of_view(
 /// An answer on its way.
 struct Reading {
     service: Arc<Service>,
+    standing: Standing,
+    /// The range as it was asked for: what its caller must have a right on.
+    asked: KeyRange,
     state: Pinned,
     walk: Walk,
     /// The page that is being given out.
@@ -192,7 +235,7 @@ struct Reading {
 
 impl Reading {
     /// Makes a piece whenever there is a place for one, to the end or until nobody takes them.
-    async fn run(mut self, places: mpsc::Sender<Result<Bytes, Status>>) {
+    async fn run(mut self, places: Places) {
         loop {
             let place = match tokio::time::timeout(PATIENCE, places.reserve()).await {
                 Ok(place) => place,
@@ -222,6 +265,10 @@ impl Reading {
         if self.permit.is_none() {
             self.permit = self.service.budget.reserve(ROOM).await?;
         }
+        let now = self.service.view();
+        if self.standing.is_outdated(&now) {
+            self.standing.may_read(&self.service, &now, (&self.asked).into())?;
+        }
         let view = self.state.view(&self.service);
         let (pairs, more) = self.walk.page(&view).map_err(unreadable)?;
         self.more = !self.walk.is_over(more);
@@ -239,5 +286,33 @@ impl Reading {
         self.pieces = Pieces::default();
         self.state.let_go();
         self.permit = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+
+    #[tokio::test]
+    async fn an_answer_in_memory_that_nobody_takes_gives_its_room_back() {
+        let budget = Budget::new(8 << 20, Duration::ZERO);
+        let permit = budget.reserve(1 << 20).await.expect("room");
+        let value = vec![0; 1 << 20];
+        let pairs = vec![KeyValue { key: "k".into(), value: value.into(), ..KeyValue::default() }];
+        let (places, mut taken) = mpsc::channel(1);
+        let short = Duration::from_millis(20);
+        let task = tokio::spawn(give_out(Pieces::new(pairs), permit, places, short));
+        assert!(budget.held() > 0);
+        let first = taken.recv().await.expect("a piece").expect("no error");
+        assert!(!first.is_empty());
+        while budget.held() > 0 {
+            tokio::time::sleep(short).await;
+        }
+        // A second piece was waiting; then it is said why there are no more.
+        taken.recv().await.expect("a piece").expect("no error");
+        let status = taken.recv().await.expect("an end").expect_err("an error");
+        assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+        task.await.expect("it ends");
     }
 }
