@@ -9,13 +9,13 @@
 //! [`outflow::ROOM`], however large it is: it is made while its client takes it. A range in another
 //! order or with filters, a transaction's, and what the JSON gateway asks for are in memory as a whole.
 //!
-//! A large answer is read [aside](crate::aside), and so is what it takes to count keys exactly: to
-//! count some hundred keys with values of a megabyte is to read all of them. Meanwhile the thread
-//! that serves the client serves its other clients.
+//! A large answer is read [aside](crate::aside), and so are keys counted for it: to count some hundred
+//! keys with values of a megabyte is to read all of them. Meanwhile the thread that serves the client
+//! serves its other clients.
 
 use crate::budget::{Permit, SMALL_ANSWER};
 use crate::kv::unreadable;
-use crate::outflow::{self, Extent, Surveyed};
+use crate::outflow::{self, Extent, Survey, Surveyed};
 use crate::service::Service;
 use quorate_host::View;
 use quorate_store::{KeyRange, KeyValue, Range, RangeAnswer, SortOrder, Txn, TxnOp, UpTo};
@@ -88,13 +88,25 @@ async fn flowing(
     ask: &Range,
     guessed: u64,
 ) -> Result<Found, Status> {
-    let guessed = guessed.min(outflow::ROOM);
+    let (here, guessed) = (guessed <= outflow::KEPT, guessed.min(outflow::ROOM));
     let permit = service.budget.reserve(guessed).await?;
-    // Goes with this future: a survey ends when nobody waits for it.
-    let asker = Arc::new(());
-    let (view, ask, waiting) = (view.clone(), ask.clone(), Arc::downgrade(&asker));
-    let survey = move || outflow::survey(&view, &ask, &waiting);
-    match service.aside.run(survey).await.map_err(unreadable)? {
+    let mut survey = Survey::new(ask);
+    let mut is_over = false;
+    // A few pages, and others are served between them: that is not worth waiting behind those who
+    // ask for a gigabyte.
+    while here && !is_over && !survey.is_large() {
+        is_over = survey.step(view).map_err(unreadable)?;
+        tokio::task::yield_now().await;
+    }
+    let surveyed = if is_over {
+        survey.result(view).map(Some)
+    } else {
+        // Goes with this future: a survey ends when nobody waits for it.
+        let asker = Arc::new(());
+        let (view, waiting) = (view.clone(), Arc::downgrade(&asker));
+        service.aside.run(move || survey.finish(&view, &waiting)).await
+    };
+    match surveyed.map_err(unreadable)? {
         Some(Surveyed::Kept(answer)) => {
             let permit = service.budget.correct(permit, guessed, bytes_of(&answer.kvs));
             Ok(Found::Large(answer, permit))
@@ -129,9 +141,8 @@ pub async fn room_for_txn(
     if view.size().live <= SMALL_ANSWER || guess(view, txn, at_most)? <= SMALL_ANSWER {
         return Ok(None);
     }
-    let (view, txn) = (view.clone(), txn.clone());
-    let guessed = service.aside.run(move || guess(&view, &txn, count_of)).await?;
-    service.budget.reserve(guessed).await
+    let txn = txn.clone();
+    room_for(service, view, move |view, count| guess(view, &txn, count)).await
 }
 
 /// Room for the pairs that a delete answers with.
@@ -143,8 +154,22 @@ pub async fn room_for_deleted(
     if view.size().live <= SMALL_ANSWER || pairs_in(view, range, 0, at_most)? <= SMALL_ANSWER {
         return Ok(None);
     }
-    let (view, range) = (view.clone(), range.clone());
-    let guessed = service.aside.run(move || pairs_in(&view, &range, 0, count_of)).await?;
+    let range = range.clone();
+    room_for(service, view, move |view, count| pairs_in(view, &range, 0, count)).await
+}
+
+/// Room for what a guess comes to when the keys are counted: aside if that may be to read much.
+async fn room_for(
+    service: &Service,
+    view: &Arc<View>,
+    guess: impl Fn(&View, Count) -> Result<u64, Status> + Send + 'static,
+) -> Result<Option<Permit>, Status> {
+    let guessed = if guess(view, at_most)? <= outflow::ROOM {
+        guess(view, count_of)?
+    } else {
+        let view = view.clone();
+        service.aside.run(move || guess(&view, count_of)).await?
+    };
     service.budget.reserve(guessed).await
 }
 

@@ -1,7 +1,7 @@
 //! A large answer, made while its client takes it.
 //!
 //! A range is one message, and gRPC wants to know how long it is before its first byte. So it is
-//! read twice: once to find out how long its pairs are ([`survey`]), holding none of them, and once
+//! read twice: once to find out how long its pairs are ([`Survey`]), holding none of them, and once
 //! more, a [page](quorate_store::Page) at a time, whenever the client has taken what was made of the
 //! page before. Both times it is the same revision, so both times it is the same bytes.
 //!
@@ -43,7 +43,7 @@ const PAGE: usize = SMALL_ANSWER as usize;
 
 /// An answer whose pairs have at most so many bytes is kept from the survey, so that it is read
 /// once.
-const KEPT: u64 = 2 << 20;
+pub const KEPT: u64 = 2 << 20;
 
 /// What an answer that is made while it is taken needs room for: the pairs that a survey keeps, or
 /// a page, and its pieces.
@@ -109,42 +109,76 @@ impl Walk {
     }
 }
 
-/// Reads a range that [`Range::is_plain`] and tells how long its answer is; `None` when nobody holds
-/// what `asker` refers to any more.
-///
-/// # Errors
-/// Those of [`View::range`].
-pub fn survey(view: &View, ask: &Range, asker: &Weak<()>) -> Result<Option<Surveyed>, ReadError> {
-    let mut walk = Walk::new(ask.clone());
-    let mut kept = Some(Vec::new());
-    let mut extent = Extent { pairs: 0, bytes: 0, more: false, count: 0 };
-    loop {
-        if asker.strong_count() == 0 {
-            return Ok(None);
-        }
-        let (pairs, more) = walk.page(view)?;
-        extent.pairs += pairs.len() as u64;
-        extent.bytes += encoded_len(&pairs);
-        if extent.bytes > KEPT {
-            kept = None;
-        } else if let Some(kept) = &mut kept {
+/// Finds out how long the answer to a range is that [`Range::is_plain`].
+pub struct Survey {
+    ask: Range,
+    walk: Walk,
+    /// All pairs so far, while they are few.
+    kept: Option<Vec<KeyValue>>,
+    extent: Extent,
+}
+
+impl Survey {
+    /// Nothing is read yet.
+    pub fn new(ask: &Range) -> Survey {
+        let extent = Extent { pairs: 0, bytes: 0, more: false, count: 0 };
+        let walk = Walk::new(ask.clone());
+        Survey { ask: ask.clone(), walk, kept: Some(Vec::new()), extent }
+    }
+
+    /// Whether it turned out to be too large to be kept.
+    pub fn is_large(&self) -> bool {
+        self.kept.is_none()
+    }
+
+    /// Reads a page; true when it was the last.
+    ///
+    /// # Errors
+    /// Those of [`View::range`].
+    pub fn step(&mut self, view: &View) -> Result<bool, ReadError> {
+        let (pairs, more) = self.walk.page(view)?;
+        self.extent.pairs += pairs.len() as u64;
+        self.extent.bytes += encoded_len(&pairs);
+        if self.extent.bytes > KEPT {
+            self.kept = None;
+        } else if let Some(kept) = &mut self.kept {
             kept.extend(pairs);
         }
-        if walk.is_over(more) {
-            extent.more = more;
-            break;
-        }
+        self.extent.more = more;
+        Ok(self.walk.is_over(more))
     }
-    extent.count = if extent.more {
-        let count = Range { count_only: true, ..ask.clone() };
-        view.range(&count)?.count
-    } else {
-        extent.pairs as i64
-    };
-    Ok(Some(match kept {
-        Some(kvs) => Surveyed::Kept(RangeAnswer { kvs, more: extent.more, count: extent.count }),
-        None => Surveyed::Measured(extent),
-    }))
+
+    /// Reads what is left; `None` when nobody holds what `asker` refers to any more.
+    ///
+    /// # Errors
+    /// Those of [`View::range`].
+    pub fn finish(mut self, view: &View, asker: &Weak<()>) -> Result<Option<Surveyed>, ReadError> {
+        while asker.strong_count() > 0 {
+            if self.step(view)? {
+                return self.result(view).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// What it came to, after the last page.
+    ///
+    /// # Errors
+    /// Those of [`View::range`].
+    pub fn result(self, view: &View) -> Result<Surveyed, ReadError> {
+        let mut extent = self.extent;
+        extent.count = if extent.more {
+            view.range(&Range { count_only: true, ..self.ask })?.count
+        } else {
+            extent.pairs as i64
+        };
+        Ok(match self.kept {
+            Some(kvs) => {
+                Surveyed::Kept(RangeAnswer { kvs, more: extent.more, count: extent.count })
+            }
+            None => Surveyed::Measured(extent),
+        })
+    }
 }
 
 /// An answer whose pairs are in memory already; each is let go when its bytes are made. `permit` is
@@ -182,8 +216,8 @@ async fn give_out(mut pieces: Pieces, permit: Option<Permit>, places: Places, un
     }
 }
 
-/// An answer that is read from the state while it is taken: what a survey of `ask` in `view` has
-/// measured. `permit` is its [`ROOM`].
+/// An answer that is read from the state while it is taken: what a [`Survey`] of `ask` in `view`
+/// has measured. `permit` is its [`ROOM`].
 ///
 /// # Errors
 /// The answer is too long for a message.

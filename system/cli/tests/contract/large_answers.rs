@@ -77,7 +77,7 @@ impl Reader {
     }
 
     /// Takes the rest, at most so many bytes a second.
-    async fn to_the_end(&mut self, speed: f64) -> Status {
+    async fn take_the_rest(&mut self, speed: f64) -> Status {
         let (begun, first) = (Instant::now(), self.taken.len());
         while self.take().await {
             let due = Duration::from_secs_f64((self.taken.len() - first) as f64 / speed);
@@ -162,7 +162,7 @@ async fn ranges_that_nobody_reads_cost_little_and_keep_nobody_out() {
     })
     .await;
     for reader in readers.iter_mut().take(2) {
-        assert_eq!(reader.to_the_end(f64::INFINITY).await.code(), Code::Ok);
+        assert_eq!(reader.take_the_rest(f64::INFINITY).await.code(), Code::Ok);
         let message = reader.message();
         assert_eq!((message.kvs.len(), message.count), (VALUES, VALUES as i64));
         assert!(message.kvs == whole.kvs, "the bytes differ");
@@ -221,7 +221,7 @@ async fn a_slow_reader_gets_every_byte_as_it_was() {
     let bytes = before.kvs.iter().map(|kv| kv.value.len()).sum::<usize>();
     let speed = bytes as f64 / (LONG + LONG / 10).as_secs_f64();
     let steadily = tokio::spawn(async move {
-        let status = steady.to_the_end(speed).await;
+        let status = steady.take_the_rest(speed).await;
         (status, steady)
     });
     change_everything(&client).await;
@@ -231,9 +231,9 @@ async fn a_slow_reader_gets_every_byte_as_it_was() {
     .await;
 
     // They read on from the history.
-    assert_eq!(paused.to_the_end(f64::INFINITY).await.code(), Code::Ok);
+    assert_eq!(paused.take_the_rest(f64::INFINITY).await.code(), Code::Ok);
     assert!(paused.message() == before, "an answer that was paused differs");
-    assert_eq!(cut.to_the_end(f64::INFINITY).await.code(), Code::Ok);
+    assert_eq!(cut.take_the_rest(f64::INFINITY).await.code(), Code::Ok);
     let cut = cut.message();
     assert!(cut.kvs == before.kvs[..400], "an answer with a limit differs");
     assert_eq!((cut.more, cut.count, cut.header), (true, 601, before.header));
@@ -251,9 +251,9 @@ async fn a_slow_reader_gets_every_byte_as_it_was() {
     reading.take_up_to(1 << 20).await;
     client.delete(delete_prefix("slow/")).await.unwrap();
     client.compact(client.revision().await, true).await.unwrap();
-    assert_eq!(reading.to_the_end(f64::INFINITY).await.code(), Code::Ok);
+    assert_eq!(reading.take_the_rest(f64::INFINITY).await.code(), Code::Ok);
     assert!(reading.message() == then, "an answer that was under way differs");
-    let status = lost.to_the_end(f64::INFINITY).await;
+    let status = lost.take_the_rest(f64::INFINITY).await;
     assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
     assert_eq!(status.message(), "etcdserver: mvcc: required revision has been compacted");
     let length: [u8; 4] = lost.taken[1..5].try_into().unwrap();
@@ -291,7 +291,7 @@ async fn every_way_to_ask_for_much_gets_the_same_answer() {
     ];
     for request in asks {
         let mut reader = Reader::ask(&url, &request).await;
-        assert_eq!(reader.to_the_end(f64::INFINITY).await.code(), Code::Ok);
+        assert_eq!(reader.take_the_rest(f64::INFINITY).await.code(), Code::Ok);
         let answer = reader.message();
         // The same in pages, which are small answers and made another way.
         let revision =
