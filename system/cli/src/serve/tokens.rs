@@ -95,7 +95,7 @@ mod tests {
             ("opaque", "the kinds are"),
             ("jwt,ttl", "write name=value"),
             ("jwt,ttl=1s,ttl=2s", "occurs twice"),
-            ("jwt,sign-method=HS256", "needs a key"),
+            ("jwt,sign-method=HS256", "needs a shared secret"),
             ("jwt,sign-method=HS256,priv-key=/nowhere/at/all", "/nowhere/at/all"),
             ("jwt,colour=red", "no option"),
             ("jwt,sign-method=HS256,ttl=soon", "no duration"),
