@@ -303,6 +303,70 @@ fn a_member_that_lost_its_disk_is_refused_and_the_others_go_on() {
     assert_eq!(up.quorate(&format!("get a --print-value-only {others}")).ok(), "1\n");
 }
 
+/// A member that `quorate up` knows nothing of. It ends with the test.
+struct Newcomer<'a> {
+    up: &'a Up,
+    serve: String,
+    clients: String,
+    log: PathBuf,
+    process: Option<Child>,
+}
+
+impl Newcomer<'_> {
+    /// Starts one that was added under this name, with its URLs for peers and for clients, and told of these others.
+    fn new<'a>(up: &'a Up, name: &str, urls: [&str; 2], others: &str) -> Newcomer<'a> {
+        let [peers, clients] = urls;
+        let serve = format!(
+            "serve --name {name} --data-dir {name}-again --initial-cluster-state existing --initial-cluster \
+             {name}={peers},{others} --listen-peer-urls {peers} --initial-advertise-peer-urls {peers} \
+             --listen-client-urls {clients} --advertise-client-urls {clients}"
+        );
+        let log = up.directory.join(format!("{name}-again.log"));
+        let clients = clients.to_owned();
+        let mut newcomer = Newcomer { up, serve, clients, log, process: None };
+        newcomer.start();
+        newcomer
+    }
+
+    fn start(&mut self) {
+        let told = File::create(&self.log).unwrap();
+        let mut command = command(&self.up.directory, &self.serve);
+        self.process =
+            Some(command.stdout(told.try_clone().unwrap()).stderr(told).spawn().unwrap());
+    }
+
+    fn kill(&mut self) {
+        let mut process = self.process.take().expect("it runs");
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// What it logged; it must not have ended.
+    fn said(&mut self) -> String {
+        let said = fs::read_to_string(&self.log).unwrap();
+        let ended = self.process.as_mut().expect("it runs").try_wait().unwrap();
+        assert!(ended.is_none(), "it ended ({ended:?}): {said}");
+        said
+    }
+
+    fn until_it_serves(&mut self, key: &str, value: &str) {
+        let get = format!("get {key} --print-value-only --endpoints {}", self.clients);
+        until("it serves", || {
+            self.said();
+            let done = self.up.quorate(&get);
+            (done.code == Some(0) && done.out == format!("{value}\n")).then_some(())
+        });
+    }
+}
+
+impl Drop for Newcomer<'_> {
+    fn drop(&mut self) {
+        if self.process.is_some() {
+            self.kill();
+        }
+    }
+}
+
 #[test]
 fn a_newcomer_does_not_take_the_id_of_the_one_it_replaces_from_a_member_that_is_behind() {
     let temporary = tempfile::tempdir().unwrap();
@@ -332,28 +396,33 @@ fn a_newcomer_does_not_take_the_id_of_the_one_it_replaces_from_a_member_that_is_
     assert_ne!(dead(&list()), gone);
 
     let clients = url(3, "client_url");
-    let serve = format!(
-        "serve --name n4 --data-dir again --initial-cluster-state existing --initial-cluster \
-         n4={mine},n5={theirs} --listen-peer-urls {mine} --initial-advertise-peer-urls {mine} \
-         --listen-client-urls {clients} --advertise-client-urls {clients}"
-    );
-    let log = temporary.path().join("again.log");
-    let told = File::create(&log).unwrap();
-    let mut command = command(temporary.path(), &serve);
-    let mut newcomer = command.stdout(told.try_clone().unwrap()).stderr(told).spawn().unwrap();
-    let said = || fs::read_to_string(&log).unwrap();
+    let mut newcomer = Newcomer::new(&up, "n4", [&mine, &clients], &format!("n5={theirs}"));
     until("it has asked in vain", || {
-        let ended = newcomer.try_wait().unwrap();
-        assert!(ended.is_none(), "it ended ({ended:?}): {}", said());
-        said().contains("joining: waiting for one of the members").then_some(())
+        newcomer.said().contains("joining: waiting for one of the members").then_some(())
     });
     up.quorate("node heal").ok();
-    until("it serves", || {
-        let get = format!("get a --print-value-only --endpoints {clients}");
-        Some(up.quorate(&get)).filter(|done| done.code == Some(0) && done.out == "1\n")
-    });
-    newcomer.kill().unwrap();
-    newcomer.wait().unwrap();
+    newcomer.until_it_serves("a", "1");
+}
+
+#[test]
+fn a_newcomer_that_is_killed_at_once_comes_back_without_a_leader() {
+    let temporary = tempfile::tempdir().unwrap();
+    let up = Up::start(temporary.path(), "--nodes 3");
+    up.quorate("put a 1").ok();
+    let port = up.file()["base_port"].as_u64().unwrap() + 30;
+    let [mine, clients] = [port + 1, port].map(|port| format!("http://127.0.0.1:{port}"));
+    let first = up.file()["members"][0]["peer_url"].as_str().unwrap().to_owned();
+    up.quorate(&format!("member add n4 --peer-urls {mine}")).ok();
+    let mut newcomer = Newcomer::new(&up, "n4", [&mine, &clients], &format!("n1={first}"));
+    newcomer.until_it_serves("a", "1");
+    // Three of four are a quorum, so that the two that are left cannot elect anybody without it.
+    up.quorate("node kill n3").ok();
+    newcomer.kill();
+    newcomer.start();
+    newcomer.until_it_serves("a", "1");
+    let others = up.endpoints(|name| name < "n3");
+    up.quorate(&format!("put a 2 {others}")).ok();
+    newcomer.until_it_serves("a", "2");
 }
 
 #[test]

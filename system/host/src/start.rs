@@ -140,7 +140,8 @@ fn who(
     let cluster = cluster_id(&options.members, &options.cluster_token);
     let is_founder = label.is_some_and(|label| label.member_id == me.id.0);
     if options.joins && !is_founder {
-        let learned = peers::learn(&me, &options.members, options.peer_tls.clone())?;
+        let label = label.map(|label| (label.cluster_id, NodeId(label.member_id)));
+        let learned = peers::learn(&me, &options.members, label, options.peer_tls.clone())?;
         return Ok(Who {
             cluster: learned.cluster,
             me: learned.me,

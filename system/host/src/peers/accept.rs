@@ -4,7 +4,7 @@ use super::compare::{self, Evidence};
 use super::stream::{PeerStream, host_of};
 use super::{GREETING_TIMEOUT, Identity, Known, KnownPeer, malformed, read_frame};
 use crate::half_open::{HalfOpen, Place};
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, ReadWaiter};
 use crate::roster::{Roster, address_of};
 use crate::stats::Stats;
 use bytes::BytesMut;
@@ -104,7 +104,7 @@ impl Acceptor {
         let answer = match self.speaks_for_another(&hello, certificate.as_ref()) {
             Some(why) => Answer::Refused { why },
             None => match self.judge(&hello) {
-                Answer::Cluster { cluster, .. } => self.teach(cluster).await,
+                Answer::Cluster { cluster, .. } => self.teach(hello.from, cluster).await,
                 answer @ (Answer::Welcome { .. }
                 | Answer::Refused { .. }
                 | Answer::Removed { .. }) => answer,
@@ -238,10 +238,15 @@ impl Acceptor {
 
     /// Who belongs to the cluster, for a newcomer that looks for itself among them. It is a linearizable
     /// read: a member that is behind still lists the dead one whose place, and addresses, the
-    /// newcomer takes, and would make it take that one's id too.
-    async fn teach(&self, cluster: u64) -> Answer {
-        let (waiter, turn) = oneshot::channel();
-        self.inbox.read(waiter);
+    /// newcomer takes, and would make it take that one's id too. Who has an id already only wants to know where the
+    /// others are, and there may be no leader without it.
+    async fn teach(&self, from: NodeId, cluster: u64) -> Answer {
+        let (waiter, turn): (ReadWaiter, _) = oneshot::channel();
+        if from == NodeId(0) {
+            self.inbox.read(waiter);
+        } else {
+            let _ = waiter.send(Ok(()));
+        }
         match tokio::time::timeout(GREETING_TIMEOUT, turn).await {
             Ok(Ok(Ok(()))) => {
                 let members = self.roster.members(&self.evidence.members(), &self.known.all());

@@ -3,6 +3,9 @@
 //! It was told some members' addresses and its own. The others know the cluster's id, and which id was
 //! drawn for the member at that address; neither can be computed. Nothing is believed but what a
 //! member says that can be reached under an address of `--initial-cluster`.
+//!
+//! Whoever has a label on its directory knows its id, and asks again only because it ended before its state
+//! named the others. It must not wait for a leader: the others may need its vote to have one.
 
 use super::link::greet;
 use super::{GREETING_TIMEOUT, Identity, Peer, PeerTls};
@@ -26,28 +29,32 @@ pub struct Learned {
     pub members: Vec<MemberInfo>,
 }
 
-/// Asks the members that the flags name until one of them answers and knows this one.
+/// Asks the members that the flags name until one of them answers and knows this one. `label` is the cluster
+/// and the member of a directory that has a label.
 ///
 /// # Errors
 /// A sentence for the operator when the cluster does not know this member.
 pub fn learn(
     me: &MemberInfo,
     told: &[MemberInfo],
+    label: Option<(u64, NodeId)>,
     tls: Option<PeerTls>,
 ) -> Result<Learned, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    runtime.block_on(ask(me, told, tls))
+    runtime.block_on(ask(me, told, label, tls))
 }
 
 async fn ask(
     me: &MemberInfo,
     told: &[MemberInfo],
+    label: Option<(u64, NodeId)>,
     tls: Option<PeerTls>,
 ) -> Result<Learned, String> {
+    let (known_cluster, known_id) = label.unwrap_or((0, NodeId(0)));
     let identity = Identity {
-        cluster: 0,
-        id: NodeId(0),
+        cluster: known_cluster,
+        id: known_id,
         name: me.name.clone(),
         client_urls: Vec::new(),
         peer_urls: Vec::new(),
@@ -71,6 +78,12 @@ async fn ask(
             let greeting = greet(&peer, &identity, Purpose::Learn);
             let answer = tokio::time::timeout(GREETING_TIMEOUT, greeting).await;
             match answer {
+                Ok(Ok((_, Answer::Cluster { cluster, members }))) if label.is_some() => {
+                    if cluster == known_cluster {
+                        return Ok(remembered(cluster, known_id, me, &members));
+                    }
+                    warn!(peer = %other.name, "it belongs to cluster {cluster:x}, this member to {known_cluster:x}");
+                }
                 Ok(Ok((_, Answer::Cluster { cluster, members }))) => {
                     match find(&me.peer_urls, &members) {
                         Some(me) => return Ok(learned(cluster, me, &members)),
@@ -101,6 +114,17 @@ async fn ask(
 fn learned(cluster: u64, me: &Member, members: &[Member]) -> Learned {
     let info = MemberInfo::of_member;
     Learned { cluster, me: info(me), members: members.iter().map(info).collect() }
+}
+
+/// What a member with a label learned: the list may be older than itself.
+fn remembered(cluster: u64, id: NodeId, flags: &MemberInfo, members: &[Member]) -> Learned {
+    let mut members: Vec<MemberInfo> = members.iter().map(MemberInfo::of_member).collect();
+    let listed = members.iter().find(|member| member.id == id).cloned();
+    let me = listed.unwrap_or_else(|| {
+        members.push(MemberInfo { id, ..flags.clone() });
+        MemberInfo { id, ..flags.clone() }
+    });
+    Learned { cluster, me, members }
 }
 
 fn unknown(me: &MemberInfo, by: &str) -> String {
