@@ -426,6 +426,28 @@ fn a_newcomer_that_is_killed_at_once_comes_back_without_a_leader() {
 }
 
 #[test]
+fn a_newcomer_that_is_the_last_one_left_has_nobody_to_ask_and_comes_back() {
+    let temporary = tempfile::tempdir().unwrap();
+    let up = Up::start(temporary.path(), "--nodes 1");
+    up.quorate("put a 1").ok();
+    let port = up.file()["base_port"].as_u64().unwrap() + 30;
+    let [mine, clients] = [port + 1, port].map(|port| format!("http://127.0.0.1:{port}"));
+    let first = up.file()["members"][0]["peer_url"].as_str().unwrap().to_owned();
+    up.quorate(&format!("member add n4 --peer-urls {mine}")).ok();
+    let mut newcomer = Newcomer::new(&up, "n4", [&mine, &clients], &format!("n1={first}"));
+    newcomer.until_it_serves("a", "1");
+    let founder = up.status().1["members"][0]["id"].as_str().unwrap().to_owned();
+    // Not before the newcomer has said its name.
+    let remove = format!("member remove {founder} --endpoints {clients}");
+    until("it may be removed", || Some(up.quorate(&remove)).filter(|done| done.code == Some(0)));
+    until("the founder has ended", || up.printed().contains("by itself").then_some(()));
+    up.quorate(&format!("put a 2 --endpoints {clients}")).ok();
+    newcomer.kill();
+    newcomer.start();
+    newcomer.until_it_serves("a", "2");
+}
+
+#[test]
 fn a_killed_supervisor_takes_its_members_along() {
     let temporary = tempfile::tempdir().unwrap();
     let up = Up::start(temporary.path(), "--nodes 1");

@@ -141,7 +141,8 @@ fn who(
     let is_founder = label.is_some_and(|label| label.member_id == me.id.0);
     if options.joins && !is_founder {
         let label = label.map(|label| (label.cluster_id, NodeId(label.member_id)));
-        let learned = peers::learn(&me, &options.members, label, options.peer_tls.clone())?;
+        let (told, tls) = (&options.members, options.peer_tls.clone());
+        let learned = peers::learn(&options.data_dir, &me, told, label, tls)?;
         return Ok(Who {
             cluster: learned.cluster,
             me: learned.me,

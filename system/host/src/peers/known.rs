@@ -109,13 +109,18 @@ impl Known {
     }
 
     fn save(&self, state: &State) -> io::Result<()> {
-        let fresh = self.path.with_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&fresh)?;
-        file.write_all(render(state).as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, &self.path)?;
-        File::open(self.path.parent().expect("a file in a directory"))?.sync_all()
+        replace(&self.path, render(state).as_bytes())
     }
+}
+
+/// Puts these bytes into a file, durably: whoever reads it finds all of them, or what was there before.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, path)?;
+    File::open(path.parent().expect("a file in a directory"))?.sync_all()
 }
 
 fn render(state: &State) -> String {

@@ -4,17 +4,23 @@
 //! drawn for the member at that address; neither can be computed. Nothing is believed but what a
 //! member says that can be reached under an address of `--initial-cluster`.
 //!
-//! Whoever has a label on its directory knows its id, and asks again only because it ended before its state
-//! named the others. It must not wait for a leader: the others may need its vote to have one.
+//! What it learned is kept in its directory. It may end before its state on disk names the others, and so may
+//! all of them together: then there is nobody to ask, because whoever does not know yet who it is answers nobody. A
+//! directory of a build that kept nothing asks again, and does not wait for a leader: the others may need its
+//! vote to have one.
 
+use super::known::replace;
 use super::link::greet;
 use super::{GREETING_TIMEOUT, Identity, Peer, PeerTls};
 use crate::MemberInfo;
 use crate::roster::address_of;
+use bytes::{BufMut, Bytes, BytesMut};
 use quorate_base::NodeId;
 use quorate_node::newcomer::find;
 use quorate_store::Member;
-use quorate_wire::hello::{Answer, Purpose};
+use quorate_wire::hello::{Answer, Purpose, get_answer, put_answer};
+use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -29,20 +35,66 @@ pub struct Learned {
     pub members: Vec<MemberInfo>,
 }
 
-/// Asks the members that the flags name until one of them answers and knows this one. `label` is the cluster
-/// and the member of a directory that has a label.
+/// What this directory keeps; or else asks the members that the flags name until one of them answers and
+/// knows this one. `label` is the cluster and the member of a directory that has a label.
 ///
 /// # Errors
-/// A sentence for the operator when the cluster does not know this member.
+/// A sentence for the operator when the cluster does not know this member, or the directory cannot be read or
+/// written.
 pub fn learn(
+    directory: &Path,
     me: &MemberInfo,
     told: &[MemberInfo],
     label: Option<(u64, NodeId)>,
     tls: Option<PeerTls>,
 ) -> Result<Learned, String> {
+    let path = directory.join(FILE);
+    let say = |error: io::Error| format!("{}: {error}", path.display());
+    if let Some((cluster, id)) = label
+        && let Some((of, members)) = kept(&path).map_err(say)?
+        && of == cluster
+    {
+        return Ok(remembered(cluster, id, me, &members));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    runtime.block_on(ask(me, told, label, tls))
+    let learned = runtime.block_on(ask(me, told, label, tls))?;
+    keep(&path, &learned).map_err(say)?;
+    Ok(learned)
+}
+
+/// Where it is kept: the answer as it came, and a checksum.
+const FILE: &str = "learned";
+
+fn keep(path: &Path, learned: &Learned) -> io::Result<()> {
+    let members = learned.members.iter().map(MemberInfo::to_member).collect();
+    let mut bytes = BytesMut::new();
+    put_answer(&mut bytes, &Answer::Cluster { cluster: learned.cluster, members });
+    bytes.put_u32(crc32c::crc32c(&bytes));
+    replace(path, &bytes)
+}
+
+fn kept(path: &Path) -> io::Result<Option<(u64, Vec<Member>)>> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => Bytes::from(bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let damaged = || {
+        let why = "it is damaged: remove it, and start this member while another one runs";
+        io::Error::new(io::ErrorKind::InvalidData, why)
+    };
+    let split = bytes.len().checked_sub(4).ok_or_else(damaged)?;
+    let (body, sum) = (bytes.slice(..split), &bytes[split..]);
+    if sum != crc32c::crc32c(&body).to_be_bytes() {
+        return Err(damaged());
+    }
+    match get_answer(body) {
+        Ok(Answer::Cluster { cluster, members }) => Ok(Some((cluster, members))),
+        Ok(Answer::Welcome { .. } | Answer::Refused { .. } | Answer::Removed { .. }) | Err(_) => {
+            Err(damaged())
+        }
+    }
 }
 
 async fn ask(
@@ -135,4 +187,38 @@ fn unknown(me: &MemberInfo, by: &str) -> String {
         me.name,
         me.peer_urls.join(",")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_learned_is_there_after_a_restart_and_damage_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(FILE);
+        assert_eq!(kept(&path).unwrap(), None);
+        let member = |id: u64, name: &str| MemberInfo {
+            id: NodeId(id),
+            name: name.to_owned(),
+            peer_urls: vec![format!("http://m{id}:1")],
+            client_urls: Vec::new(),
+            learner: id == 9,
+        };
+        let (me, members) = (member(9, "new"), vec![member(3, "old one"), member(9, "new")]);
+        keep(&path, &Learned { cluster: 7, me: me.clone(), members: members.clone() }).unwrap();
+        // Nobody is asked: there are no others, and no network.
+        let told = [me.clone()];
+        let label = Some((7, NodeId(9)));
+        let learned = learn(directory.path(), &me, &told, label, None).unwrap();
+        assert_eq!((learned.cluster, learned.me, learned.members), (7, me.clone(), members));
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            std::fs::write(&path, damaged).unwrap();
+            let refused = learn(directory.path(), &me, &told, label, None).unwrap_err();
+            assert!(refused.contains("it is damaged"), "{at}: {refused}");
+        }
+    }
 }

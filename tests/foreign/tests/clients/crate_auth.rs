@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use etcd_client::{
-    Client, ConnectOptions, Error, GetOptions, LockOptions, Permission,
-    PermissionType, RoleRevokePermissionOptions, WatchOptions,
+    Client, ConnectOptions, Error, GetOptions, LockOptions, Permission, PermissionType,
+    RoleRevokePermissionOptions, WatchOptions,
 };
 use tokio::time::{sleep, timeout};
 
@@ -102,8 +102,7 @@ async fn crate_logs_in_and_stays_within_its_rights() {
     assert_eq!(proof.leader().unwrap().lease(), lease);
 
     // A watch goes on while nobody shows a token for longer than it lives; calls log in again.
-    let mut watching =
-        alice.watch("crate/auth/k", Some(WatchOptions::new())).await.unwrap();
+    let mut watching = alice.watch("crate/auth/k", Some(WatchOptions::new())).await.unwrap();
     let next = timeout(CALL_LIMIT, watching.message()).await.unwrap().unwrap().unwrap();
     assert!(next.created());
     sleep(Duration::from_secs(5)).await;
