@@ -328,6 +328,16 @@ impl Newcomer<'_> {
         newcomer
     }
 
+    /// Adds `n4` and starts it, told of `n1`.
+    fn added(up: &Up) -> Newcomer<'_> {
+        let file = up.file();
+        let port = file["base_port"].as_u64().unwrap() + 30;
+        let [mine, clients] = [port + 1, port].map(|port| format!("http://127.0.0.1:{port}"));
+        let first = file["members"][0]["peer_url"].as_str().unwrap();
+        up.quorate(&format!("member add n4 --peer-urls {mine}")).ok();
+        Newcomer::new(up, "n4", [&mine, &clients], &format!("n1={first}"))
+    }
+
     fn start(&mut self) {
         let told = File::create(&self.log).unwrap();
         let mut command = command(&self.up.directory, &self.serve);
@@ -409,11 +419,7 @@ fn a_newcomer_that_is_killed_at_once_comes_back_without_a_leader() {
     let temporary = tempfile::tempdir().unwrap();
     let up = Up::start(temporary.path(), "--nodes 3");
     up.quorate("put a 1").ok();
-    let port = up.file()["base_port"].as_u64().unwrap() + 30;
-    let [mine, clients] = [port + 1, port].map(|port| format!("http://127.0.0.1:{port}"));
-    let first = up.file()["members"][0]["peer_url"].as_str().unwrap().to_owned();
-    up.quorate(&format!("member add n4 --peer-urls {mine}")).ok();
-    let mut newcomer = Newcomer::new(&up, "n4", [&mine, &clients], &format!("n1={first}"));
+    let mut newcomer = Newcomer::added(&up);
     newcomer.until_it_serves("a", "1");
     // Three of four are a quorum, so that the two that are left cannot elect anybody without it.
     up.quorate("node kill n3").ok();
@@ -430,12 +436,9 @@ fn a_newcomer_that_is_the_last_one_left_has_nobody_to_ask_and_comes_back() {
     let temporary = tempfile::tempdir().unwrap();
     let up = Up::start(temporary.path(), "--nodes 1");
     up.quorate("put a 1").ok();
-    let port = up.file()["base_port"].as_u64().unwrap() + 30;
-    let [mine, clients] = [port + 1, port].map(|port| format!("http://127.0.0.1:{port}"));
-    let first = up.file()["members"][0]["peer_url"].as_str().unwrap().to_owned();
-    up.quorate(&format!("member add n4 --peer-urls {mine}")).ok();
-    let mut newcomer = Newcomer::new(&up, "n4", [&mine, &clients], &format!("n1={first}"));
+    let mut newcomer = Newcomer::added(&up);
     newcomer.until_it_serves("a", "1");
+    let clients = newcomer.clients.clone();
     let founder = up.status().1["members"][0]["id"].as_str().unwrap().to_owned();
     // Not before the newcomer has said its name.
     let remove = format!("member remove {founder} --endpoints {clients}");
