@@ -167,7 +167,7 @@ impl StoreStory {
 
     fn publish(&mut self) {
         let published = self.applier.publish().expect(MEMORY);
-        self.ring.push(&published.events, brief);
+        self.ring.push(&published.events, &published.unlisted, brief);
         self.view = published.view;
     }
 

@@ -20,6 +20,9 @@ use std::rc::Rc;
 
 /// Bytes of events that a member keeps for its watchers: few, so that many are behind it.
 const RING_BYTES: usize = 2_000;
+
+/// Some transactions and deletes are not listed, and read from the log of changes.
+const OPTIONS: Options = Options { events: Some(RING_BYTES / 2) };
 /// Entries that one step of a compaction's sweep removes.
 const SWEEP: usize = 5;
 
@@ -93,7 +96,7 @@ pub struct Store {
 impl Store {
     /// The store that an engine holds.
     pub fn open(engine: MemEngine, commands: Commands, skip_dedup: bool) -> Store {
-        let mut applier = Applier::open(engine, Options::default()).expect("a published state");
+        let mut applier = Applier::open(engine, OPTIONS).expect("a published state");
         let Published { view, fingerprints, .. } = applier.publish().expect("memory does not fail");
         let ring = Ring::after(view.revision(), RING_BYTES);
         let (pins, incoming, ready) = (BTreeMap::new(), None, None);
@@ -175,7 +178,7 @@ impl App for Store {
             self.applier.compact_step(SWEEP).expect("memory does not fail");
         }
         let published = self.applier.publish().expect("memory does not fail");
-        self.ring.push(&published.events, Event::clone);
+        self.ring.push(&published.events, &published.unlisted, Event::clone);
         self.fingerprints.extend(published.fingerprints);
         self.view = published.view;
     }
@@ -230,7 +233,7 @@ impl App for Store {
             return Stored::UpTo(next.clone());
         }
         let Incoming { meta, installer } = self.incoming.take().expect("looked at above");
-        let applier = installer.finish(Options::default()).expect("a whole state");
+        let applier = installer.finish(OPTIONS).expect("a whole state");
         let mut engine = applier.into_engine();
         engine.request_sync();
         engine.finish_sync();

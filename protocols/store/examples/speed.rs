@@ -113,7 +113,7 @@ impl Bench {
 
     fn publish(&mut self) {
         let published = self.store.publish().unwrap();
-        self.ring.push(&published.events, |event| event.kv.value.clone());
+        self.ring.push(&published.events, &published.unlisted, |event| event.kv.value.clone());
         self.view = published.view;
         self.store.engine_mut().request_sync();
     }

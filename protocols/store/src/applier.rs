@@ -16,12 +16,13 @@ use crate::history;
 use crate::layout::{self, CONFIG, MEMBER, META, Meta};
 use crate::lease::Leases;
 use crate::reader::{ReadError, Reader};
+use crate::recent::Recent;
 use crate::session::Sessions;
 use crate::txn::{self, Path};
 use crate::view::View;
 use crate::{
     Action, Alarm, AlarmKind, Answer, Auth, Command, Event, Fence, MemberAction, Members,
-    StoreError, TokenChange, Txn, TxnOp, touch,
+    StoreError, TokenChange, Txn, TxnOp, Unlisted, touch,
 };
 use bytes::Bytes;
 use quorate_base::mutant;
@@ -31,13 +32,14 @@ use std::sync::Arc;
 /// How an applier works; nothing here changes what it comes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Whether [`Published::events`] is filled: false for a state that nobody watches.
-    pub collect_events: bool,
+    /// Bytes that the events of one revision may take to be listed in [`Published::events`]; `None` for a
+    /// state that nobody watches.
+    pub events: Option<usize>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { collect_events: true }
+        Options { events: Some(usize::MAX) }
     }
 }
 
@@ -57,6 +59,9 @@ pub struct Published<V> {
     pub view: View<V>,
     /// Every change of the batch in order, whole revisions only.
     pub events: Vec<Event>,
+    /// The revisions whose changes are not among them, ascending: they take more than
+    /// [`Options::events`].
+    pub unlisted: Vec<Unlisted>,
     /// What the batch did to tokens, in order.
     pub tokens: Vec<TokenChange>,
     /// The fingerprints of all indices of the batch, ascending.
@@ -73,7 +78,7 @@ pub struct Applier<E: Engine> {
     pub(crate) meta: Meta,
     pub(crate) counter: Counter,
     pub(crate) leases: Leases,
-    pub(crate) events: Vec<Event>,
+    pub(crate) recent: Recent,
     pub(crate) options: Options,
     /// Keys and values are built here, so that a write allocates nothing of its own.
     pub(crate) key: Vec<u8>,
@@ -130,7 +135,7 @@ impl<E: Engine> Applier<E> {
             meta,
             counter,
             leases,
-            events: Vec::new(),
+            recent: Recent::default(),
             options,
             key: Vec::new(),
             value: Vec::new(),
@@ -273,9 +278,10 @@ impl<E: Engine> Applier<E> {
         let (alarms, auth) = (self.alarms.clone(), self.auth.clone());
         let guards = self.guards.table().clone();
         let view = View::new(engine, self.meta, counts, alarms, members, config, auth, guards);
-        let (events, tokens) = (std::mem::take(&mut self.events), std::mem::take(&mut self.tokens));
+        let (events, unlisted) = self.recent.take();
+        let tokens = std::mem::take(&mut self.tokens);
         let fingerprints = std::mem::take(&mut self.fingerprints);
-        Ok(Published { view, events, tokens, fingerprints })
+        Ok(Published { view, events, unlisted, tokens, fingerprints })
     }
 
     pub(crate) fn reader(&self, revision: i64) -> Reader<'_, E> {

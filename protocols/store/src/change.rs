@@ -103,20 +103,22 @@ impl<E: Engine> Applier<E> {
             self.counter.birth(&self.engine, &put.key)?;
             self.guards.born(&put.key, header.create);
         }
-        if self.options.collect_events {
-            let kv = KeyValue {
-                key: put.key.clone(),
-                value,
-                create_revision: header.create,
-                mod_revision: at.revision,
-                version: header.version,
-                lease,
+        if let Some(limit) = self.options.events {
+            let event = || {
+                let kv = KeyValue {
+                    key: put.key.clone(),
+                    value: value.clone(),
+                    create_revision: header.create,
+                    mod_revision: at.revision,
+                    version: header.version,
+                    lease,
+                };
+                Event { delete: false, kv, prev: prev.clone() }
             };
-            let event = Event { delete: false, kv, prev: prev.clone() };
             if at.sub == 1 && mutant!(STORE_316_EVENT_TWICE) {
-                self.events.push(event.clone());
+                self.recent.add(at.revision, &put.key, limit, event);
             }
-            self.events.push(event);
+            self.recent.add(at.revision, &put.key, limit, event);
         }
         Ok(prev)
     }
@@ -186,9 +188,12 @@ impl<E: Engine> Applier<E> {
         }
         self.counter.death(&key);
         self.guards.died(&key, header.create);
-        if self.options.collect_events {
-            let kv = KeyValue { key, mod_revision: at.revision, ..KeyValue::default() };
-            self.events.push(Event { delete: true, kv, prev: Some(pair.clone()) });
+        if let Some(limit) = self.options.events {
+            self.recent.add(at.revision, &key, limit, || {
+                let kv =
+                    KeyValue { key: key.clone(), mod_revision: at.revision, ..KeyValue::default() };
+                Event { delete: true, kv, prev: Some(pair.clone()) }
+            });
         }
         Ok(pair)
     }

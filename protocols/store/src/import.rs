@@ -107,7 +107,7 @@ impl<E: Engine> Importer<E> {
             let text = "changes are imported into an empty engine";
             return Err(EngineError(text.into()).into());
         }
-        let applier = Applier::open(engine, Options { collect_events: false })?;
+        let applier = Applier::open(engine, Options { events: None })?;
         let compacted = if compacted > 0 { compacted } else { -1 };
         Ok(Importer { applier, compacted, last: Stamp::default(), keys: 0 })
     }

@@ -8,6 +8,7 @@ use crate::KeyRange;
 use crate::range::successor_of_prefix;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// Watchers by what they watch; `I` names one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -89,6 +90,29 @@ impl<I: Ord + Copy> Interests<I> {
     }
 }
 
+impl<I: Ord + Copy> Interests<I> {
+    /// Calls `found` for every watcher of any key from `first` to `last`, both included; for one that
+    /// watches them in several ways, as often.
+    pub fn each_between(&self, first: &[u8], last: &[u8], mut found: impl FnMut(I)) {
+        let between = (Bound::Included(first), Bound::Included(last));
+        let inside = self.keys.range::<[u8], _>(between);
+        inside.flat_map(|(_, ids)| ids).for_each(|id| found(*id));
+        let inside = self.prefixes.range::<[u8], _>(between);
+        inside.flat_map(|(_, ids)| ids).for_each(|id| found(*id));
+        // A shorter prefix of the first key sorts before it.
+        for length in self.lengths.keys().take_while(|length| **length < first.len()) {
+            let ids = self.prefixes.get(&first[..*length]);
+            ids.into_iter().flatten().for_each(|id| found(*id));
+        }
+        for (range, ids) in &self.ranges {
+            let begins = range.key[..] <= *last && !range.is_empty();
+            if begins && (range.is_unbounded() || range.end[..] > *first) {
+                ids.iter().for_each(|id| found(*id));
+            }
+        }
+    }
+}
+
 /// True when that was the last one of `key`.
 fn drop_from<K: Ord, I: Ord>(map: &mut BTreeMap<K, BTreeSet<I>>, key: &K, id: I) -> bool {
     let Some(ids) = map.get_mut(key) else { return false };
@@ -133,6 +157,18 @@ mod tests {
             let expected: BTreeSet<_> =
                 all.iter().filter(|(_, range)| range.contains(&key)).map(|(id, _)| *id).collect();
             assert_eq!(found, expected, "{key:?}");
+
+            let other = word(&mut dice, 4);
+            let (first, last) = (key.clone().min(other.clone()), key.max(other));
+            let mut found = BTreeSet::new();
+            interests.each_between(&first, &last, |id| assert!(found.insert(id)));
+            let between = |range: &KeyRange| match range.is_single() {
+                true => first <= range.key && range.key <= last,
+                false => range.contains(&range.key.clone().max(first.clone())) && range.key <= last,
+            };
+            let expected: BTreeSet<_> =
+                all.iter().filter(|(_, range)| between(range)).map(|(id, _)| *id).collect();
+            assert_eq!(found, expected, "{first:?} to {last:?}");
         }
         all.iter().for_each(|(id, range)| interests.remove(range, *id));
         assert_eq!(interests, Interests::default());

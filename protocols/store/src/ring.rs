@@ -5,7 +5,7 @@
 //! over its bound of bytes; a watcher that falls behind it reads the engine instead. So a slow
 //! watcher costs a cursor and not a queue, and a delete of a million keys leaves nothing here.
 
-use crate::Event;
+use crate::{Event, Unlisted};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -34,6 +34,11 @@ impl<T> Entry<T> {
             encoded: encode(event),
         }
     }
+}
+
+/// What an event takes in a ring, in bytes.
+pub(crate) fn cost_of(event: &Event) -> usize {
+    size_of(event) + OVERHEAD
 }
 
 fn size_of(event: &Event) -> usize {
@@ -74,27 +79,38 @@ impl<T> Ring<T> {
     }
 
     /// Appends the events of a published batch, calling `encode` once for each that there is room for.
+    /// What came before a revision that is not listed is dropped: the ring has no gaps.
     ///
     /// # Panics
     /// When a revision is missing or comes twice: a watcher would miss it or see it twice.
-    pub fn push(&mut self, events: &[Event], encode: impl Fn(&Event) -> T) {
+    pub fn push(&mut self, events: &[Event], unlisted: &[Unlisted], encode: impl Fn(&Event) -> T) {
+        let mut unlisted = unlisted.iter().map(|named| named.revision).peekable();
         for revision in events.chunk_by(|a, b| a.kv.mod_revision == b.kv.mod_revision) {
             let number = revision[0].kv.mod_revision;
-            assert_eq!(number, self.last() + 1, "revisions come one after the other");
-            let bytes: usize = revision.iter().map(|event| size_of(event) + OVERHEAD).sum();
+            while let Some(named) = unlisted.next_if(|named| *named < number) {
+                self.pass_over(named);
+            }
+            let bytes: usize = revision.iter().map(cost_of).sum();
             if bytes > self.limit {
-                (self.first, self.bytes) = (number + 1, 0);
-                self.revisions.clear();
+                self.pass_over(number);
                 continue;
             }
+            assert_eq!(number, self.last() + 1, "revisions come one after the other");
             self.bytes += bytes;
             self.revisions.push_back(revision.iter().map(|e| Entry::new(e, &encode)).collect());
         }
+        unlisted.for_each(|named| self.pass_over(named));
         while self.bytes > self.limit {
             let oldest = self.revisions.pop_front().expect("bytes are of revisions");
             self.bytes -= cost(&oldest);
             self.first += 1;
         }
+    }
+
+    fn pass_over(&mut self, revision: i64) {
+        assert_eq!(revision, self.last() + 1, "revisions come one after the other");
+        (self.first, self.bytes) = (revision + 1, 0);
+        self.revisions.clear();
     }
 
     /// The changes of a revision, if it is held.

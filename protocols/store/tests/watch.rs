@@ -38,7 +38,7 @@ fn drain(cursor: &mut Cursor, view: &View<MemView>, ring: &Ring<Event>) -> Vec<E
 
 fn publish(store: &mut Store, ring: &mut Ring<Event>) -> View<MemView> {
     let published = store.publish().unwrap();
-    ring.push(&published.events, encode);
+    ring.push(&published.events, &published.unlisted, encode);
     published.view
 }
 
@@ -227,8 +227,8 @@ fn the_ring_and_the_engine_tell_the_same_story() {
         }
     }
     let published = store.publish().unwrap();
-    large.push(&published.events, encode);
-    none.push(&published.events, encode);
+    large.push(&published.events, &published.unlisted, encode);
+    none.push(&published.events, &published.unlisted, encode);
     let view = published.view;
     assert!(none.first() == view.revision() + 1 && large.first() == 2);
     for _ in 0..50 {
@@ -237,6 +237,50 @@ fn the_ring_and_the_engine_tell_the_same_story() {
         let mut cursor = Cursor::new(watch, start, view.revision());
         let mut other = cursor.clone();
         assert_eq!(drain(&mut cursor, &view, &large), drain(&mut other, &view, &none));
+    }
+}
+
+#[test]
+fn what_is_not_listed_is_read_from_the_engine() {
+    let mut maker = Maker::new(11);
+    maker.alarms = false;
+    let mut listing = fresh();
+    let options = Options { events: Some(450) };
+    let mut naming = Applier::open(MemEngine::new(), options).unwrap();
+    let (mut whole, mut ring) = (Ring::after(1, 1 << 30), Ring::after(1, 1 << 30));
+    let (mut index, mut named) = (0, 0);
+    for _ in 0..300 {
+        for _ in 0..maker.dice.below(4) {
+            index += 1;
+            let command = maker.command(listing.revision(), 1);
+            let command = (!matches!(command.action, Action::Compact { .. })).then_some(command);
+            listing.apply(index, 1, command.as_ref()).unwrap();
+            naming.apply(index, 1, command.as_ref()).unwrap();
+        }
+        let all = listing.publish().unwrap();
+        let some = naming.publish().unwrap();
+        let mut rest = all.events.iter().filter(|event| {
+            let revision = event.kv.mod_revision;
+            let named = some.unlisted.iter().find(|named| named.revision == revision);
+            named.is_none_or(|named| {
+                assert!(named.first <= event.kv.key && event.kv.key <= named.last);
+                false
+            })
+        });
+        assert!(some.events.iter().eq(rest.by_ref()) && rest.next().is_none());
+        named += some.unlisted.len();
+        whole.push(&all.events, &all.unlisted, encode);
+        ring.push(&some.events, &some.unlisted, encode);
+        assert_eq!(whole.last(), ring.last());
+    }
+    assert!(named >= 5, "{named}");
+    let view = naming.publish().unwrap().view;
+    for _ in 0..50 {
+        let watch = watching(maker.key_range());
+        let start = maker.dice.between(1, view.revision() as u64) as i64;
+        let mut cursor = Cursor::new(watch, start, view.revision());
+        let mut other = cursor.clone();
+        assert_eq!(drain(&mut cursor, &view, &whole), drain(&mut other, &view, &ring));
     }
 }
 
@@ -424,5 +468,5 @@ fn a_ring_refuses_a_gap() {
     done(&mut store, put("a", "1"));
     done(&mut store, put("a", "2"));
     let events = store.publish().unwrap().events;
-    Ring::after(1, 100).push(&events[1..], encode);
+    Ring::after(1, 100).push(&events[1..], &[], encode);
 }

@@ -18,7 +18,7 @@ use quorate_node::{LeaseChange, Request, seats};
 use quorate_raft::{self as raft, Entry, Membership, SnapshotMeta};
 use quorate_storage::engine::{Generations, LsmEngine, OpenGeneration};
 use quorate_store::{
-    Action, Applier, Command, Engine, EngineError, Fingerprints, Members, Options, Outcome,
+    Action, Applier, Command, Engine, EngineError, Fingerprints, Members, Outcome,
 };
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -278,7 +278,7 @@ impl ApplyThread {
         let view = published.view;
         let (applied, _) = view.applied();
         // Events before the view: a watcher that sees the revision finds its events in the ring.
-        self.outlets.feed.push(&published.events);
+        self.outlets.feed.push(&published.events, &published.unlisted);
         // Tokens too: whoever waits for the place that a token names finds it.
         self.outlets.tokens.note(published.tokens);
         let revision = view.revision();
@@ -313,7 +313,7 @@ impl ApplyThread {
             let switched = generations.switch(&generation, self.applier.engine());
             switched.map_err(|error| EngineError(error.to_string()))?;
         }
-        self.applier = Applier::open(generation.engine, Options::default())?;
+        self.applier = Applier::open(generation.engine, crate::feed::STORE)?;
         let (index, term) = self.applier.applied();
         if (index, term) != (meta.last.index, meta.last.term) {
             let why = format!("the leader's snapshot holds index {index}, not {:?}", meta.last);

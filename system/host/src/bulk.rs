@@ -15,7 +15,7 @@ use quorate_node::Request;
 use quorate_raft::{self as raft, Entry, LogId, SnapshotMeta};
 use quorate_storage::engine::{Generations, LsmEngine, OpenGeneration};
 use quorate_storage::{Disk, LogReader};
-use quorate_store::{EngineError, InstallError, Installer, Options};
+use quorate_store::{EngineError, InstallError, Installer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex};
 use tokio::sync::watch;
@@ -190,7 +190,7 @@ impl<D: Disk> BulkThread<D> {
             return Ok(());
         }
         let Incoming { meta, number, installer } = incoming.take().expect("looked at above");
-        let applier = installer.finish(Options::default()).map_err(refused)?;
+        let applier = installer.finish(crate::feed::STORE).map_err(refused)?;
         let mut engine = applier.into_engine();
         engine.sync()?;
         tracing::info!(index = last.index, "the leader's state is complete");

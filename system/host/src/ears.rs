@@ -10,7 +10,7 @@
 //! by then concerns it, whatever it is. Changes are announced before the state shows them and told
 //! ([`Ears::call`]) after.
 
-use quorate_store::{Event, Interests, KeyRange};
+use quorate_store::{Event, Interests, KeyRange, Unlisted};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::{Context, Poll, Waker};
@@ -61,6 +61,25 @@ struct Index {
     found: BTreeMap<u64, Arc<Mailbox>>,
 }
 
+impl Index {
+    /// Notes that a revision concerns these, and empties the list.
+    fn note(&mut self, revision: i64, concerned: &mut Vec<(u64, i64)>) {
+        let Index { streams, announced, found, .. } = self;
+        *announced = revision.max(*announced);
+        for group in concerned.chunk_by(|a, b| a.0 == b.0) {
+            let stream = group[0].0;
+            let mailbox = streams.get(&stream).expect("it has interests");
+            found.entry(stream).or_insert_with(|| mailbox.clone());
+            let mut news = mailbox.lock();
+            for (_, watcher) in group {
+                let span = news.touched.entry(*watcher).or_insert((revision, revision));
+                *span = (revision.min(span.0), revision.max(span.1));
+            }
+        }
+        concerned.clear();
+    }
+}
+
 /// All watchers of a member, by what they watch.
 pub struct Ears(RwLock<Index>);
 
@@ -74,26 +93,17 @@ impl Ears {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes whom these changes concern, in the order of their revisions.
-    pub fn announce(&self, events: &[Event]) {
+    /// Notes whom these changes concern.
+    pub fn announce(&self, events: &[Event], unlisted: &[Unlisted]) {
         let mut index = self.write();
-        let Index { interests, streams, announced, found, .. } = &mut *index;
         let mut concerned: Vec<(u64, i64)> = Vec::new();
         for event in events {
-            let revision = event.kv.mod_revision;
-            *announced = revision.max(*announced);
-            concerned.clear();
-            interests.each(&event.kv.key, |who| concerned.push(who));
-            for group in concerned.chunk_by(|a, b| a.0 == b.0) {
-                let stream = group[0].0;
-                let mailbox = streams.get(&stream).expect("it has interests");
-                found.entry(stream).or_insert_with(|| mailbox.clone());
-                let mut news = mailbox.lock();
-                for (_, watcher) in group {
-                    let span = news.touched.entry(*watcher).or_insert((revision, revision));
-                    span.1 = revision;
-                }
-            }
+            index.interests.each(&event.kv.key, |who| concerned.push(who));
+            index.note(event.kv.mod_revision, &mut concerned);
+        }
+        for Unlisted { revision, first, last } in unlisted {
+            index.interests.each_between(first, last, |who| concerned.push(who));
+            index.note(*revision, &mut concerned);
         }
     }
 
@@ -238,7 +248,7 @@ mod tests {
         one.listen(1, &KeyRange::single("a"), 2);
         one.listen(2, &KeyRange::prefix("a"), 2);
         other.listen(1, &KeyRange::single("b"), 2);
-        ears.announce(&[put("a", 2), put("ab", 3), put("a", 4)]);
+        ears.announce(&[put("a", 2), put("ab", 3), put("a", 4)], &[]);
         // The state does not show it yet.
         assert!(!is_called(&one));
         ears.call();
@@ -253,12 +263,25 @@ mod tests {
         other.listen(3, &KeyRange::single("a"), 5);
         assert_eq!(other.take(4).touched, [(2, (2, 4))]);
         one.forget(1);
-        ears.announce(&[put("a", 5)]);
+        ears.announce(&[put("a", 5)], &[]);
         assert_eq!(one.take(5).touched, [(2, (5, 5))]);
         drop(one);
         ears.call();
         assert!(is_called(&other));
         assert_eq!(other.take(5).touched, [(3, (5, 5))]);
+    }
+
+    #[test]
+    fn a_revision_that_is_not_listed_concerns_those_who_watch_between_its_keys() {
+        let ears = Arc::new(Ears::after(1));
+        let mut ear = Ear::new(&ears);
+        ear.listen(1, &KeyRange::single("b5"), 2);
+        ear.listen(2, &KeyRange::prefix("b"), 2);
+        ear.listen(3, &KeyRange::prefix("d"), 2);
+        let named = Unlisted { revision: 3, first: "a".into(), last: "c".into() };
+        ears.announce(&[put("d", 2), put("b5", 4)], &[named]);
+        ears.call();
+        assert_eq!(ear.take(9).touched, [(1, (3, 4)), (2, (3, 4)), (3, (2, 2))]);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use crate::View;
 use crate::ears::Ears;
 use bytes::{Bytes, BytesMut};
-use quorate_store::{Cursor, EngineError, Event, KeyValue, Polled, Ring};
+use quorate_store::{Cursor, EngineError, Event, KeyValue, Polled, Ring, Unlisted};
 use quorate_wire::etcd::mvccpb::event::EventType;
 use quorate_wire::raw::{KeyValueRef, append_watch_event};
 use std::sync::{Arc, OnceLock, RwLock};
@@ -14,6 +14,10 @@ use tokio::sync::watch;
 
 /// Bytes of recent events that watchers are served from without touching the engine.
 const RING_BYTES: usize = 4 << 20;
+
+/// How the appliers of a member work: what the ring would not hold is not listed for it.
+pub(crate) const STORE: quorate_store::Options =
+    quorate_store::Options { events: Some(RING_BYTES) };
 
 /// An event with its two encodings as elements of `WatchResponse.events`.
 pub struct EncodedEvent {
@@ -78,13 +82,13 @@ impl Feed {
         }
     }
 
-    /// Adds the events of a batch. Watchers are told by [`Feed::wake`], when the view is there too.
-    pub fn push(&self, events: &[Event]) {
-        if !events.is_empty() {
+    /// Adds the changes of a batch. Watchers are told by [`Feed::wake`], when the view is there too.
+    pub fn push(&self, events: &[Event], unlisted: &[Unlisted]) {
+        if !events.is_empty() || !unlisted.is_empty() {
             let mut ring = self.ring.write().expect("no holder of this lock panics");
-            ring.push(events, EncodedEvent::new);
+            ring.push(events, unlisted, EncodedEvent::new);
             drop(ring);
-            self.ears.announce(events);
+            self.ears.announce(events, unlisted);
         }
     }
 

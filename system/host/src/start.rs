@@ -27,7 +27,7 @@ use quorate_storage::engine::{Generations, LsmEngine, Options as EngineOptions};
 use quorate_storage::{
     DataDir, Disk, Log, LogOptions, Meta, WITHOUT_ITS_DATA, random_incarnation, restore,
 };
-use quorate_store::{Applier, Fingerprints, Members, Options as StoreOptions};
+use quorate_store::{Applier, Fingerprints, Members};
 use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
 use std::path::Path;
@@ -237,7 +237,7 @@ pub fn open_state(directory: &DataDir) -> Result<(Applier<LsmEngine>, Generation
     let generations = Generations::open(&directory.state_path(), EngineOptions::small());
     let generations = generations.map_err(|e| say(&e))?;
     let engine = generations.open_current().map_err(|e| say(&e))?;
-    let applier = Applier::open(engine, StoreOptions::default()).map_err(|e| say(&e))?;
+    let applier = Applier::open(engine, crate::feed::STORE).map_err(|e| say(&e))?;
     Ok((applier, generations))
 }
 

@@ -139,8 +139,9 @@ impl World {
     }
 
     fn publish(&mut self) -> View<MemView> {
-        let Published { view, events, .. } = self.store.publish().expect("memory does not fail");
-        self.ring.push(&events, Event::clone);
+        let Published { view, events, unlisted, .. } =
+            self.store.publish().expect("memory does not fail");
+        self.ring.push(&events, &unlisted, Event::clone);
         self.events.extend(events);
         view
     }
