@@ -115,6 +115,62 @@ fn on_disk(dir: &std::path::Path) -> u64 {
 }
 
 #[test]
+fn a_batch_larger_than_memory_is_one_step() {
+    const KEYS: u64 = 40_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = LsmEngine::open(dir.path(), SMALL).unwrap();
+    engine.put(&key(1), b"before");
+    engine.put(b"other", b"stays");
+    let before = engine.publish(1).unwrap();
+    engine.sync().unwrap();
+    let fill = |engine: &mut LsmEngine| {
+        for id in 0..KEYS {
+            engine.put(&key(id), &bytes(id, 250));
+        }
+        for id in 0..KEYS / 2 {
+            engine.delete(&key(id * 2));
+        }
+    };
+    fill(&mut engine);
+    // The writer sees all of it, a view of what was published nothing, while it lies in several tables.
+    assert_eq!(engine.range(b"key-", Some(b"key.")).count() as u64, KEYS / 2);
+    assert_eq!(engine.get(&key(7)).unwrap().unwrap(), bytes(7, 250));
+    assert_eq!(engine.get(&key(8)).unwrap(), None);
+    for view in [&before, &engine.view()] {
+        assert_eq!(view.range(b"", None).count(), 2);
+        assert_eq!(view.get(&key(1)).unwrap().unwrap(), "before");
+    }
+    assert_eq!(engine.synced(), 1);
+    // A crash now leaves nothing of it, and no file.
+    drop(engine);
+    let mut engine = LsmEngine::open(dir.path(), SMALL).unwrap();
+    assert_eq!((engine.mark(), engine.range(b"", None).count()), (1, 2));
+    assert!(on_disk(dir.path()) < 10_000, "{} bytes stay on disk", on_disk(dir.path()));
+
+    fill(&mut engine);
+    let after = engine.publish(2).unwrap();
+    let whole = |read: &dyn EngineRead| {
+        assert_eq!(read.range(b"key-", Some(b"key.")).count() as u64, KEYS / 2);
+        assert_eq!(read.range(b"", None).rev().count() as u64, KEYS / 2 + 1);
+        assert_eq!(read.get(&key(1)).unwrap().unwrap(), bytes(1, 250));
+        assert_eq!(read.get(&key(8)).unwrap(), None);
+    };
+    whole(&after);
+    assert_eq!(engine.sync(), Ok(2));
+    whole(&engine.view());
+    assert_eq!(before.range(b"", None).count(), 2);
+    drop((before, after));
+    drop(engine);
+    let mut engine = LsmEngine::open(dir.path(), SMALL).unwrap();
+    assert_eq!(engine.mark(), 2);
+    whole(&engine);
+    // What was spilled is not kept beside the table that it was merged into.
+    assert!(engine.wait_quiet(Duration::from_secs(60)));
+    let limit = KEYS / 2 * 400;
+    assert!(on_disk(dir.path()) < limit, "{} bytes stay on disk", on_disk(dir.path()));
+}
+
+#[test]
 fn a_key_written_over_and_over_is_one_pair_to_every_view() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { memtable_bytes: 64 << 20, ..SMALL };

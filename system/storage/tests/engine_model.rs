@@ -106,9 +106,11 @@ fn answers_like_an_ordered_map() {
         let mut model = Model::new();
         let mut mark = 0;
         for step in 0..400 {
-            for write_number in 0..dice.below(30) {
-                write(&mut engine, &mut model, &mut dice, step * 100 + write_number);
-                if dice.below(20) == 0 {
+            // Some batches are larger than all memtables together.
+            let writes = if dice.below(60) == 0 { 1_500 } else { dice.below(30) };
+            for write_number in 0..writes {
+                write(&mut engine, &mut model, &mut dice, step * 2_000 + write_number);
+                if dice.below(writes.max(20)) == 0 {
                     compare(&engine, &model, &mut dice);
                 }
             }

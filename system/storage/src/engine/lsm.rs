@@ -2,7 +2,7 @@
 
 use super::memtable::{Copier, Memtable};
 use super::state::{State, View};
-use super::worker::Shared;
+use super::worker::{End, Shared};
 use super::{MARK_KEY, MAX_KEY_BYTES, Options, StateError};
 use bytes::Bytes;
 use lsm_tree::{AbstractTree, Cache, Config, SequenceNumberCounter};
@@ -55,6 +55,12 @@ pub struct LsmEngine {
     sealed_mark: u64,
     /// Whether something was written since the last publish.
     dirty: bool,
+    /// What of the active memtable was published.
+    published_bytes: usize,
+    /// The state before the first memtable of the present batch was spilled.
+    before_spill: Option<Arc<State>>,
+    /// Why a spill could not go on; told at the next publish.
+    stuck: Option<EngineError>,
     sync_wanted: bool,
     installs_seen: u64,
     /// One for each publish whose views may still be held, oldest first, with its number: a view
@@ -102,6 +108,9 @@ impl LsmEngine {
             mark,
             sealed_mark: mark,
             dirty: false,
+            published_bytes: 0,
+            before_spill: None,
+            stuck: None,
             sync_wanted: false,
             installs_seen: 0,
             pins: VecDeque::from([Arc::new(seq)]),
@@ -118,7 +127,9 @@ impl LsmEngine {
     /// The last published state. Writes since then are not in it.
     pub fn view(&self) -> View {
         let pin = self.pins.back().map_or_else(|| Arc::new(self.seq), Arc::clone);
-        View { state: self.state.clone(), pin, mark: self.mark }
+        // What is spilled is not published and not told apart from what is.
+        let state = self.before_spill.as_ref().unwrap_or(&self.state).clone();
+        View { state, pin, mark: self.mark }
     }
 
     /// Upgrades for as long as this engine or a view of it is left: until then its files are read.
@@ -182,6 +193,33 @@ impl LsmEngine {
         let value = value.map(|value| self.copier.copy(value));
         self.state.active.insert(key, self.seq, value, self.oldest_view);
         self.dirty = true;
+        if self.state.active.bytes() - self.published_bytes >= self.options.memtable_bytes {
+            self.spill();
+        }
+    }
+
+    /// The batch being written is larger than a memtable may be: what there is of it goes to disk.
+    fn spill(&mut self) {
+        if self.before_spill.is_none() {
+            self.before_spill = Some(self.state.clone());
+        }
+        let full = self.renew_active();
+        self.shared.seal(full, End::Spilled);
+        self.take_over();
+        if self.stuck.is_none() && self.state.sealed.len() >= SEALED_LIMIT {
+            self.stuck = self.wait_for_room().err();
+        }
+    }
+
+    /// Puts an empty memtable in the place of the active one, which it returns.
+    fn renew_active(&mut self) -> Arc<Memtable> {
+        let full = self.state.active.clone();
+        let mut state = State::clone(&self.state);
+        state.active = Arc::new(Memtable::new(full.id + 1));
+        state.sealed.insert(0, full.clone());
+        self.state = Arc::new(state);
+        self.published_bytes = 0;
+        full
     }
 
     /// Takes over what the background threads installed. No more than pointers change hands.
@@ -216,22 +254,19 @@ impl LsmEngine {
     fn seal(&mut self) {
         assert!(!self.dirty, "a memtable is sealed where a publish ended");
         self.sync_wanted = false;
-        if self.sealed_mark == self.mark && self.state.active.is_empty() {
+        let spilled = self.before_spill.take().is_some();
+        if self.sealed_mark == self.mark && self.state.active.is_empty() && !spilled {
             return;
         }
         // The mark joins the last batch. Readers of that batch never see the engine's own key.
         let mark = Bytes::copy_from_slice(&self.mark.to_be_bytes());
         let key = Bytes::from_static(MARK_KEY);
-        self.state.active.insert(key, self.seq, Some(mark), self.oldest_view);
+        let seq = self.seq;
+        self.state.active.insert(key, seq, Some(mark), self.oldest_view);
         self.seq += 1;
         self.sealed_mark = self.mark;
-
-        let full = self.state.active.clone();
-        let mut state = State::clone(&self.state);
-        state.active = Arc::new(Memtable::new(full.id + 1));
-        state.sealed.insert(0, full.clone());
-        self.state = Arc::new(state);
-        self.shared.seal(full, self.mark);
+        let full = self.renew_active();
+        self.shared.seal(full, End::Published { mark: self.mark, seq });
     }
 
     /// Slows the writer while the disk is behind: a little at each publish, and a wait only when
@@ -241,29 +276,40 @@ impl LsmEngine {
         let delay = match (self.state.sealed.len(), young) {
             (SEALED_LIMIT.., _) => Duration::MAX,
             (3, _) => Duration::from_millis(4),
-            (2, _) | (_, 16..) => Duration::from_millis(1),
-            (_, 8..) => Duration::from_micros(200),
+            (2, _) | (_, 24..) => Duration::from_millis(1),
+            (_, 16..) => Duration::from_micros(200),
             (0 | 1, _) => return Ok(()),
         };
         let started = Instant::now();
         if delay == Duration::MAX {
-            // The flusher takes them in order, so this one going means that the older ones went.
-            let awaited = self.state.sealed[SEALED_LIMIT - 1].id;
-            let flushed = |shared: &Shared| shared.take_over().1 >= awaited;
-            let flushed = self.shared.wait(DISK_GIVES_UP, flushed);
-            self.shared.check()?;
-            if !flushed {
-                return Err(self.disk_is_stuck());
-            }
-            self.take_over();
-        } else {
-            std::thread::sleep(delay);
+            return self.wait_for_room();
         }
+        std::thread::sleep(delay);
+        self.note_pause(started);
+        Ok(())
+    }
+
+    /// Waits until fewer memtables are full than there may be.
+    fn wait_for_room(&mut self) -> Result<(), EngineError> {
+        let started = Instant::now();
+        // The flusher takes them in order, so this one going means that the older ones went.
+        let awaited = self.state.sealed[SEALED_LIMIT - 1].id;
+        let flushed = |shared: &Shared| shared.take_over().1 >= awaited;
+        let flushed = self.shared.wait(DISK_GIVES_UP, flushed);
+        self.shared.check()?;
+        if !flushed {
+            return Err(self.disk_is_stuck());
+        }
+        self.take_over();
+        self.note_pause(started);
+        Ok(())
+    }
+
+    fn note_pause(&mut self, started: Instant) {
         let pause = started.elapsed();
         self.stats.longest_pause = self.stats.longest_pause.max(pause);
         self.stats.pauses += 1;
         self.stats.paused += pause;
-        Ok(())
     }
 
     fn disk_is_stuck(&self) -> EngineError {
@@ -301,12 +347,17 @@ impl Engine for LsmEngine {
     fn publish(&mut self, mark: u64) -> Result<View, EngineError> {
         assert!(mark >= self.mark, "the mark went back from {} to {mark}", self.mark);
         self.shared.check()?;
+        self.stuck.take().map_or(Ok(()), Err)?;
         self.mark = mark;
         self.seq += 1;
         self.dirty = false;
-        if self.sync_wanted || self.state.active.bytes() >= self.options.memtable_bytes {
+        if self.sync_wanted
+            || self.before_spill.is_some()
+            || self.state.active.bytes() >= self.options.memtable_bytes
+        {
             self.seal();
         }
+        self.published_bytes = self.state.active.bytes();
         self.take_over();
         self.pin();
         self.hold_back()?;

@@ -80,6 +80,11 @@ impl<'a> Merge<'a> {
         Merge { sources: origins.map(source).collect(), dir, failed: false }
     }
 
+    /// Everything, deletes and the engine's own mark too.
+    pub fn slots(mut self) -> impl Iterator<Item = lsm_tree::Result<Slot>> {
+        std::iter::from_fn(move || self.step().transpose())
+    }
+
     fn step(&mut self) -> lsm_tree::Result<Option<Slot>> {
         let mut least: Option<usize> = None;
         for at in 0..self.sources.len() {

@@ -19,7 +19,7 @@
 //!   memtables and tables of its own moment, which costs disk and at most a few memtables;
 //! - a key rewritten often made its range reads slow, and a view or a publish cost allocations.
 //!
-//! **Memory** is bounded by [`Options`]: about three memtables, the cache, and the pinned part of
+//! **Memory** is bounded by [`Options`], whatever the size of a batch: about three memtables, the cache, and the pinned part of
 //! indexes and filters. **Pressure**: when flushes or merges fall behind, publishes are delayed by
 //! milliseconds each, and wait only when four memtables are full; [`Stats`] tells the longest.
 //!

@@ -28,10 +28,10 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    /// The tree's tables of this moment.
-    pub fn of(tree: &AnyTree) -> Tables {
+    /// The tree's tables of this moment, and above them the runs that were spilled.
+    pub fn of(tree: &AnyTree, spilled: &[Vec<Table>]) -> Tables {
         let version = tree.current_version();
-        let mut tables = Tables::default();
+        let mut tables = Tables::spilled(spilled.to_vec());
         for (depth, level) in version.iter_levels().enumerate() {
             for run in level.iter() {
                 let run: Vec<Table> = run.iter().cloned().collect();
@@ -45,6 +45,11 @@ impl Tables {
             }
         }
         tables
+    }
+
+    /// These runs alone, newest first.
+    pub fn spilled(runs: Vec<Vec<Table>>) -> Tables {
+        Tables { runs, ..Tables::default() }
     }
 
     /// What the newest table that knows the key says of it.

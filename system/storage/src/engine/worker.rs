@@ -6,15 +6,23 @@
 //! the next open. So the directory always opens at the end of some flush, and a flush ends where a
 //! publish ended.
 //!
+//! A batch that alone is larger than memtables may be is *spilled*: its memtables become tables that no
+//! manifest names, read by the one writer (and by views from after the batch), and when the batch is
+//! published all of them are merged into the one table that the manifest switches to. So a batch of any
+//! size takes the memory of a few memtables, and a crash still opens before or after it. A spilled
+//! table's file is removed with its last reader, or at the next open.
+//!
 //! Any error or panic here is kept and handed to the writer at its next publish: the member stops
 //! and recovers from its log. Nothing is retried, because after a failed fsync nobody knows what
 //! the disk holds.
 
 use super::memtable::Memtable;
+use super::merge::{Merge, Origin};
 use super::tables::Tables;
 use super::{Options, StateError};
+use bytes::Bytes;
 use lsm_tree::compaction::Leveled;
-use lsm_tree::{AbstractTree, AnyTree, InternalValue, SeqNo, ValueType};
+use lsm_tree::{AbstractTree, AnyTree, InternalValue, SeqNo, Table, ValueType};
 use quorate_store::EngineError;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -25,6 +33,13 @@ use std::time::{Duration, Instant};
 
 /// Merges start when this many flushed tables lie side by side.
 const YOUNG_TABLES_BEFORE_MERGE: u8 = 4;
+
+/// The same while flushes follow one another within [`CALM`]: a table that waits for more of its kind is
+/// merged once where it would have been merged twice, and the processor is wanted elsewhere just now.
+const YOUNG_TABLES_WHILE_BUSY: u8 = 8;
+
+/// Without a flush for so long the tables are brought into shape for readers.
+const CALM: Duration = Duration::from_secs(3);
 
 /// Deletes below this many are not worth a merge of their own.
 const TOMBSTONES_WORTH_A_MERGE: u64 = 10_000;
@@ -45,9 +60,22 @@ pub(crate) struct Installed {
 /// What a thread does until the engine goes.
 type Work = Box<dyn FnOnce(&Shared) + Send>;
 
+/// Where a sealed memtable ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// At a publish with this mark, whose batch has this number.
+    Published { mark: u64, seq: SeqNo },
+    /// Inside a batch, which a later memtable will end.
+    Spilled,
+}
+
 struct Queue {
-    sealed: VecDeque<(Arc<Memtable>, u64)>,
+    sealed: VecDeque<(Arc<Memtable>, End)>,
     merge_wanted: bool,
+    /// The last merge left for later what it would have done at a calmer time.
+    put_off: bool,
+    last_flush: Option<Instant>,
+    busy_until: Option<Instant>,
     /// Whether each thread is at work, so that a test or a benchmark can wait for quiet.
     flushing: bool,
     merging: bool,
@@ -61,6 +89,8 @@ pub(crate) struct Shared {
     changed: Condvar,
     /// Held for a few pointer copies only, so that the writer never waits on it.
     installed: Mutex<Installed>,
+    /// Runs of tables of a batch that was not published when they were written, newest first.
+    spilled: Mutex<Vec<Vec<Table>>>,
     /// Counts installations; lets the writer look without locking.
     pub installs: AtomicU64,
     /// One thread at a time turns the tree's state into an installed one, in order.
@@ -77,6 +107,22 @@ pub(crate) struct Shared {
     flush_times: Mutex<Vec<Duration>>,
 }
 
+impl Queue {
+    /// Notes a flush, and whether it follows closely on the one before.
+    fn flushed(&mut self) {
+        let now = Instant::now();
+        if self.last_flush.is_some_and(|last| now.duration_since(last) < CALM) {
+            self.busy_until = Some(now + CALM);
+        }
+        self.last_flush = Some(now);
+        self.merge_wanted = true;
+    }
+
+    fn is_calm(&self) -> bool {
+        self.busy_until.is_none_or(|until| Instant::now() >= until)
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No code that can panic runs under these locks, except through a broken invariant, after which
     // the failure has been recorded and the data is only read.
@@ -85,17 +131,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     pub fn new(tree: AnyTree, dir: Arc<Path>, synced: u64) -> Shared {
-        let tables = Arc::new(Tables::of(&tree));
+        let tables = Arc::new(Tables::of(&tree, &[]));
         Shared {
             tree,
             dir,
             queue: Mutex::new(Queue {
                 sealed: VecDeque::new(),
                 merge_wanted: tables.young_runs > 1,
+                put_off: false,
+                last_flush: None,
+                busy_until: None,
                 flushing: false,
                 merging: false,
             }),
             changed: Condvar::new(),
+            spilled: Mutex::default(),
             installs: AtomicU64::new(0),
             install_order: Mutex::new(()),
             retired: Mutex::new(vec![tables.clone()]),
@@ -130,10 +180,10 @@ impl Shared {
         work.into_iter().map(spawn).map(|t| t.expect("the system has threads left")).collect()
     }
 
-    /// Hands a full memtable, whose newest published state is `mark`, to the flusher.
-    pub fn seal(&self, memtable: Arc<Memtable>, mark: u64) {
+    /// Hands a full memtable to the flusher.
+    pub fn seal(&self, memtable: Arc<Memtable>, end: End) {
         lock(&self.retired).push(memtable.clone());
-        lock(&self.queue).sealed.push_back((memtable, mark));
+        lock(&self.queue).sealed.push_back((memtable, end));
         self.changed.notify_all();
     }
 
@@ -175,10 +225,12 @@ impl Shared {
         }
     }
 
-    /// Whether both threads have nothing to do.
+    /// Whether both threads have nothing to do. Asking means that nobody wants to wait for calm.
     pub fn is_quiet(&self) -> bool {
-        let queue = lock(&self.queue);
-        queue.sealed.is_empty() && !queue.merge_wanted && !queue.flushing && !queue.merging
+        let mut queue = lock(&self.queue);
+        queue.busy_until = None;
+        let merges = queue.merge_wanted || queue.put_off || queue.merging;
+        queue.sealed.is_empty() && !queue.flushing && !merges
     }
 
     pub fn stop(&self) {
@@ -190,10 +242,14 @@ impl Shared {
         self.stop.load(Ordering::Acquire) || self.failed.load(Ordering::Acquire)
     }
 
-    /// Makes the tree's present tables the ones that the writer takes over.
-    fn install(&self, flushed: Option<u64>) {
+    /// Makes the tree's present tables, and those that were spilled, the ones that the writer takes over.
+    /// `change` says what else is new: which memtable lies in tables now, and what is spilled.
+    fn install(&self, change: impl FnOnce(&mut Vec<Vec<Table>>) -> Option<u64>) {
         let _order = lock(&self.install_order);
-        let tables = Arc::new(Tables::of(&self.tree));
+        let mut spilled = lock(&self.spilled);
+        let flushed = change(&mut spilled);
+        let tables = Arc::new(Tables::of(&self.tree, &spilled));
+        drop(spilled);
         self.young_runs.store(tables.young_runs as u64, Ordering::Relaxed);
         lock(&self.retired).push(tables.clone());
         let mut installed = lock(&self.installed);
@@ -236,9 +292,12 @@ impl Shared {
                 queue.flushing = next.is_some();
                 next
             };
-            if let Some((memtable, mark)) = next
-                && let Err(error) = self.flush(&memtable, mark)
-            {
+            let done = match next {
+                Some((memtable, End::Published { mark, seq })) => self.flush(&memtable, mark, seq),
+                Some((memtable, End::Spilled)) => self.spill(&memtable),
+                None => Ok(()),
+            };
+            if let Err(error) = done {
                 let error = StateError::tables("write tables in", &self.dir, error);
                 self.fail(error.into());
                 return;
@@ -252,26 +311,68 @@ impl Shared {
         std::mem::take(&mut lock(&self.flush_times))
     }
 
-    fn flush(&self, memtable: &Memtable, mark: u64) -> lsm_tree::Result<()> {
+    fn flush(&self, memtable: &Memtable, mark: u64, seq: SeqNo) -> lsm_tree::Result<()> {
         let begun = Instant::now();
-        let flushed = memtable.with_newest(|newest| {
-            let entries = newest.map(|(key, value, seq)| {
-                let kind = if value.is_some() { ValueType::Value } else { ValueType::Tombstone };
-                let value = value.cloned().unwrap_or_default();
-                Ok(InternalValue::from_components(key.clone(), value, seq, kind))
-            });
-            self.tree.flush_to_tables(entries)
-        });
-        if let Some((tables, _)) = flushed? {
+        let spilled = lock(&self.spilled).clone();
+        let tables = match spilled.is_empty() {
+            true => self.write(memtable)?,
+            false => self.write_whole(memtable, spilled, seq)?,
+        };
+        if !tables.is_empty() {
             // The tree keeps no older version of itself: readers hold the tables they need.
             self.tree.register_tables(&tables, None, None, &[], SeqNo::MAX)?;
         }
         lock(&self.flush_times).push(begun.elapsed());
-        self.install(Some(memtable.id));
+        self.install(|spilled| {
+            spilled.clear();
+            Some(memtable.id)
+        });
         self.synced.fetch_max(mark, Ordering::AcqRel);
-        lock(&self.queue).merge_wanted = true;
+        lock(&self.queue).flushed();
         self.changed.notify_all();
         Ok(())
+    }
+
+    /// Carries a piece of a batch to disk, where no manifest names it.
+    fn spill(&self, memtable: &Memtable) -> lsm_tree::Result<()> {
+        let tables = self.write(memtable)?;
+        for table in &tables {
+            // Its file goes with its last reader.
+            table.is_deleted.store(true, Ordering::Release);
+        }
+        self.install(|spilled| {
+            spilled.insert(0, tables);
+            Some(memtable.id)
+        });
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Writes a memtable to tables that nothing names yet.
+    fn write(&self, memtable: &Memtable) -> lsm_tree::Result<Vec<Table>> {
+        let written = memtable.with_newest(|newest| {
+            let entries =
+                newest.map(|(key, value, seq)| Ok(entry(key.clone(), value.cloned(), seq)));
+            self.tree.flush_to_tables(entries)
+        });
+        Ok(written?.map_or_else(Vec::new, |(tables, _)| tables))
+    }
+
+    /// The same for the last memtable of a batch together with what was spilled of it, as one run: the
+    /// manifest takes one run at a time, and a batch is one step. What is written has the batch's number.
+    fn write_whole(
+        &self,
+        memtable: &Memtable,
+        spilled: Vec<Vec<Table>>,
+        seq: SeqNo,
+    ) -> lsm_tree::Result<Vec<Table>> {
+        let spilled = Tables::spilled(spilled);
+        let memory = Origin::Memory(memtable.range(&[], None, SeqNo::MAX));
+        let disk = spilled.ranges(&[], None).into_iter().map(Origin::Disk);
+        let merged = Merge::new(std::iter::once(memory).chain(disk), &self.dir);
+        let entries = merged.slots().map(|slot| slot.map(|(key, value)| entry(key, value, seq)));
+        let written = self.tree.flush_to_tables(entries)?;
+        Ok(written.map_or_else(Vec::new, |(tables, _)| tables))
     }
 
     fn merge_loop(&self, table_bytes: u64) {
@@ -280,23 +381,26 @@ impl Shared {
         // Where that is refused the merge still does its work.
         let _ = rustix::process::setpriority_process(None, 5);
         while !self.stopped() {
-            {
+            let young = {
+                let due = |queue: &Queue| queue.merge_wanted || (queue.put_off && queue.is_calm());
                 let mut queue = lock(&self.queue);
                 let was_busy = std::mem::take(&mut queue.merging);
-                if !queue.merge_wanted {
+                if !due(&queue) {
                     if was_busy {
                         self.changed.notify_all();
                     }
                     let waited = self.changed.wait_timeout(queue, RETIRE_EVERY);
                     queue = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
-                if !queue.merge_wanted {
+                if !due(&queue) {
                     continue;
                 }
                 queue.merge_wanted = false;
                 queue.merging = true;
-            }
-            if let Err(error) = self.merge(table_bytes) {
+                queue.put_off = !queue.is_calm();
+                if queue.put_off { YOUNG_TABLES_WHILE_BUSY } else { YOUNG_TABLES_BEFORE_MERGE }
+            };
+            if let Err(error) = self.merge(young, table_bytes) {
                 let error = StateError::tables("merge tables in", &self.dir, error);
                 self.fail(error.into());
                 return;
@@ -305,12 +409,11 @@ impl Shared {
     }
 
     /// Merges until the levels are in shape and deletes do not weigh too much.
-    fn merge(&self, table_bytes: u64) -> lsm_tree::Result<()> {
-        let leveled = Leveled::default()
-            .with_l0_threshold(YOUNG_TABLES_BEFORE_MERGE)
-            .with_table_target_size(table_bytes);
+    fn merge(&self, young: u8, table_bytes: u64) -> lsm_tree::Result<()> {
+        let leveled =
+            Leveled::default().with_l0_threshold(young).with_table_target_size(table_bytes);
         self.merge_steps(leveled)?;
-        let tables = Tables::of(&self.tree);
+        let tables = Tables::of(&self.tree, &[]);
         let heavy =
             tables.tombstones > TOMBSTONES_WORTH_A_MERGE && tables.tombstones * 10 > tables.items;
         if !heavy || self.stopped() {
@@ -318,7 +421,7 @@ impl Shared {
         }
         if tables.disk_bytes <= WHOLE_MERGE_BYTES {
             self.tree.major_compact(table_bytes, SeqNo::MAX)?;
-            self.install(None);
+            self.install(|_| None);
             return Ok(());
         }
         // Levels whose targets are tiny send their tables, the smallest merge first, to the last
@@ -339,8 +442,13 @@ impl Shared {
             if self.tree.current_version().id() == before {
                 return Ok(());
             }
-            self.install(None);
+            self.install(|_| None);
         }
         Ok(())
     }
+}
+
+fn entry(key: Bytes, value: Option<Bytes>, seq: SeqNo) -> InternalValue {
+    let kind = if value.is_some() { ValueType::Value } else { ValueType::Tombstone };
+    InternalValue::from_components(key, value.unwrap_or_default(), seq, kind)
 }
