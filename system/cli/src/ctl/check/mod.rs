@@ -118,12 +118,31 @@ fn under(prefix: &str) -> RangeRequest {
     RangeRequest { key, range_end, ..RangeRequest::default() }
 }
 
+/// Keys that a clean-up deletes in one request: a cluster in use should not stand still for a million.
+const DELETED_AT_ONCE: i64 = 10_000;
+
 /// Deletes the keys of the check; the revision of that.
 async fn clean_up(client: &Client, prefix: &str) -> Result<i64, quorate_client::Error> {
-    let RangeRequest { key, range_end, .. } = under(prefix);
-    let request = DeleteRangeRequest { key, range_end, prev_kv: false };
-    let answer = client.delete_range(request).await?;
-    Ok(answer.header.map_or(0, |header| header.revision))
+    let RangeRequest { mut key, range_end, .. } = under(prefix);
+    loop {
+        let left = RangeRequest {
+            key: key.clone(),
+            range_end: range_end.clone(),
+            limit: DELETED_AT_ONCE + 1,
+            keys_only: true,
+            ..RangeRequest::default()
+        };
+        // The first key of the next request ends this one.
+        let mut left = client.range(left).await?.kvs;
+        let next = left.pop().filter(|_| left.len() as i64 == DELETED_AT_ONCE).map(|kv| kv.key);
+        let until = next.clone().unwrap_or_else(|| range_end.clone());
+        let request = DeleteRangeRequest { key, range_end: until, prev_kv: false };
+        let answer = client.delete_range(request).await?;
+        match next {
+            Some(next) => key = next,
+            None => return Ok(answer.header.map_or(0, |header| header.revision)),
+        }
+    }
 }
 
 async fn compact(client: &Client, revision: i64) -> Result<(), Failure> {
