@@ -1,7 +1,7 @@
 //! The codec of commands about users and roles: see `command.rs`, of which it is a part.
 
 use crate::binary::{Malformed, Read, get_bool, get_bytes, get_u8, put_bytes};
-use crate::command::{get_range_keys, put_range_keys};
+use crate::command_kv::{get_range_keys, put_range_keys};
 use bytes::{BufMut, Bytes, BytesMut};
 use quorate_store::{Allows, AuthChange, Grant};
 

@@ -11,6 +11,7 @@ pub mod binary;
 pub mod codec;
 pub mod command;
 mod command_auth;
+mod command_kv;
 pub mod compare;
 pub mod etcd;
 pub mod etcd_file;

@@ -11,9 +11,11 @@
 //! that is done to it is what `quorate node` does, or `quorate member`. The clients use the public API. Nothing that is judged comes from
 //! inside of a member.
 
+mod aftermath;
 mod changer;
 mod client;
 mod crew;
+mod crowd;
 mod fault;
 mod journal;
 mod nemesis;
@@ -31,23 +33,23 @@ use clap::{Args, ValueEnum};
 use quorate_base::Dice;
 use quorate_client::FROM_KEY;
 use quorate_client::etcd::etcdserverpb::RangeRequest;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::check::duration;
 use crate::sim::progress::Line;
 use crate::up::control;
 use crate::up::directory::{ClusterFile, MemberEntry};
 use crate::up::within::Within;
+use aftermath::Aftermath;
 use changer::Changer;
-use client::{Worker, connect, revision};
+use client::{connect, revision};
 use crew::{Crew, Place};
+use crowd::Crowd;
 use fault::Fault;
-use journal::{Ending, Journal, Log, Sample};
+use journal::{Ending, Journal, Sample};
 use nemesis::{Nemesis, Struck};
 use report::Report;
 use verdict::Judged;
-use watcher::{Lives, Told};
+use watcher::Told;
 
 /// How long the last revision may take to be told, after the storm.
 const LAST_LIMIT: Duration = Duration::from_secs(30);
@@ -207,61 +209,6 @@ fn run(arguments: &ChaosArguments) -> Result<u8, String> {
     let code = report.code();
     subject.close(arguments, code)?;
     Ok(code)
-}
-
-/// Everybody who uses the cluster while it is broken.
-struct Crowd {
-    workers: JoinSet<()>,
-    readers: JoinSet<Result<u64, String>>,
-    watchers: JoinSet<Result<(), String>>,
-    told: Arc<Told>,
-    lives: Arc<Lives>,
-    target: watch::Sender<Option<i64>>,
-}
-
-impl Crowd {
-    fn start(
-        arguments: &ChaosArguments,
-        first: &[String],
-        endpoints: &[String],
-        journal: &Arc<Journal>,
-        prefix: &str,
-        begin: i64,
-        dice: &mut Dice,
-    ) -> Result<Crowd, String> {
-        let mut crowd = Crowd {
-            workers: JoinSet::new(),
-            readers: JoinSet::new(),
-            watchers: JoinSet::new(),
-            told: Arc::default(),
-            lives: Arc::new(Lives::new(endpoints.len())),
-            target: watch::Sender::new(None),
-        };
-        let clients = usize::from(arguments.clients);
-        let pace = Duration::from_secs_f64(clients as f64 / f64::from(arguments.rate));
-        for id in 0..clients {
-            let own = &first[id / 2 % first.len()];
-            let asked = if id % 2 == 0 { std::slice::from_ref(own) } else { endpoints };
-            let client = connect(asked, client::PATIENCE)?;
-            let dice = dice.fork(id as u64);
-            let worker = Worker::new(id, client, journal.clone(), dice, prefix);
-            crowd.workers.spawn(worker.work(pace));
-        }
-        for (member, url) in endpoints.iter().enumerate() {
-            let (journal, lives) = (journal.clone(), crowd.lives.clone());
-            crowd.readers.spawn(watcher::read_alone(member, url.clone(), journal, lives));
-        }
-        for id in 0..4 {
-            let mut endpoints = endpoints.to_vec();
-            let count = endpoints.len();
-            endpoints.rotate_left(id % count);
-            let (told, target) = (crowd.told.clone(), crowd.target.subscribe());
-            let prefix = prefix.to_owned();
-            let watching = watcher::follow(id, endpoints, prefix, begin + 1, told, target);
-            crowd.watchers.spawn(watching);
-        }
-        Ok(crowd)
-    }
 }
 
 /// The storm and what comes after it.
@@ -438,71 +385,6 @@ async fn last_revision(endpoints: &[String]) -> Result<i64, String> {
     let read = RangeRequest { key: FROM_KEY, ..RangeRequest::default() };
     let answer = client.range(read).await;
     answer.map(|answer| revision(&answer.header)).map_err(|error| error.to_string())
-}
-
-/// What is left when the storm is over.
-struct Aftermath {
-    /// Who belongs to the cluster by now.
-    present: Vec<MemberEntry>,
-    prefix: String,
-    begin: i64,
-    journal: Arc<Journal>,
-    crowd: Crowd,
-    /// What is judged already.
-    before: Vec<Judged>,
-}
-
-impl Aftermath {
-    /// All judges, one after another.
-    async fn judge(self, out: &Path) -> Result<(Vec<Judged>, Vec<Sample>), String> {
-        let Aftermath { present, prefix, begin, journal, mut crowd, before } = self;
-        let endpoints: Vec<String> =
-            present.iter().map(|member| member.client_url.clone()).collect();
-        let mut judged = before;
-        let last = match last_revision(&endpoints).await {
-            Ok(last) => last,
-            Err(why) => {
-                judged.push(Judged::unknown("agreed", format!("nobody serves any more: {why}")));
-                let (_, samples) = journal.finish_all().map_err(|error| error.to_string())?;
-                return Ok((judged, samples));
-            }
-        };
-        crowd.target.send_replace(Some(last));
-        let mut lost = Vec::new();
-        while let Some(watcher) = crowd.watchers.join_next().await {
-            lost.extend(watcher.map_err(|error| error.to_string())?.err());
-        }
-        let (log, agreed) = verdict::logs(&present, begin, last).await;
-        judged.push(agreed);
-        if let Some(log) = &log {
-            journal.resolve(log);
-        }
-        let (history, samples) = journal.finish_all().map_err(|error| error.to_string())?;
-        let Some(log) = log else { return Ok((judged, samples)) };
-        if let Some(key) = foreign(&log, &prefix) {
-            let why = format!(
-                "somebody else wrote {key:?} meanwhile, so revisions tell nothing: use a cluster that nobody else uses"
-            );
-            judged.push(Judged::unknown("linearizable", why));
-            return Ok((judged, samples));
-        }
-        judged.push(verdict::kept(&history, &log, begin, last));
-        judged.push(verdict::judge("linearizable", "etcd", &history));
-        drop(history);
-        let file = out.join("watches.jsonl");
-        let told = crowd.told.history(&log, &file).map_err(|error| error.to_string())?;
-        judged.push(match lost.is_empty() {
-            true => verdict::judge("watches", "watch", &told),
-            false => Judged::of("watches", lost, String::new()),
-        });
-        Ok((judged, samples))
-    }
-}
-
-/// A key in the log that is none of ours.
-fn foreign(log: &Log, prefix: &str) -> Option<String> {
-    let keys = log.values().flatten().map(|(key, _)| key);
-    keys.into_iter().find(|key| !key.starts_with(prefix)).cloned()
 }
 
 /// How many samples ended so.

@@ -1,4 +1,4 @@
-//! Prints how fast worlds run on this machine: `speed [SECONDS PER LINE [PART OF A NAME]]`.
+//! Prints how fast worlds run on this machine: `sim_speed [SECONDS PER LINE [PART OF A NAME]]`.
 
 use quorate_sim::bench;
 use std::time::Duration;
