@@ -8,7 +8,7 @@
 //!
 //! The changes themselves are in `change.rs`, leases in `lease.rs`, compaction in `compact.rs`.
 
-use crate::count::Counter;
+use crate::counter::Counter;
 use crate::engine::{Engine, EngineError};
 use crate::fingerprint::{self, Fingerprint};
 use crate::guard::Guards;
@@ -121,8 +121,8 @@ impl<E: Engine> Applier<E> {
                 meta.revision = meta.revision.max(version?.header.begun.revision);
             }
         }
-        meta.rolling = fingerprint::open(&engine, &meta)?;
-        let counter = Counter::open(&engine)?;
+        let (rolling, counter) = fingerprint::open(&engine, &meta)?;
+        meta.rolling = rolling;
         let leases = Leases::open(&engine)?;
         let guards = Guards::open(&engine)?;
         let sessions = Sessions::open(&engine)?;

@@ -12,6 +12,7 @@ use crate::applier::{Applier, Revision};
 use crate::engine::{Engine, EngineError};
 use crate::layout::{self, CURRENT, Change, HEADER, HISTORY, Header, Kind, LOG, Stamp};
 use crate::reader::bounds;
+use crate::weight;
 use crate::{Answer, Delete, Event, KeyRange, KeyValue, Put, StoreError};
 use bytes::Bytes;
 use quorate_base::mutant;
@@ -93,15 +94,22 @@ impl<E: Engine> Applier<E> {
         self.engine.put(&self.key, &self.value);
         self.recount_current(old.as_deref(), true);
         self.meta.live_bytes += (put.key.len() + self.value.len()) as u64;
+        let weight = weight::of_record(&put.key, &self.value)?;
 
         let kind = if old.is_some() { Kind::Update } else { Kind::Birth };
         self.log(at, kind, &put.key, old.as_ref());
         if old_lease != lease {
             self.attach(&put.key, old_lease, lease);
         }
-        if kind == Kind::Birth {
-            self.counter.birth(&self.engine, &put.key)?;
-            self.guards.born(&put.key, header.create);
+        match &old {
+            None => {
+                self.counter.birth(&self.engine, &put.key, weight)?;
+                self.guards.born(&put.key, header.create);
+            }
+            Some(old) => {
+                let before = weight::of_record(&put.key, old)?;
+                self.counter.update(&self.engine, &put.key, before, weight)?;
+            }
         }
         if let Some(limit) = self.options.events {
             let event = || {
@@ -186,7 +194,7 @@ impl<E: Engine> Applier<E> {
         if header.lease != 0 {
             self.attach(&key, header.lease, 0);
         }
-        self.counter.death(&key);
+        self.counter.death(&key, weight::of_record(&key, &record)?);
         self.guards.died(&key, header.create);
         if let Some(limit) = self.options.events {
             self.recent.add(at.revision, &key, limit, || {

@@ -26,16 +26,22 @@
 //! Snapshots leave the record out, since builds before refuse keys that they do not know: whoever
 //! takes a state counts what it got.
 //!
+//! The record also says that the [weights](crate::weight) of the [count buckets](crate::counter) behind
+//! it were kept up to the same index, and in which version. A build that knows of no weights writes a
+//! shorter record; then they are made anew in the same walk.
+//!
 //! Whoever changes how one of these records is written raises [`FINGERPRINT`]: members compare only
 //! fingerprints of one version.
 
 use crate::applier::Applier;
+use crate::counter::{Counter, Weigher};
 use crate::engine::{Engine, EngineError, EngineRead};
 use crate::hash::Checksum;
 use crate::layout::{
     ALARM, AUTH, CONFIG, CURRENT, DOWNGRADE, GUARD, LEASE, MEMBER, META, Meta, read_u32, read_u64,
 };
 use crate::view::View;
+use crate::weight::WEIGHTS;
 use bytes::BufMut;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -68,28 +74,39 @@ fn sum_of(key: &[u8], value: &[u8]) -> u64 {
     sum.finish()
 }
 
-/// Counts the total anew, from everything that lies in an engine: seconds for a large state.
-fn count<R: EngineRead>(engine: &R) -> Result<u64, EngineError> {
+/// Counts the total anew, from everything that lies in an engine: seconds for a large state. `see` is
+/// shown the newest version of each key, in order.
+fn count<R: EngineRead>(
+    engine: &R,
+    see: &mut impl FnMut(&[u8], &[u8]) -> Result<(), EngineError>,
+) -> Result<u64, EngineError> {
     let mut total = 0u64;
     for space in COUNTED {
         for pair in engine.range(&[space], Some(&[space + 1])) {
             let (key, value) = pair?;
             total = total.wrapping_add(sum_of(&key, &value));
+            if space == CURRENT {
+                see(&key[1..], &value)?;
+            }
         }
     }
     Ok(total)
 }
 
-/// The total of the state that lies in an engine, as it was kept up, or counted where it was not.
-pub(crate) fn open<R: EngineRead>(engine: &R, meta: &Meta) -> Result<u64, EngineError> {
+/// The total and the buckets of the state that lies in an engine, as they were kept up, or counted
+/// where they were not.
+pub(crate) fn open<R: EngineRead>(engine: &R, meta: &Meta) -> Result<(u64, Counter), EngineError> {
     if let Some(record) = engine.get(&KEY)?
-        && record.len() == 20
+        && record.len() == 24
         && read_u32(&record, 0) == FINGERPRINT
         && read_u64(&record, 4) == meta.applied_index
+        && read_u32(&record, 20) == WEIGHTS
     {
-        return Ok(read_u64(&record, 12));
+        return Ok((read_u64(&record, 12), Counter::open(engine)?));
     }
-    count(engine)
+    let mut weigher = Weigher::new(engine)?;
+    let total = count(engine, &mut |key, record| weigher.see(key, record))?;
+    Ok((total, weigher.finish()))
 }
 
 /// The fingerprint of a state with this meta record.
@@ -143,6 +160,7 @@ impl<E: Engine> Applier<E> {
         self.value.put_u32(FINGERPRINT);
         self.value.put_u64(self.meta.applied_index);
         self.value.put_u64(self.meta.rolling);
+        self.value.put_u32(WEIGHTS);
         self.engine.put(&KEY, &self.value);
     }
 }
@@ -160,7 +178,7 @@ impl<V: EngineRead> View<V> {
     /// # Errors
     /// When the engine fails.
     pub fn is_sound(&self) -> Result<bool, EngineError> {
-        Ok(count(self.engine())? == self.meta().rolling)
+        Ok(count(self.engine(), &mut |_, _| Ok(()))? == self.meta().rolling)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::applier::{Applier, Options, Revision};
 use crate::engine::{Engine, EngineError};
 use crate::layout::{self, CURRENT, Header, Kind, Stamp};
 use crate::reader::ReadError;
+use crate::weight;
 use crate::{Auth, AuthImport, KeyValue, Lease, MAX_KEY_BYTES};
 use bytes::Bytes;
 use std::fmt;
@@ -173,9 +174,16 @@ impl<E: Engine> Importer<E> {
         if old_lease != pair.lease {
             applier.attach(&pair.key, old_lease, pair.lease);
         }
-        if kind == Kind::Birth {
-            applier.counter.birth(&applier.engine, &pair.key)?;
-            self.keys += 1;
+        let weight = pair.weight();
+        match &old {
+            None => {
+                applier.counter.birth(&applier.engine, &pair.key, weight)?;
+                self.keys += 1;
+            }
+            Some(old) => {
+                let before = weight::of_record(&pair.key, old).map_err(EngineError::from)?;
+                applier.counter.update(&applier.engine, &pair.key, before, weight)?;
+            }
         }
         Ok(())
     }
@@ -205,7 +213,8 @@ impl<E: Engine> Importer<E> {
         if header.lease != 0 {
             applier.attach(&key, header.lease, 0);
         }
-        applier.counter.death(&key);
+        let weight = weight::of_record(&key, &record).map_err(EngineError::from)?;
+        applier.counter.death(&key, weight);
         self.keys -= 1;
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `META` | nothing | [`Meta`]: layout version, revisions, applied index, sizes |
 //! | `META` | 1 | the total of the state, see `fingerprint.rs`; no part of snapshots |
+//! | `META` | 2, first user key of a bucket | what its keys weigh, see `counter.rs`; no part of snapshots |
 //! | `CURRENT` | user key | record of the newest version of a key that exists |
 //! | `HISTORY` | escaped user key, end revision, end sub-revision | record of an older version |
 //! | `LOG` | revision, sub-revision | kind of change, user key |
@@ -16,7 +17,7 @@
 //! | `AUTH` | kind, name | users and roles, see `auth/record.rs` |
 //! | `MEMBER` | member id | see `member.rs` |
 //! | `CONFIG` | nothing | the configuration of consensus, as it wrote it |
-//! | `BUCKET` | first user key of a bucket | number of keys in it, see `count.rs` |
+//! | `BUCKET` | first user key of a bucket | number of keys in it, see `counter.rs` |
 //! | `GUARD` | guarded prefix | name of its lock |
 //! | `DOWNGRADE` | nothing | level and name of the build that the cluster goes back to |
 //!

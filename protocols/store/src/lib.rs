@@ -33,7 +33,7 @@
 //!    history, sorted by the revision that *ended* it. See `layout.rs` for why, and for the bytes.
 //! 2. A command that is refused has changed nothing: all checks come before the first write.
 //! 3. What can be read depends on the compacted revision alone, never on how far the sweep got.
-//! 4. A count is exact and does not walk its range: see `count.rs`.
+//! 4. A count is exact and does not walk its range, nor does a weight: see `count.rs`.
 //! 5. An operation with an id is done once: see `session.rs`, and the bounds stated there.
 //!
 //! # Where it differs from etcd, and what that costs
@@ -62,6 +62,7 @@ mod command;
 mod compact;
 mod compare;
 mod count;
+mod counter;
 mod cursor;
 mod downgrade;
 mod engine;
@@ -90,6 +91,7 @@ mod tree;
 mod txn;
 pub mod validate;
 mod view;
+mod weight;
 
 pub use applier::{Applier, Options, Outcome, Published};
 pub use auth::{
@@ -112,7 +114,7 @@ pub use lessor::{CHECKPOINT, Due, Lessor, RETRY, REVOKES_PER_SECOND, Renewal};
 pub use mem::{MemEngine, MemView};
 pub use member::Members;
 pub use page::Page;
-pub use reader::{ReadError, UpTo};
+pub use reader::{Measure, ReadError, UpTo};
 pub use recent::Unlisted;
 pub use retention::{Retainer, Retention};
 pub use ring::{Entry, Ring};
@@ -120,3 +122,4 @@ pub use session::{INTERVALS, ORIGINS};
 pub use snapshot::{Chunk, InstallError, Installer, Summary, Survey};
 pub use validate::{MAX_KEY_BYTES, ValidationError};
 pub use view::{KvHash, Size, View};
+pub use weight::Sum;

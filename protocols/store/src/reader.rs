@@ -5,6 +5,7 @@ use crate::count::CountIndex;
 use crate::engine::{EngineError, EngineRead};
 use crate::history::{self, AsOf, Version};
 use crate::layout::{self, Change, Kind, LOG};
+use crate::weight::Sum;
 use crate::{
     Compare, CompareResult, CompareTarget, KeyRange, KeyValue, Range, RangeAnswer, SortOrder,
     SortTarget, StoreError,
@@ -68,10 +69,25 @@ pub enum UpTo {
     More {
         /// How many were read.
         pairs: u64,
-        /// The bytes of their keys and values, more than was allowed.
+        /// The bytes of their keys and values.
         bytes: u64,
     },
 }
+
+/// What the answer to a range comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Measure {
+    /// Its pairs.
+    pub pairs: Sum,
+    /// How many keys the range holds, those beyond the limit included.
+    pub count: u64,
+}
+
+/// Read and not kept: so much more than may be kept is read before that is given up too.
+const READ_IN_VAIN: u64 = 4;
+
+/// About what an entry of the log of changes weighs against a pair.
+const CHANGE_BYTES: u64 = 64;
 
 pub(crate) fn key_value(version: &Version) -> KeyValue {
     let header = version.header;
@@ -145,7 +161,8 @@ impl<'a, R: EngineRead> Reader<'a, R> {
         }
     }
 
-    /// As [`Reader::range`], unless its pairs have more than `max_bytes`.
+    /// As [`Reader::range`], unless its pairs have more than `max_bytes`, or several times as many have
+    /// to be read to find them.
     pub fn range_up_to(&self, ask: &Range, max_bytes: u64) -> Result<UpTo, ReadError> {
         self.check_revision(ask.revision)?;
         if ask.count_only {
@@ -202,11 +219,15 @@ impl<'a, R: EngineRead> Reader<'a, R> {
             };
         // Values that nobody will see are not gathered either.
         let without_values = ask.keys_only && ask.target != SortTarget::Value;
-        let (mut kvs, mut seen, mut bytes) = (Vec::new(), 0, 0);
+        let (mut kvs, mut seen, mut bytes, mut read) = (Vec::new(), 0, 0, 0u64);
         let mut all_seen = true;
         for version in versions {
             let version = version?;
             seen += 1;
+            read += version.record.len() as u64;
+            if read / READ_IN_VAIN > max_bytes {
+                return Ok(UpTo::More { pairs: kvs.len() as u64, bytes });
+            }
             let mut kv = key_value(&version);
             if passes(ask, &kv) {
                 if without_values {
@@ -237,11 +258,10 @@ impl<'a, R: EngineRead> Reader<'a, R> {
         }
         let (from, to) = bounds(range);
         if !self.is_old(revision) {
-            return Ok(self.counts.count(self.engine, from, to)? as i64);
+            return Ok(self.counts.measure(self.engine, from, to)?.keys as i64);
         }
         // Either walk the keys, or start from now and take back what happened since.
-        let changes = (self.revision - revision) as u64;
-        if changes > self.counts.at_most(from, to) {
+        if self.changes_since(revision) > self.counts.at_most(from, to).bytes {
             let mut count = 0;
             for version in AsOf::new(self.engine, from, to, revision) {
                 version?;
@@ -249,7 +269,7 @@ impl<'a, R: EngineRead> Reader<'a, R> {
             }
             return Ok(count);
         }
-        let mut count = self.counts.count(self.engine, from, to)? as i64;
+        let mut count = self.counts.measure(self.engine, from, to)?.keys as i64;
         for change in self.changes(revision + 1, self.revision) {
             let change = change?;
             if range.contains(&change.key) {
@@ -261,6 +281,36 @@ impl<'a, R: EngineRead> Reader<'a, R> {
             }
         }
         Ok(count)
+    }
+
+    /// About the bytes of the log of changes since a revision.
+    fn changes_since(&self, revision: i64) -> u64 {
+        ((self.revision - revision) as u64).saturating_mul(CHANGE_BYTES)
+    }
+
+    /// About how many bytes are read to count a range; 0 when that does not depend on the range.
+    pub fn cost_of_count(&self, range: &KeyRange, revision: i64) -> u64 {
+        if range.is_single() || !self.is_old(revision) {
+            return 0;
+        }
+        let (from, to) = bounds(range);
+        self.changes_since(revision).min(self.counts.at_most(from, to).bytes)
+    }
+
+    /// What the answer to a range comes to, when that can be told without reading it.
+    pub fn measure(&self, ask: &Range) -> Result<Option<Measure>, ReadError> {
+        self.check_revision(ask.revision)?;
+        if !ask.is_plain() || ask.keys_only || self.is_old(ask.revision) {
+            return Ok(None);
+        }
+        let (from, to) = bounds(&ask.range);
+        let all = self.counts.measure(self.engine, from, to)?;
+        let limit = u64::try_from(ask.limit).ok().filter(|limit| (1..all.keys).contains(limit));
+        let pairs = match limit {
+            None => all,
+            Some(limit) => self.counts.measure_first(self.engine, from, to, limit)?,
+        };
+        Ok(Some(Measure { pairs, count: all.keys }))
     }
 
     /// Every change of the revisions `first..=last`, in order.

@@ -11,7 +11,6 @@
 
 use crate::applier::{Applier, Options};
 use crate::engine::{Engine, EngineError, EngineRead};
-use crate::fingerprint;
 use crate::hash::checksum;
 use crate::layout::{self, CURRENT, LEASE, META, Meta, SPACES};
 use crate::view::View;
@@ -81,8 +80,8 @@ impl<V: EngineRead> View<V> {
         let mut cursor = Bytes::copy_from_slice(after.unwrap_or_default());
         for pair in self.engine().range(&from, None) {
             let (key, value) = pair?;
-            if key == fingerprint::KEY[..] {
-                continue;
+            if key[0] == META && key.len() > 1 {
+                continue; // The member's own: the fingerprint, and what count buckets weigh.
             }
             if pairs > 0 && data.len() + key.len() + value.len() + 8 > max_bytes {
                 done = false;

@@ -8,7 +8,8 @@ use crate::engine::{EngineError, EngineRead};
 use crate::hash::Checksum;
 use crate::layout::{self, CURRENT, HISTORY, Header, Meta};
 use crate::lease::{self, Lease};
-use crate::reader::{self, ReadError, Reader, UpTo};
+use crate::reader::{self, Measure, ReadError, Reader, UpTo};
+use crate::weight::Sum;
 use crate::{
     Alarm, Answer, Auth, GuardTable, KeyRange, Members, Range, RangeAnswer, StoreError, Txn, txn,
     validate,
@@ -129,14 +130,41 @@ impl<V: EngineRead> View<V> {
         self.inner.counts.total()
     }
 
-    /// At least as many keys as the range holds now, and at most some hundred more, without reading
-    /// any of them.
-    pub fn keys_at_most(&self, range: &KeyRange) -> u64 {
-        if range.is_single() {
-            return 1;
-        }
+    /// At least what the range holds now, without reading any of it: some hundred keys more at most,
+    /// which weigh no more than a few of the heaviest.
+    pub fn at_most(&self, range: &KeyRange) -> Sum {
         let (from, to) = reader::bounds(range);
-        self.inner.counts.at_most(from, to)
+        match range.is_single() {
+            true => self.inner.counts.at_most(from, Some(&[from, &[0]].concat())),
+            false => self.inner.counts.at_most(from, to),
+        }
+    }
+
+    /// At most what the range holds now, as little less as [`View::at_most`] says more.
+    pub fn at_least(&self, range: &KeyRange) -> Sum {
+        match range.is_single() {
+            true => Sum::default(),
+            false => {
+                let (from, to) = reader::bounds(range);
+                self.inner.counts.at_least(from, to)
+            }
+        }
+    }
+
+    /// What the answer to a range comes to, when that can be told without reading more of it than
+    /// where it begins and ends: when it is [plain](Range::is_plain), with values, and of the newest
+    /// revision.
+    ///
+    /// # Errors
+    /// As [`View::range`].
+    pub fn measure(&self, ask: &Range) -> Result<Option<Measure>, ReadError> {
+        self.reader().measure(ask)
+    }
+
+    /// About how many bytes are read to count a range, at an older revision perhaps: 0 when that does
+    /// not depend on the range.
+    pub fn cost_of_count(&self, range: &KeyRange, revision: i64) -> u64 {
+        self.reader().cost_of_count(range, revision)
     }
 
     /// Answers a range (contract items 1 to 11).
@@ -147,8 +175,8 @@ impl<V: EngineRead> View<V> {
         self.reader().range(ask)
     }
 
-    /// Answers a range if its pairs have at most `max_bytes`. To learn that they have more costs no
-    /// more than to read so many.
+    /// Answers a range if its pairs have at most `max_bytes`, and are found among some times as many.
+    /// To learn that they are not costs no more than to read those.
     ///
     /// # Errors
     /// As [`View::range`].

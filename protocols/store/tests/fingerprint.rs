@@ -22,7 +22,7 @@ fn is_sound(store: &mut Store) -> bool {
 /// What happens to a member between two entries, and leaves no trace in its state.
 fn befall(store: Store, dice: &mut Dice) -> Store {
     let mut store = store;
-    match dice.below(12) {
+    match dice.below(13) {
         0..5 => store.compact_step(dice.below(9) as usize).map(drop).unwrap(),
         5..8 => drop(view(&mut store)),
         8 => {
@@ -48,6 +48,18 @@ fn befall(store: Store, dice: &mut Dice) -> Store {
             engine.delete(&TOTAL);
             return Applier::open(engine, Options::default()).unwrap();
         }
+        11 => {
+            // Or one which knows of no weights, and left those that it found as they were.
+            drop(view(&mut store));
+            let mut engine = store.into_engine();
+            let total = engine.get(&TOTAL).unwrap().expect("it is kept up");
+            engine.put(&TOTAL, &total[..20]);
+            let weights = engine.range(&[1, 2], Some(&[1, 3])).map(|pair| pair.unwrap().0);
+            let weights: Vec<_> = weights.filter(|_| dice.chance(700_000)).collect();
+            weights.iter().for_each(|key| engine.put(key, &99u64.to_be_bytes()));
+            engine.put(&[1, 2, b'x'], &7u64.to_be_bytes());
+            return Applier::open(engine, Options::default()).unwrap();
+        }
         _nothing => {}
     }
     store
@@ -67,6 +79,12 @@ fn every_way_to_a_state_gives_its_fingerprint() {
             told.extend(published.fingerprints);
             assert!(published.view.is_sound().unwrap(), "seed {seed} index {index}");
             other = befall(other, &mut dice);
+            let view = view(&mut other);
+            let answer = view.range(&everything()).unwrap();
+            let bytes = answer.kvs.iter().map(KeyValue::weight).sum();
+            let pairs = Sum { keys: answer.kvs.len() as u64, bytes };
+            let measure = Measure { pairs, count: answer.count as u64 };
+            assert_eq!(view.measure(&everything()), Ok(Some(measure)), "seed {seed} index {index}");
         }
         told.extend(taken(&mut other));
         let straight = taken(&mut straight);

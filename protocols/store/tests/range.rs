@@ -190,8 +190,52 @@ fn a_range_that_is_larger_than_wanted_says_so_after_so_many_bytes() {
     // What is sorted is gathered whole, however few pairs are wanted of it.
     let sorted = Range { order: SortOrder::Ascend, target: SortTarget::Value, ..limited };
     assert_eq!(view.range_up_to(&sorted, 1_000).unwrap(), more);
-    // Values that are left out weigh nothing.
+    // Values that are left out weigh nothing, though reading on and on for a few keys ends too.
     let keys = Range { keys_only: true, ..everything() };
     let answer = view.range(&keys).unwrap();
-    assert_eq!(view.range_up_to(&keys, 150).unwrap(), UpTo::Whole(answer));
+    assert_eq!(view.range_up_to(&keys, 2_000).unwrap(), UpTo::Whole(answer));
+    let UpTo::More { pairs: 1..49, .. } = view.range_up_to(&keys, 150).unwrap() else {
+        panic!("all of it was read")
+    };
+}
+
+#[test]
+fn what_a_range_comes_to_is_known_without_reading_it() {
+    let mut store = fresh();
+    let size = |number: usize| if number.is_multiple_of(50) { 400_000 } else { number * 7 % 3_000 };
+    for number in 0..600 {
+        done(&mut store, put(&format!("k{number:03}"), &"v".repeat(size(number))));
+    }
+    // Updates that make pairs lighter and heavier, and gaps.
+    for number in (0..600).step_by(3) {
+        done(&mut store, put(&format!("k{number:03}"), &"w".repeat(size(number + 1))));
+    }
+    done(&mut store, delete_range("k300", "k310"));
+    let view = view(&mut store);
+    let ranges =
+        [("k", "l"), ("k", "\0"), ("k1", "k2"), ("k250", "k550"), ("k123", "k124"), ("x", "z")];
+    for (key, end) in ranges {
+        for limit in [0, 1, 10, 177, 10_000] {
+            let range = KeyRange { key: key.to_owned().into(), end: end.to_owned().into() };
+            let ask = Range { range: range.clone(), limit, ..Range::default() };
+            let answer = view.range(&ask).unwrap();
+            let bytes = answer.kvs.iter().map(KeyValue::weight).sum();
+            let pairs = Sum { keys: answer.kvs.len() as u64, bytes };
+            let measure = view.measure(&ask).unwrap().expect("it is plain");
+            assert_eq!(measure, Measure { pairs, count: answer.count as u64 }, "{ask:?}");
+            if limit == 0 {
+                let (least, most) = (view.at_least(&range), view.at_most(&range));
+                assert!(
+                    least.bytes <= bytes && bytes <= most.bytes && most.bytes < bytes + 1_500_000
+                );
+            }
+        }
+    }
+    for other in [
+        Range { keys_only: true, ..everything() },
+        Range { revision: 5, ..everything() },
+        Range { order: SortOrder::Descend, ..everything() },
+    ] {
+        assert_eq!(view.measure(&other), Ok(None), "{other:?}");
+    }
 }

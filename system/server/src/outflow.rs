@@ -1,9 +1,11 @@
 //! A large answer, made while its client takes it.
 //!
-//! A range is one message, and gRPC wants to know how long it is before its first byte. So it is
-//! read twice: once to find out how long its pairs are ([`Survey`]), holding none of them, and once
-//! more, a [page](quorate_store::Page) at a time, whenever the client has taken what was made of the
-//! page before. Both times it is the same revision, so both times it is the same bytes.
+//! A range is one message, and gRPC wants to know how long it is before its first byte. What pairs
+//! weigh is added up while they are written, so for the newest revision that is known without reading
+//! them ([`View::measure`](quorate_store::View::measure)). Of an older one, or of keys alone, it is found
+//! out by reading all of it once, holding none of it ([`Survey`]). Then it is read, a
+//! [page](quorate_store::Page) at a time, whenever the client has taken what was made of the page
+//! before. What was measured is of the same revision, so it is the same bytes.
 //!
 //! # What it costs
 //!
@@ -29,7 +31,7 @@ use crate::standing::Standing;
 use bytes::Bytes;
 use prost::Message;
 use quorate_host::View;
-use quorate_store::{KeyRange, KeyValue, Range, RangeAnswer, ReadError};
+use quorate_store::{KeyRange, KeyValue, Measure, Range, RangeAnswer, ReadError, Sum};
 use quorate_wire::etcd::etcdserverpb as pb;
 use quorate_wire::flow::Flow;
 use std::sync::{Arc, Weak};
@@ -62,6 +64,13 @@ pub struct Extent {
     bytes: u64,
     more: bool,
     count: i64,
+}
+
+impl From<Measure> for Extent {
+    fn from(Measure { pairs, count }: Measure) -> Extent {
+        let Sum { keys, bytes } = pairs;
+        Extent { pairs: keys, bytes, more: count > keys, count: count as i64 }
+    }
 }
 
 /// What a survey comes to.
@@ -216,8 +225,7 @@ async fn give_out(mut pieces: Pieces, permit: Option<Permit>, places: Places, un
     }
 }
 
-/// An answer that is read from the state while it is taken: what a [`Survey`] of `ask` in `view`
-/// has measured. `permit` is its [`ROOM`].
+/// An answer that is read from the state while it is taken: what was measured of `ask` in `view`. `permit` is its [`ROOM`].
 ///
 /// # Errors
 /// The answer is too long for a message.

@@ -81,6 +81,26 @@ impl Iterator for Pieces {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_pair_weighs_what_it_adds_to_an_answer() {
+        let numbers = [0, 1, 127, 128, 16_383, 16_384, 1 << 35, i64::MAX, -1];
+        let sizes = [0, 1, 100, 127, 128, 16_300, 16_384, 3 << 20];
+        for (number, other) in numbers.iter().flat_map(|a| numbers.iter().map(move |b| (*a, *b))) {
+            for size in sizes {
+                let pair = KeyValue {
+                    key: vec![1; size.min(200)].into(),
+                    value: vec![2; size].into(),
+                    create_revision: number,
+                    mod_revision: other,
+                    version: number / 2,
+                    lease: other / 3,
+                };
+                let encoded = range_kv_len(convert::key_value_ref(&pair)) as u64;
+                assert_eq!(pair.weight(), encoded, "{number} {other} {size}");
+            }
+        }
+    }
+
     fn pair(number: usize, value: usize) -> KeyValue {
         KeyValue {
             key: format!("key-{number}").into(),
@@ -99,6 +119,8 @@ mod tests {
         let mut whole = BytesMut::new();
         pairs.iter().for_each(|pair| append_range_kv(convert::key_value_ref(pair), &mut whole));
         assert_eq!(encoded_len(&pairs), whole.len() as u64);
+        // What the state adds up while pairs are written is what they come to here.
+        assert_eq!(pairs.iter().map(KeyValue::weight).sum::<u64>(), whole.len() as u64);
 
         let pieces: Vec<Bytes> = Pieces::new(pairs.clone()).collect();
         assert_eq!(pieces.concat(), whole);

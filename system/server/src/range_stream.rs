@@ -18,7 +18,7 @@ use crate::outflow::after;
 use crate::pinned::{PATIENCE, Pinned};
 use crate::service::Service;
 use crate::standing::Standing;
-use crate::{convert, errors, kv};
+use crate::{convert, errors, kv, large};
 use quorate_host::View;
 use quorate_store::{KeyRange, Page, Range, SortOrder, SortTarget};
 use quorate_wire::etcd::etcdserverpb as pb;
@@ -106,12 +106,12 @@ impl Reading {
             }
             let view = self.state.view(&self.service);
             let (piece, bytes, done) = if self.rest.count_only {
-                (self.last_piece(&view, Page::default())?, 0, true)
+                (self.last_piece(&view, Page::default()).await?, 0, true)
             } else {
                 let limit = self.wanted.map_or(limit, |wanted| limit.min(wanted - self.sent));
                 let Range { range, revision, .. } = &self.rest;
                 let page = view.page(range, *revision, limit, target).map_err(kv::unreadable)?;
-                self.piece(&view, page)?
+                self.piece(&view, page).await?
             };
             place.send(Ok(pb::RangeStreamResponse { range_response: Some(piece) }));
             if done {
@@ -138,9 +138,9 @@ impl Reading {
     }
 
     /// The page as a piece, what it weighs, and whether it is the last.
-    fn piece(
+    async fn piece(
         &mut self,
-        view: &View,
+        view: &Arc<View>,
         mut page: Page,
     ) -> Result<(pb::RangeResponse, usize, bool), Status> {
         self.sent += page.kvs.len();
@@ -154,15 +154,14 @@ impl Reading {
             let kvs = page.kvs.into_iter().map(convert::key_value).collect();
             return Ok((pb::RangeResponse { kvs, ..Default::default() }, bytes, false));
         }
-        Ok((self.last_piece(view, page)?, bytes, true))
+        Ok((self.last_piece(view, page).await?, bytes, true))
     }
 
     /// The piece that carries the header, and the count: what was sent and what is left.
-    fn last_piece(&self, view: &View, page: Page) -> Result<pb::RangeResponse, Status> {
+    async fn last_piece(&self, view: &Arc<View>, page: Page) -> Result<pb::RangeResponse, Status> {
         let mut count = self.sent as i64;
         if page.more || self.rest.count_only {
-            let rest = Range { count_only: true, ..self.rest.clone() };
-            count += view.range(&rest).map_err(kv::unreadable)?.count;
+            count += large::count(&self.service, view, &self.rest).await?;
         }
         let kvs = page.kvs.into_iter().map(convert::key_value).collect();
         let (header, more) = (self.service.header(self.header), page.more);

@@ -66,6 +66,8 @@ pub struct Service {
     pub aside: Aside,
     /// Ranges answered.
     pub ranges: Counter,
+    /// Large answers that were read as a whole to learn how long they are.
+    pub surveys: Counter,
 }
 
 impl Service {
@@ -80,9 +82,17 @@ impl Service {
         audit: Option<Audit>,
     ) -> std::io::Result<Arc<Service>> {
         let budget = Budget::new(limits.max_answer_bytes, limits.answer_patience);
-        let (watchers, ranges) = (AtomicUsize::new(0), Counter::default());
-        let aside = Aside::start()?;
-        Ok(Arc::new(Service { host, limits, tokens, audit, watchers, budget, aside, ranges }))
+        Ok(Arc::new(Service {
+            host,
+            limits,
+            tokens,
+            audit,
+            watchers: AtomicUsize::new(0),
+            budget,
+            aside: Aside::start()?,
+            ranges: Counter::default(),
+            surveys: Counter::default(),
+        }))
     }
 
     /// The newest state of this member.

@@ -132,6 +132,7 @@ async fn ranges_that_nobody_reads_cost_little_and_keep_nobody_out() {
         let url = url.clone();
         asking.spawn(async move { Reader::ask(&url, &prefix("large/")).await });
     }
+    let surveyed = "quorate_answers_surveyed_total";
     let (mut readers, mut worst, mut most) = (Vec::new(), Duration::ZERO, 0);
     while readers.len() < READERS {
         let begun = Instant::now();
@@ -146,6 +147,9 @@ async fn ranges_that_nobody_reads_cost_little_and_keep_nobody_out() {
     println!("{READERS} unread answers of {VALUES} MiB: {grown} bytes more, a put took {worst:?}");
     assert!(worst < PATIENCE, "a put took {worst:?} under the flood");
     assert!(grown < 96 * MIB, "{grown} bytes for {READERS} unread answers of {VALUES} MiB");
+
+    // How long an answer of the newest revision is, is known without reading it.
+    assert_eq!(gauge(&url, surveyed).await, 0.0);
 
     // One that goes away in the middle gives back what it held, long before it would be taken from
     // it.
@@ -313,5 +317,10 @@ async fn every_way_to_ask_for_much_gets_the_same_answer() {
         let count = client.range(count).await.unwrap();
         assert_eq!((answer.more, answer.count), (more, count.count), "{request:?}");
         assert_eq!(answer.header, count.header, "{request:?}");
+    }
+    // The two of an older revision and all of the keys without their values had to be read to be
+    // measured, and nothing else.
+    if Kind::current() != Kind::Etcd {
+        assert_eq!(gauge(&url, "quorate_answers_surveyed_total").await, 3.0);
     }
 }

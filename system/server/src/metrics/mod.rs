@@ -250,4 +250,6 @@ fn write_front(page: &mut Page, front: &Front) {
     let help = "Bytes of large answers that are in memory.";
     let held = front.service.budget.held();
     page.single("quorate_answer_bytes", Kind::Gauge, help, held);
+    let help = "Large answers that were read as a whole before their first byte, to learn how long they are.";
+    page.counter("quorate_answers_surveyed_total", help, &front.service.surveys);
 }
