@@ -273,15 +273,26 @@ impl<E: Engine> Applier<E> {
         if before.is_some() {
             self.engine.put(&[META], &self.value);
         }
-        let counts = self.counter.index().clone();
-        let (members, config) = (self.members.clone(), self.config.clone());
-        let (alarms, auth) = (self.alarms.clone(), self.auth.clone());
-        let guards = self.guards.table().clone();
-        let view = View::new(engine, self.meta, counts, alarms, members, config, auth, guards);
+        let view = self.view_of(engine);
         let (events, unlisted) = self.recent.take();
         let tokens = std::mem::take(&mut self.tokens);
         let fingerprints = std::mem::take(&mut self.fingerprints);
         Ok(Published { view, events, unlisted, tokens, fingerprints })
+    }
+
+    /// The view of the last publish once more, if the engine can hold it in less memory by now. To be
+    /// called when there is nothing to apply, never between an application and its publish.
+    pub fn refresh(&mut self) -> Option<View<E::View>> {
+        let engine = self.engine.refresh()?;
+        Some(self.view_of(engine))
+    }
+
+    fn view_of(&self, engine: E::View) -> View<E::View> {
+        let counts = self.counter.index().clone();
+        let (members, config) = (self.members.clone(), self.config.clone());
+        let (alarms, auth) = (self.alarms.clone(), self.auth.clone());
+        let guards = self.guards.table().clone();
+        View::new(engine, self.meta, counts, alarms, members, config, auth, guards)
     }
 
     pub(crate) fn reader(&self, revision: i64) -> Reader<'_, E> {

@@ -53,6 +53,13 @@ pub trait Engine: EngineRead + Send + 'static {
     /// the applied index that the step describes, and never goes back.
     fn publish(&mut self, mark: u64) -> Result<Self::View, EngineError>;
 
+    /// The last published state once more, if it takes less memory by now: an engine that writes in the
+    /// background learns only here, when nobody publishes, that what it wrote need not be held. Nothing may
+    /// have been written since the last publish.
+    fn refresh(&mut self) -> Option<Self::View> {
+        None
+    }
+
     /// Asks that everything published so far becomes durable soon, without waiting for it.
     fn request_sync(&mut self);
 

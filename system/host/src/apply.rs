@@ -176,7 +176,11 @@ impl ApplyThread {
             };
             let Queue { entries, replacement, stop } =
                 queue.take(if sweeping { Duration::ZERO } else { IDLE });
-            if !entries.is_empty() {
+            if entries.is_empty() {
+                if let Some(view) = self.applier.refresh() {
+                    self.outlets.view.store(Arc::new(view));
+                }
+            } else {
                 let mut entries = entries.into_iter();
                 loop {
                     let batch: Vec<Entry> = entries.by_ref().take(MAX_BATCH).collect();

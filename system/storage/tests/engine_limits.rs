@@ -171,6 +171,32 @@ fn a_batch_larger_than_memory_is_one_step() {
 }
 
 #[test]
+fn a_refreshed_view_reads_tables_where_the_old_one_held_memtables() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = LsmEngine::open(dir.path(), SMALL).unwrap();
+    assert!(engine.refresh().is_none());
+    for id in 0..1_000 {
+        engine.put(&key(id), &bytes(id, 300));
+    }
+    let held = engine.publish(7).unwrap();
+    // It was sealed by its size; nobody publishes any more.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let fresh = loop {
+        if let Some(view) = engine.refresh() {
+            break view;
+        }
+        assert!(Instant::now() < deadline, "nothing was flushed");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!((fresh.mark(), engine.sync()), (7, Ok(7)));
+    for view in [&held, &fresh] {
+        assert_eq!(view.range(b"", None).count(), 1_000);
+        assert_eq!(view.get(&key(9)).unwrap().unwrap(), bytes(9, 300));
+    }
+    assert!(engine.stats().items >= 1_000, "{:?}", engine.stats());
+}
+
+#[test]
 fn a_key_written_over_and_over_is_one_pair_to_every_view() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { memtable_bytes: 64 << 20, ..SMALL };

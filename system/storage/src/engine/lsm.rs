@@ -364,6 +364,13 @@ impl Engine for LsmEngine {
         Ok(self.view())
     }
 
+    fn refresh(&mut self) -> Option<View> {
+        assert!(!self.dirty, "what is written is published first");
+        let seen = self.installs_seen;
+        self.take_over();
+        (self.installs_seen != seen).then(|| self.view())
+    }
+
     fn request_sync(&mut self) {
         if self.dirty {
             // What is being written belongs to no published state yet.
