@@ -43,7 +43,7 @@ pub enum Place {
 
 /// The arenas that can reach a mutant, cheap ones first, and how many seeds each is given.
 pub fn arenas(mutant: &Mutant, budget: Budget) -> Vec<(Arena, u64)> {
-    let members = [43, 44, 45, 46, 47, 48, 118, 144, 149, 322, 340, 341];
+    let members = [43, 44, 45, 46, 47, 48, 118, 144, 149, 206, 322, 340, 341, 342, 343, 344, 345];
     match mutant.id {
         id if members.contains(&id) => {
             let raft = (Arena::ChangingWorld, if id < 200 { budget.worlds } else { 0 });

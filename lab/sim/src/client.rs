@@ -186,7 +186,8 @@ impl Clients {
         self.acts[number as usize].clone()
     }
 
-    fn token(&mut self) -> u64 {
+    /// A number for a question, which nobody else has.
+    pub fn token(&mut self) -> u64 {
         self.next_token += 1;
         self.next_token - 1
     }

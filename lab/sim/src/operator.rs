@@ -7,15 +7,23 @@
 //! comes back, and another one takes its place; now and then the operator tries all the same, and must be
 //! refused. It is hard on the cluster and not stupid: it takes a disk away only when the cluster can bear
 //! that, and then changes nothing else until that member is out.
+//!
+//! More often than not a new machine gets the address of one that was removed. It takes care that nobody else begins
+//! with an empty directory there: a machine that does not know yet who it is, or has lost that, is switched off before
+//! another one gets its address. One that knows is left to run, or to come back, and must be refused; in peace
+//! it is switched off.
 
 use crate::client::server;
 use crate::host::Host;
 use crate::replica::Replica;
 use crate::replica::machine::Machine;
 use crate::server::members::{self, greet, is_settled, listed, name, row};
+use crate::server::newcomers;
+use crate::server::places::{Places, place, url, urls};
 use crate::server::{PATIENCE, ServerWorld, ask, number};
 use bytes::Bytes;
 use quorate_base::{Instant, NodeId};
+use quorate_node::learning::Listing;
 use quorate_node::strict::{self, Seen, Unsafe};
 use quorate_node::{Node, Request};
 use quorate_store::{Action, Caller, Command, Member, MemberAction, MemberChange, OpId};
@@ -52,12 +60,27 @@ pub struct Operator {
     lost: Option<NodeId>,
     /// Who heard that it was removed.
     farewells: BTreeSet<NodeId>,
+    /// Who is reached where.
+    pub places: Places,
+    /// Lists that newcomers keep on their disks, by number.
+    listings: Vec<Listing>,
 }
 
 impl Operator {
     /// Whom a machine was told of when it was started, if it was.
     pub fn told(&self, node: NodeId) -> Option<&[NodeId]> {
         self.told.get(&node).map(Vec::as_slice)
+    }
+
+    /// A list, under the number that stands for it on a disk.
+    pub fn shelve(&mut self, listing: Listing) -> u64 {
+        self.listings.push(listing);
+        self.listings.len() as u64 - 1
+    }
+
+    /// The list with this number.
+    pub fn listing(&self, number: u64) -> &Listing {
+        &self.listings[number as usize]
     }
 
     /// A member heard that it was removed.
@@ -89,6 +112,9 @@ pub fn tick(world: &mut ServerWorld) {
     publish(world);
     let some = NodeId(1 + world.dice.below(world.plan.nodes));
     greet(world, some);
+    if world.peace.is_some() {
+        switch_off(world);
+    }
     let lost = world.load.operator.lost;
     if lost.is_some_and(|node| world.load.history.members().removed().contains(&node.0)) {
         world.count("lost members replaced");
@@ -102,14 +128,24 @@ pub fn tick(world: &mut ServerWorld) {
 }
 
 /// Every machine that was added is started, and started again with the members that there are by then if
-/// it could not find out who it is.
+/// it could not find out who it is: those of the table, and those who were removed and are still waited for. (Nobody
+/// else may know who they are, when all who are left are new.)
 fn start_machines(world: &mut ServerWorld) {
     let there: Vec<NodeId> = world.load.history.members().ids().into_iter().map(NodeId).collect();
+    let removed = world.load.history.members().removed().iter().map(|id| NodeId(*id));
+    let leaving: Vec<NodeId> = removed.filter(|old| !is_out(world, *old)).collect();
     let founders = world.plan.founders;
     for node in there.iter().copied().filter(|node| node.0 > founders) {
-        let others = there.iter().copied().filter(|other| *other != node).collect();
-        if world.load.operator.told.insert(node, others).is_none() {
-            world.note(Some(node), "the operator starts this machine");
+        let others = there.iter().chain(&leaving).copied().filter(|other| *other != node).collect();
+        if world.load.operator.told.insert(node, others).is_some() {
+            continue;
+        }
+        world.note(Some(node), "the operator starts this machine");
+        let row = world.load.history.members().get(node.0).expect("it belongs");
+        let at = place(&row.peer_urls).expect("an address of this world");
+        world.load.operator.places.assign(node, at);
+        if at != node.0 {
+            world.count("addresses used again");
         }
     }
 }
@@ -177,9 +213,10 @@ fn choose(world: &mut ServerWorld) {
     let change = match (lost, fresh) {
         (Some(node), None) => MemberChange::Remove { id: node.0 },
         (Some(node), Some(_)) if pick < 8 => MemberChange::Remove { id: node.0 },
-        (Some(_), Some(id)) => MemberChange::Add(row(NodeId(id), true)),
+        (Some(_), Some(id)) => add(world, NodeId(id), true),
         (None, Some(id)) if pick < 5 && many < MOST => {
-            MemberChange::Add(row(NodeId(id), world.dice.below(4) > 0))
+            let learner = world.dice.below(4) > 0;
+            add(world, NodeId(id), learner)
         }
         (None, _) if pick < 8 && voters.len() > 1 => match leaver(world, &seen) {
             Some(id) => MemberChange::Remove { id },
@@ -190,12 +227,62 @@ fn choose(world: &mut ServerWorld) {
             None => return,
         },
         (None, _) if pick == 9 => match wanted.removed().first() {
-            Some(id) => MemberChange::Add(row(NodeId(*id), false)),
+            Some(id) => MemberChange::Add(row(NodeId(*id), false, urls(world, NodeId(*id)).into())),
             None => return,
         },
         (None, _) => return lose_a_disk(world),
     };
     request(world, at, change);
+}
+
+/// A new machine, at an address of its own or at that of one that was removed.
+fn add(world: &mut ServerWorld, node: NodeId, learner: bool) -> MemberChange {
+    let members = world.load.history.members();
+    let used: BTreeSet<u64> =
+        members.ids().iter().filter_map(|id| place(&members.get(*id)?.peer_urls)).collect();
+    let places = &world.load.operator.places;
+    let left = members.removed().iter().map(|id| places.of(NodeId(*id)));
+    let is_free = |at: &u64| {
+        !used.contains(at) && sharers(world, *at).into_iter().all(|old| is_out(world, old))
+    };
+    let free: Vec<u64> = left.filter(is_free).collect();
+    let pick = world.dice.below(2 * free.len() as u64 + 1) as usize;
+    let at = free.get(pick / 2).copied().unwrap_or(node.0);
+    for old in sharers(world, at) {
+        if newcomers::is_blank(world, old) && old != node {
+            world.count("machines switched off");
+            world.retire(old);
+        }
+    }
+    MemberChange::Add(row(node, learner, vec![url(at)]))
+}
+
+/// True when the removal of a machine has been answered: nobody waits for it any more.
+fn is_out(world: &ServerWorld, old: NodeId) -> bool {
+    let leader = <Replica<Node> as Host>::leader(world);
+    let raft = leader.and_then(|node| world.protocol(node)).map(Machine::raft);
+    raft.is_some_and(|raft| {
+        !raft.membership().contains(old) && !raft.committed_membership().contains(old)
+    })
+}
+
+/// Removed machines with this address.
+fn sharers(world: &ServerWorld, at: u64) -> Vec<NodeId> {
+    let removed = world.load.history.members().removed().iter().map(|id| NodeId(*id));
+    removed.filter(|old| world.load.operator.places.of(*old) == at).collect()
+}
+
+/// In peace nobody is left to run at an address that was given to another machine.
+fn switch_off(world: &mut ServerWorld) {
+    for id in world.load.history.members().ids() {
+        let at = world.load.operator.places.of(NodeId(id));
+        for old in sharers(world, at) {
+            if !world.member(old).gone {
+                world.crash(old, false, "it is switched off: another machine has its address");
+                world.retire(old);
+            }
+        }
+    }
 }
 
 /// Who is to go: the leader as often as any. Somebody who was started, and so knows the cluster, must be

@@ -1,6 +1,8 @@
 //! The whole member: router, group, leases and the store's applier, with clients in front.
 
 pub mod members;
+pub(crate) mod newcomers;
+pub mod places;
 
 use crate::client::{self, Clients};
 use crate::host::Wake;
@@ -155,8 +157,14 @@ impl Machine for Node {
                 let wait = world.dice.below(100);
                 world.plan_job(node, Duration::from_micros(wait), Job::Own(number));
             }
-            Event::ReadReady { tokens, index } => client::admitted(world, node, &tokens, index),
-            Event::ReadFailed { tokens } => client::refused(world, &tokens),
+            Event::ReadReady { tokens, index } => {
+                newcomers::admitted(world, node, &tokens, index);
+                client::admitted(world, node, &tokens, index);
+            }
+            Event::ReadFailed { tokens } => {
+                newcomers::refused(world, node, &tokens);
+                client::refused(world, &tokens);
+            }
             Event::Told { token, seconds } => client::renewed(world, token, seconds),
             Event::AskFailed { token } => client::refused(world, &[token]),
             Event::Leases { .. } => unreachable!("no client asks for it"),

@@ -194,7 +194,25 @@ impl Plan {
     pub fn moving(seed: u64, machines: u64) -> Plan {
         let plan = Plan::draw(seed, machines, Sabotage::None).changing();
         let founders = 1 + (plan.founders - 1) % (machines / 2).clamp(1, 5);
-        Plan { founders, ..plan }
+        Plan { founders, ..plan }.young()
+    }
+
+    /// The same world, in which members are young when they fall: in some worlds their state is not synced for as
+    /// long as they live, and in some the power fails everywhere, a few times.
+    fn young(mut self) -> Plan {
+        let mut dice = Dice::new(self.seed ^ 0x5eed_0003);
+        if dice.below(3) == 0 {
+            self.sync_every = 200;
+        }
+        if dice.below(2) == 0 {
+            for _ in 0..dice.between(1, 4) {
+                let at = Duration::from_micros(dice.below(self.chaos.as_micros() as u64));
+                let (lasts, fault) = (Duration::ZERO, Fault::CrashAll { power: true });
+                self.schedule.push(Strike { at, lasts, fault });
+            }
+            self.schedule.sort_by_key(|strike| strike.at);
+        }
+        self
     }
 
     /// A world in which nothing goes wrong: for measuring, and for stories that bring their own

@@ -183,6 +183,8 @@ table! {
         "The directory is not synced after a segment got its name.";
     DISK_205_TORN_BATCH_ACCEPTED = 205, "B17", "recovery-after-any-crash, state-machine-safety",
         "Recovery believes a batch's header and does not check its records.";
+    DISK_206_ASIDE_NOT_SYNCED = 206, "newcomers", "recovery-after-any-crash",
+        "A file that is written aside and renamed is not synced before it gets its name.";
 
     STORE_301_APPLIED_INDEX_APART = 301, "etcd#13766", "state-machine-safety, same-answer-everywhere",
         "The applied index is published in another batch than the data that it describes.";
@@ -230,6 +232,14 @@ table! {
         "Whoever comes is heard, also a member that was removed, so it never learns that.";
     NODE_341_REMOVED_COMES_UP = 341, "49, etcd#20967", "removed-stay-out",
         "A member whose own state says that it was removed comes up all the same.";
+    NODE_342_TAUGHT_BY_ONE_BEHIND = 342, "newcomers", "an-id-is-lived-once",
+        "A newcomer is told who it is by a member that is behind, and takes the id of the one whose address it has.";
+    NODE_343_ASKS_AS_NOBODY = 343, "newcomers", "liveness",
+        "A member whose state does not name it yet asks who it is as if it never knew, and waits for a leader that needs its vote.";
+    NODE_344_KEEPS_NO_LIST = 344, "newcomers", "liveness",
+        "A member whose state does not name it yet asks the others, who may all be in the same place.";
+    NODE_345_NOBODY_VOTES = 345, "newcomers", "liveness",
+        "A newcomer that has seen no configuration yet takes founders for gone that the table has removed and that still vote.";
 }
 
 /// Whether this build can be mutated at all.

@@ -9,13 +9,14 @@
 //! encoding (payloads are opaque here, but for the actions that the leader itself asks for), and
 //! connections: peers are [`NodeId`]s. What can be said of those without a socket stands beside the
 //! protocol, for the host and the simulator alike: whom to speak to and to hear ([`Roster`]), what a
-//! member must know before it speaks ([`newcomer`]), which changes of members are refused ([`strict`]).
+//! member must know before it speaks ([`newcomer`]) and how it learns that ([`learning`]), which changes of members are refused ([`strict`]).
 //!
 //! [`Protocol`]: quorate_base::Protocol
 //! [`NodeId`]: quorate_base::NodeId
 
 #![forbid(unsafe_code)]
 
+pub mod learning;
 mod leases;
 mod message;
 pub mod newcomer;

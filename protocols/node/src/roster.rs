@@ -4,7 +4,7 @@
 //! *configuration* of consensus says who counts at the moment. A member is spoken to while either of
 //! them knows it: one that was just added has no place in the configuration yet, and one that is
 //! on its way out is still needed for the majority that lets it go. Only who is in neither is refused,
-//! and hears why.
+//! and hears why. Before the first change of the configuration nothing in the log says who counts: the founders do.
 //!
 //! A member that was away while the cluster changed may hear from members that it does not know, and so
 //! may a newcomer from one that is being removed and still leads. They belong to the same cluster, so
@@ -93,8 +93,14 @@ impl Roster {
             return false;
         }
         self.counted = raft.membership().members();
+        let unheard = self.counted.is_empty() && !mutant!(NODE_345_NOBODY_VOTES);
         self.counted.extend(raft.committed_membership().members());
         self.counted.extend(raft.peers());
+        if unheard {
+            // Who joined lately and has the log from its beginning has seen no configuration: it is still the
+            // founders', whatever the table has asked for since.
+            self.counted.extend(table.founders().iter().copied().map(NodeId));
+        }
         (self.table, self.mark) = (table.clone(), Some(mark));
         self.settle();
         true
@@ -112,15 +118,22 @@ impl Roster {
 
     /// The others who vote, as the table has it: what a quorum can be made of.
     pub fn electors(&self) -> BTreeSet<NodeId> {
-        let votes = |member: &&Member| !member.learner && member.id != self.me.0;
-        let id = |member: &Member| NodeId(member.id);
         match self.table.is_empty() {
-            true => self.first.iter().filter(votes).map(id).collect(),
-            false => self.table.present().filter(votes).map(id).collect(),
+            true => self.electors_of(&self.first),
+            false => self.electors_of(self.table.present()),
         }
     }
 
-    /// The same, when it may be different from the last time.
+    /// The others among these members who vote.
+    pub fn electors_of<'a>(
+        &self,
+        members: impl IntoIterator<Item = &'a Member>,
+    ) -> BTreeSet<NodeId> {
+        let votes = |member: &&Member| !member.learner && member.id != self.me.0;
+        members.into_iter().filter(votes).map(|member| NodeId(member.id)).collect()
+    }
+
+    /// Everybody to speak to, when it may be different from the last time.
     pub fn take_changes(&mut self) -> Option<&BTreeMap<NodeId, Contact>> {
         std::mem::take(&mut self.changed).then_some(&self.contacts)
     }

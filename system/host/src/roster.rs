@@ -61,6 +61,14 @@ impl Roster {
         peers
     }
 
+    /// Those of these members who vote, but for this one.
+    pub fn electors_of(&self, members: Vec<Member>) -> BTreeMap<NodeId, Peer> {
+        let electors = self.inner.borrow().electors_of(&members);
+        let contact = |member: Member| Contact { name: member.name, peer_urls: member.peer_urls };
+        let members = members.into_iter().map(|member| (NodeId(member.id), contact(member)));
+        self.dialled(&members.filter(|(id, _)| electors.contains(id)).collect())
+    }
+
     fn dialled(&self, contacts: &BTreeMap<NodeId, Contact>) -> BTreeMap<NodeId, Peer> {
         contacts.iter().map(|(id, contact)| (*id, self.peer(*id, contact))).collect()
     }

@@ -10,7 +10,7 @@ use crate::gate::Gate;
 use crate::inbox::Inbox;
 use crate::logger::{self, LogQueue};
 use crate::options::find_member;
-use crate::peers::{self, Acceptor, Evidence, Identity, Known};
+use crate::peers::{self, Acceptor, Evidence, Identity, Known, Newcomer, Peer};
 use crate::pending::Pending;
 use crate::questions::Questions;
 use crate::roster::Roster;
@@ -95,10 +95,11 @@ fn start_on<D: Disk>(
         incarnation: opened.incarnation,
         tls: options.peer_tls.clone(),
     };
-    options.members = who.members;
+    let flags = std::mem::replace(&mut options.members, who.members);
+    let told = if options.joins { peers::others(&options.name, &flags) } else { Vec::new() };
     // Remembered before anything is told, like any other member's.
     let listeners = std::mem::take(&mut options.peer_listeners);
-    run(options, opened, identity, listeners)
+    run(options, opened, identity, listeners, told)
 }
 
 /// Who this member is and who the others are, as far as it knows before it speaks to anyone.
@@ -117,6 +118,7 @@ struct Who {
 /// asks those who are there.
 fn who(
     options: &HostOptions,
+    (directory, known): (&DataDir, &Known),
     label: Option<&Meta>,
     table: &Members,
     config: Option<&Membership>,
@@ -141,12 +143,13 @@ fn who(
     let is_founder = label.is_some_and(|label| label.member_id == me.id.0);
     if options.joins && !is_founder {
         let label = label.map(|label| (label.cluster_id, NodeId(label.member_id)));
-        let (told, tls) = (&options.members, options.peer_tls.clone());
-        let learned = peers::learn(&options.data_dir, &me, told, label, tls)?;
+        let (me, told, tls) = (&me, &options.members, options.peer_tls.clone());
+        let took_part = known.joined();
+        let learned = peers::learn(directory, &Newcomer { me, told, label, took_part, tls })?;
         return Ok(Who {
             cluster: learned.cluster,
-            me: learned.me,
-            members: learned.members,
+            me: MemberInfo::of_member(&learned.me),
+            members: learned.members.iter().map(MemberInfo::of_member).collect(),
             client_urls,
             founders: Membership::default(),
         });
@@ -182,7 +185,7 @@ fn open<D: Disk>(
     let table = state.as_ref().map_or(&nobody, |(applier, _)| applier.members());
     let config = state.as_ref().and_then(|(applier, _)| applier.config().clone());
     let config = config.and_then(Membership::decode);
-    let who = who(options, label.as_ref(), table, config.as_ref())?;
+    let who = who(options, (&directory, &known), label.as_ref(), table, config.as_ref())?;
     let meta = directory.meta_of(who.cluster, who.me.id.0).map_err(|e| say(&e))?;
     let incarnation = match &meta {
         Some(meta) => meta.incarnation,
@@ -255,6 +258,7 @@ fn run<D: Disk>(
     opened: Opened<D>,
     identity: Identity,
     listeners: Vec<TcpListener>,
+    told: Vec<Peer>,
 ) -> Result<Host, String> {
     let Opened {
         directory,
@@ -312,6 +316,7 @@ fn run<D: Disk>(
         identity: identity.clone(),
         known: known.clone(),
         listeners,
+        told,
         evidence: evidence.clone(),
         shared,
     };
@@ -427,6 +432,8 @@ struct CorePlan {
     identity: Identity,
     known: Arc<Known>,
     listeners: Vec<TcpListener>,
+    /// The members that the flags of a newcomer name.
+    told: Vec<Peer>,
     evidence: Evidence,
     shared: Shared,
 }
@@ -464,6 +471,7 @@ async fn run_core(plan: CorePlan, admitted: oneshot::Sender<Result<(), String>>)
         identity,
         known,
         listeners,
+        told,
         evidence,
         shared,
     } = plan;
@@ -491,7 +499,7 @@ async fn run_core(plan: CorePlan, admitted: oneshot::Sender<Result<(), String>>)
         }
     }
     if !known.joined() {
-        let joined = match peers::admit(&identity, &roster.electors()).await {
+        let joined = match peers::admit(&identity, &roster, &told).await {
             Ok(()) => known.join().map_err(|error| error.to_string()),
             Err(why) => Err(why),
         };

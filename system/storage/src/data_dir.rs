@@ -3,6 +3,7 @@
 //! ```text
 //! D/lock       held with flock while the process runs; names its process id
 //! D/meta       the label (see `meta`): written last, so it says that everything else is there
+//! D/learned    who the members were when this one learned who it is, if it was added later
 //! D/log/       segments of the replicated log
 //! D/state/     the state engine's own files
 //! ```
@@ -71,6 +72,11 @@ impl DataDir {
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The disk that the directory's own files are on.
+    pub fn disk(&self) -> &RealDisk {
+        &self.disk
     }
 
     /// The label, or `None` when the directory was never initialised.

@@ -18,6 +18,7 @@
 //! retry of anything: a disk that failed once is asked again only by a new process, through
 //! recovery.
 
+pub mod aside;
 pub mod disk;
 pub mod engine;
 pub mod log;

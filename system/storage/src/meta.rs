@@ -17,13 +17,13 @@
 //! file is replaced atomically: written aside, synced, renamed, and the directory synced.
 
 use crate::WITHOUT_ITS_DATA;
+use crate::aside;
 use crate::disk::{Disk, DiskError};
 
 /// The format of data directories that this build reads and writes.
 pub const FORMAT: u32 = 1;
 
 const FILE: &str = "meta";
-const FILE_ASIDE: &str = "meta.new";
 const TITLE: &str = "quorate data directory";
 /// No label is longer; a longer file is not read into memory.
 const MAX_BYTES: u64 = 4096;
@@ -113,19 +113,12 @@ impl Meta {
     /// Reads the label. `None` when the directory has none: it was never initialised.
     pub fn load<D: Disk>(disk: &D) -> Result<Option<Meta>, MetaError> {
         let path = disk.path(FILE);
-        let file = match disk.open(FILE) {
-            Ok(file) => file,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
         let damaged =
             |problem: &str| MetaError::Damaged { path: path.clone(), problem: problem.into() };
-        let length = disk.len(&file)?;
-        if length > MAX_BYTES {
+        let Some(bytes) = aside::read(disk, FILE, MAX_BYTES + 1)? else { return Ok(None) };
+        if bytes.len() as u64 > MAX_BYTES {
             return Err(damaged("it is too long"));
         }
-        let mut bytes = vec![0; length as usize];
-        disk.read_at(&file, 0, &mut bytes)?;
         let text = std::str::from_utf8(&bytes).map_err(|_| damaged("it is not text"))?;
         Meta::parse(text, &path).map(Some)
     }
@@ -135,16 +128,7 @@ impl Meta {
         if self.name.len() > MAX_NAME_BYTES || self.name.chars().any(char::is_control) {
             return Err(MetaError::BadName { name: self.name.clone() });
         }
-        match disk.remove(FILE_ASIDE) {
-            Ok(()) => {}
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error.into()),
-        }
-        let file = disk.create(FILE_ASIDE)?;
-        disk.write_at(&file, 0, self.render().as_bytes())?;
-        disk.sync(&file)?;
-        disk.rename(FILE_ASIDE, FILE)?;
-        disk.sync_dir()?;
+        aside::replace(disk, FILE, self.render().as_bytes())?;
         Ok(())
     }
 

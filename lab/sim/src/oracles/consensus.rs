@@ -187,7 +187,9 @@ impl Consensus {
     }
 
     /// Who leads was voted for by a quorum of the configuration that it has, and votes in the newest one
-    /// that was committed before, or in one after it.
+    /// that was committed before, or in one after it. Unless everybody who voted has lost, with the power, that it was
+    /// committed: whoever leaves and holds the entry that lets it go is then still needed, and may lead
+    /// until that entry is committed again (dissertation, 4.2.2).
     fn had_quorum(&self, node: NodeId, raft: &Raft) -> Result<(), Violation> {
         let (term, config) = (raft.term(), raft.membership());
         let given = self.votes.iter().filter(|((_, of), to)| *of == term && **to == node);
@@ -200,8 +202,15 @@ impl Consensus {
             self.committed.get(**index as usize - 1).is_some_and(|entry| entry.in_term < term)
         });
         let newest = raft.config_indexes().0;
+        let knows = |voter: &NodeId, index: u64| {
+            self.seen.get(voter.0 as usize - 1).is_some_and(|seen| seen.commit >= index)
+        };
         let there = before.is_none_or(|(index, known)| {
-            known.is_voter(node) || newest > *index && config.is_voter(node)
+            let forgotten = newest == *index && !voters.iter().any(|voter| knows(voter, *index));
+            let needed = raft.committed_membership();
+            let still = needed.voters.contains(&node) || needed.outgoing.contains(&node);
+            let later = newest > *index && config.is_voter(node);
+            known.is_voter(node) || later || forgotten && still
         });
         expect(there, "removed-stay-out", || {
             format!("{node} leads {term} and is no voter of {before:?}, which was committed before")

@@ -24,6 +24,11 @@ impl Members {
         taken
     }
 
+    /// The row of one who belongs.
+    pub fn get(&self, id: u64) -> Option<&Member> {
+        self.present.get(&id)
+    }
+
     /// The ids of those who belong; empty while nothing was changed.
     pub fn ids(&self) -> BTreeSet<u64> {
         self.present.keys().copied().collect()

@@ -49,6 +49,7 @@ pub(super) fn ask<M: Machine>(world: &mut World<Replica<M>>, node: NodeId) -> Op
     let (mut answered, mut remembered) = (0, false);
     for other in others {
         let reached = M::answers(world, other)
+            && M::speaks_to(world, node, other)
             && world.is_joined(node, other)
             && world.is_joined(other, node)
             && !world.stands_still(other);

@@ -155,6 +155,16 @@ impl<M: Machine> Replica<M> {
         options
     }
 
+    /// True when its directory was admitted: it may have promised something since.
+    pub fn took_part(&self) -> bool {
+        self.began
+    }
+
+    /// Which life of its data directory it lives.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
     /// True when nothing is on its way through this member.
     pub fn is_idle(&self) -> bool {
         self.up.as_ref().is_some_and(|up| {
@@ -482,7 +492,7 @@ fn rise<M: Machine>(
 }
 
 /// The log could not be opened: who may be blamed for that?
-fn stay_down<M: Machine>(
+pub(crate) fn stay_down<M: Machine>(
     world: &mut World<Replica<M>>,
     node: NodeId,
     struck: u64,

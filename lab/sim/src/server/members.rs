@@ -6,22 +6,24 @@
 //! | whoever connects stands at [`Roster::open`] | so does every message that arrives |
 //! | a member that hears that it was removed ends | it crashes, and its supervisor starts it again |
 //! | a directory says who its member is ([`newcomer`]) | its state does, at every start |
-//! | a newcomer asks the members that it was told of | it asks one that it can reach, again and again |
+//! | a newcomer asks the members that it was told of | the same: [`newcomers`](super::newcomers) |
+//! | an address leads to whoever listens there | the same: [`places`](super::places) |
 //!
 //! Removed members are not helped: they go on until somebody tells them.
 
+use super::newcomers::{self, Asking};
+use super::places::{self, holder, place, urls};
 use crate::host::Wake;
 use crate::oracles::expect;
 use crate::replica::machine::{App, Machine};
 use crate::replica::{Job, Replica};
 use crate::server::{ServerWorld, ask};
 use quorate_base::NodeId;
-use quorate_node::newcomer::{Standing, find, standing};
+use quorate_node::newcomer::{Standing, standing};
 use quorate_node::{Door, FAREWELL, Node, Request, Roster, Visitor, seats};
 use quorate_raft::Membership;
 use quorate_store::{Member, Members};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What the product's threads keep of members while the process lives.
 #[derive(Default)]
@@ -31,22 +33,17 @@ pub struct Side {
     told: Option<Arc<Members>>,
     /// It knows that it was removed, and ends soon.
     ends: bool,
+    /// What it does to learn who it is.
+    pub(super) asking: Asking,
 }
-
-/// After so long a newcomer that nobody could tell who it is asks again.
-const LEARN_AGAIN: Duration = Duration::from_millis(100);
 
 /// The number of the job that ends a member that knows that it was removed.
 pub(super) const END: u64 = u64::MAX;
 
-/// The row of a machine: its place in the world is all that its addresses say.
-pub fn row(node: NodeId, learner: bool) -> Member {
+/// The row of a machine that listens at these addresses.
+pub fn row(node: NodeId, learner: bool, peer_urls: Vec<String>) -> Member {
     let (name, client_urls) = (String::new(), Vec::new());
-    Member { id: node.0, name, peer_urls: vec![url(node)], client_urls, learner }
-}
-
-fn url(node: NodeId) -> String {
-    format!("http://m{}:1", node.0)
+    Member { id: node.0, name, peer_urls, client_urls, learner }
 }
 
 /// The name under which a member publishes itself.
@@ -56,7 +53,8 @@ pub fn name(node: NodeId) -> String {
 
 /// The members that the cluster begins with.
 fn founders(world: &ServerWorld) -> Vec<Member> {
-    let named = |id| Member { name: name(NodeId(id)), ..row(NodeId(id), false) };
+    let founder = |id| row(NodeId(id), false, vec![places::url(id)]);
+    let named = |id| Member { name: name(NodeId(id)), ..founder(id) };
     (1..=world.plan.founders).map(named).collect()
 }
 
@@ -86,29 +84,13 @@ pub(super) fn come_up(world: &mut ServerWorld, node: NodeId) -> Result<Membershi
         Standing::Untold if node.0 <= world.plan.founders => {
             (founders(world), Membership::of(first()))
         }
-        Standing::Untold => match learn(world, node) {
-            Some(members) => (members, Membership::default()),
-            None => return Err(Wake::Later(LEARN_AGAIN)),
-        },
+        Standing::Untold => (newcomers::learn(world, node)?.members, Membership::default()),
     };
     let side = &mut world.host_mut(node).side;
-    side.roster = Some(Roster::new(node, members, table));
+    if side.roster.replace(Roster::new(node, members, table)).is_none() {
+        places::take(world, node);
+    }
     Ok(voters)
-}
-
-/// A machine without a state that names it asks one of those that it was told of.
-fn learn(world: &mut ServerWorld, node: NodeId) -> Option<Vec<Member>> {
-    let told = world.load.operator.told(node)?.to_vec();
-    let pick = world.dice.below(told.len().max(1) as u64) as usize;
-    let other = *told.get(pick)?;
-    let answers = world.is_up(other)
-        && !world.stands_still(other)
-        && world.is_joined(node, other)
-        && world.is_joined(other, node);
-    let members = if answers { listed(world, other) } else { Vec::new() };
-    find(&[url(node)], &members)?;
-    world.count("newcomers");
-    Some(members)
 }
 
 /// The member is up: what its host's threads say first.
@@ -160,16 +142,23 @@ pub(super) fn end(world: &mut ServerWorld, node: NodeId) {
     }
 }
 
-/// Whether there is a connection from one member to another.
+/// Whether there is a connection from one member to another: the one that it dials is the one that it reaches.
 pub(super) fn speaks_to(world: &ServerWorld, from: NodeId, to: NodeId) -> bool {
     let roster = world.host(from).side.roster.as_ref();
-    roster.is_some_and(|roster| roster.contacts().contains_key(&to))
+    let Some(contact) = roster.and_then(|roster| roster.contacts().get(&to)) else { return false };
+    let place = place(&contact.peer_urls).filter(|_| world.plan.changes);
+    place.and_then(|place| holder(world, place)).is_none_or(|other| other == to)
 }
 
 /// Whether a member lets another one in; one that was removed is told.
 pub(super) fn hears(world: &mut ServerWorld, node: NodeId, from: NodeId) -> bool {
-    let (name, peer_urls) = (&name(from), &[url(from)]);
-    let visitor = Visitor { from, to: node, name, peer_urls };
+    visit(world, node, from, node)
+}
+
+/// Whether a member lets in somebody who looks for `to` at its address.
+fn visit(world: &mut ServerWorld, node: NodeId, from: NodeId, to: NodeId) -> bool {
+    let (name, peer_urls) = (&name(from), &urls(world, from));
+    let visitor = Visitor { from, to, name, peer_urls };
     let Some(roster) = &mut world.host_mut(node).side.roster else { return false };
     match roster.open(visitor) {
         Door::Open => true,
@@ -189,22 +178,24 @@ pub(super) fn hears(world: &mut ServerWorld, node: NodeId, from: NodeId) -> bool
 
 /// A member dials its contacts again: one that was removed hears it now, though it has nothing to say.
 pub fn greet(world: &mut ServerWorld, node: NodeId) {
-    for other in contacts(world, node) {
+    for (to, place) in contacts(world, node) {
+        let Some(other) = holder(world, place) else { continue };
         let reached = world.is_up(node)
             && world.is_up(other)
             && !world.stands_still(other)
             && !world.stands_still(node)
             && world.is_joined(node, other);
-        if reached {
-            hears(world, other, node);
+        if reached && other != node {
+            visit(world, other, node, to);
         }
     }
 }
 
-/// Everybody whom a member dials.
-fn contacts(world: &ServerWorld, node: NodeId) -> Vec<NodeId> {
-    let roster = world.host(node).side.roster.as_ref();
-    roster.map(|roster| roster.contacts().keys().copied().collect()).unwrap_or_default()
+/// Everybody whom a member dials, and where.
+fn contacts(world: &ServerWorld, node: NodeId) -> Vec<(NodeId, u64)> {
+    let Some(roster) = &world.host(node).side.roster else { return Vec::new() };
+    let contacts = roster.contacts().iter();
+    contacts.filter_map(|(id, contact)| Some((*id, place(&contact.peer_urls)?))).collect()
 }
 
 /// Those of them who vote.
@@ -245,7 +236,7 @@ pub fn all_removed_know(world: &ServerWorld) -> bool {
     world.load.history.members().removed().iter().all(|id| {
         let node = NodeId(*id);
         let there = |other: &NodeId| belongs(world, *other) && world.is_up(*other);
-        let reaches = contacts(world, node).iter().any(there);
+        let reaches = contacts(world, node).iter().any(|(other, _)| there(other));
         !world.is_up(node) || !reaches || world.load.operator.said_farewell(node)
     })
 }

@@ -9,6 +9,7 @@ use crate::roster::{Roster, address_of};
 use crate::stats::Stats;
 use bytes::BytesMut;
 use quorate_base::{Input, NodeId};
+use quorate_node::learning::{Teaching, teaches};
 use quorate_node::{Door, Request, Visitor};
 use quorate_raft as raft;
 use quorate_tls::PeerCertificate;
@@ -185,8 +186,13 @@ impl Acceptor {
                 hello.release
             ));
         }
-        if hello.purpose == Purpose::Learn && self.open.get() {
-            return Answer::Cluster { cluster: me.cluster, members: Vec::new() };
+        if hello.purpose == Purpose::Learn {
+            return match teaches(self.open.get(), hello.from) {
+                Teaching::Refuse => refused(self.not_yet()),
+                Teaching::AtOnce | Teaching::AfterRead => {
+                    Answer::Cluster { cluster: me.cluster, members: Vec::new() }
+                }
+            };
         }
         if hello.cluster != me.cluster {
             return refused(format!(
@@ -216,7 +222,7 @@ impl Acceptor {
             return self.welcome(other);
         }
         if !self.open.get() {
-            return refused(format!("{} is still asking whether it may take part", me.name));
+            return refused(self.not_yet());
         }
         let peer = KnownPeer {
             incarnation: hello.incarnation,
@@ -236,16 +242,17 @@ impl Acceptor {
         }
     }
 
-    /// Who belongs to the cluster, for a newcomer that looks for itself among them. It is a linearizable
-    /// read: a member that is behind still lists the dead one whose place, and addresses, the
-    /// newcomer takes, and would make it take that one's id too. Who has an id already only wants to know where the
-    /// others are, and there may be no leader without it.
+    fn not_yet(&self) -> String {
+        format!("{} is still asking whether it may take part", self.identity.name)
+    }
+
+    /// Who belongs to the cluster, for a newcomer that looks for itself among them: see [`teaches`].
     async fn teach(&self, from: NodeId, cluster: u64) -> Answer {
         let (waiter, turn): (ReadWaiter, _) = oneshot::channel();
-        if from == NodeId(0) {
-            self.inbox.read(waiter);
-        } else {
-            let _ = waiter.send(Ok(()));
+        match teaches(self.open.get(), from) {
+            Teaching::AfterRead => self.inbox.read(waiter),
+            Teaching::AtOnce => drop(waiter.send(Ok(()))),
+            Teaching::Refuse => return Answer::Refused { why: self.not_yet() },
         }
         match tokio::time::timeout(GREETING_TIMEOUT, turn).await {
             Ok(Ok(Ok(()))) => {

@@ -2,26 +2,41 @@
 //!
 //! How many must answer, and why, is in [`quorate_node::newcomer`]; what they remember is in
 //! [`super::Known`]. For a cluster of three that is both others, for five it is three.
+//!
+//! A newcomer may wait for members that are removed meanwhile, and would wait for ever: it asks again who votes.
 
+use super::learn::members_now;
 use super::link::greet;
 use super::{GREETING_TIMEOUT, Identity, Peer};
-use quorate_base::NodeId;
+use crate::roster::Roster;
 use quorate_node::newcomer::answers_needed;
 use quorate_wire::hello::{Answer, Purpose};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tracing::{info, warn};
 
-/// Waits until it is certain that this member never took part with another data directory; `peers` are the
-/// others who vote.
+/// A newcomer asks who votes by now after so many rounds in vain: some ten seconds.
+const ASK_AGAIN: u32 = 100;
+
+/// Waits until it is certain that this member never took part with another data directory. Asks those whom the
+/// roster knows to vote; of a newcomer, `told` are the members that its flags name.
 ///
 /// # Errors
 /// A sentence for the operator when it did: it must not vote again under this id.
-pub async fn admit(identity: &Identity, peers: &BTreeMap<NodeId, Peer>) -> Result<(), String> {
-    let needed = answers_needed(peers.len() + 1);
+pub async fn admit(identity: &Identity, roster: &Roster, told: &[Peer]) -> Result<(), String> {
+    let mut peers = roster.electors();
+    let mut needed = answers_needed(peers.len() + 1);
     let mut answered = BTreeSet::new();
     let mut rounds = 0u32;
     while answered.len() < needed {
+        if rounds % ASK_AGAIN == ASK_AGAIN - 1
+            && !told.is_empty()
+            && let Some(listing) = members_now(identity, peers.values().chain(told)).await
+        {
+            peers = roster.electors_of(listing.members);
+            needed = answers_needed(peers.len() + 1);
+            answered.retain(|id| peers.contains_key(id));
+        }
         for peer in peers.values() {
             if answered.contains(&peer.id) {
                 continue;

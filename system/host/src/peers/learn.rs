@@ -1,119 +1,50 @@
-//! A member that was added to a running cluster learns from it who it is.
+//! A member that was added to a running cluster learns from it who it is: the rules of [`quorate_node::learning`] at
+//! the sockets and in the data directory.
 //!
-//! It was told some members' addresses and its own. The others know the cluster's id, and which id was
-//! drawn for the member at that address; neither can be computed. Nothing is believed but what a
-//! member says that can be reached under an address of `--initial-cluster`.
-//!
-//! What it learned is kept in its directory. It may end before its state on disk names the others, and so may
-//! all of them together: then there is nobody to ask, because whoever does not know yet who it is answers nobody. A
-//! directory of a build that kept nothing asks again, and does not wait for a leader: the others may need its
-//! vote to have one.
+//! It was told some members' addresses and its own. Nothing is believed but what a member says that can be
+//! reached under an address of `--initial-cluster`, or of a member that one of those named.
 
-use super::known::replace;
 use super::link::greet;
 use super::{GREETING_TIMEOUT, Identity, Peer, PeerTls};
 use crate::MemberInfo;
 use crate::roster::address_of;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use quorate_base::NodeId;
-use quorate_node::newcomer::find;
-use quorate_store::Member;
+use quorate_node::learning::{Found, Inquiry, Learned, Listing, Start, Step};
+use quorate_storage::{DataDir, Disk, aside};
 use quorate_wire::hello::{Answer, Purpose, get_answer, put_answer};
-use std::io;
-use std::path::Path;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
-/// What a newcomer learned.
-#[derive(Clone, Debug)]
-pub struct Learned {
-    /// The cluster.
-    pub cluster: u64,
-    /// This member.
-    pub me: MemberInfo,
-    /// All members, this one included.
-    pub members: Vec<MemberInfo>,
+/// A newcomer, as its flags and its directory's label have it.
+pub struct Newcomer<'a> {
+    /// Itself; the id means nothing.
+    pub me: &'a MemberInfo,
+    /// The members that the flags name, itself included.
+    pub told: &'a [MemberInfo],
+    /// The cluster and the member on the label, if the directory has one.
+    pub label: Option<(u64, NodeId)>,
+    /// It was admitted before.
+    pub took_part: bool,
+    /// How it speaks to the others.
+    pub tls: Option<PeerTls>,
 }
 
 /// What this directory keeps; or else asks the members that the flags name until one of them answers and
-/// knows this one. `label` is the cluster and the member of a directory that has a label.
+/// knows this one, and keeps that.
 ///
 /// # Errors
 /// A sentence for the operator when the cluster does not know this member, or the directory cannot be read or
 /// written.
-pub fn learn(
-    directory: &Path,
-    me: &MemberInfo,
-    told: &[MemberInfo],
-    label: Option<(u64, NodeId)>,
-    tls: Option<PeerTls>,
-) -> Result<Learned, String> {
-    let path = directory.join(FILE);
-    let say = |error: io::Error| format!("{}: {error}", path.display());
-    if let Some((cluster, id)) = label
-        && let Some((of, members)) = kept(&path).map_err(say)?
-        && of == cluster
-    {
-        return Ok(remembered(cluster, id, me, &members));
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    let learned = runtime.block_on(ask(me, told, label, tls))?;
-    keep(&path, &learned).map_err(say)?;
-    Ok(learned)
-}
-
-/// Where it is kept: the answer as it came, and a checksum.
-const FILE: &str = "learned";
-
-fn keep(path: &Path, learned: &Learned) -> io::Result<()> {
-    let members = learned.members.iter().map(MemberInfo::to_member).collect();
-    let mut bytes = BytesMut::new();
-    put_answer(&mut bytes, &Answer::Cluster { cluster: learned.cluster, members });
-    bytes.put_u32(crc32c::crc32c(&bytes));
-    replace(path, &bytes)
-}
-
-fn kept(path: &Path) -> io::Result<Option<(u64, Vec<Member>)>> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => Bytes::from(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
+pub fn learn(directory: &DataDir, newcomer: &Newcomer<'_>) -> Result<Learned, String> {
+    let Newcomer { me, label, took_part, .. } = *newcomer;
+    let others = newcomer.others();
+    let kept = kept(directory)?;
+    let found = Found { label, took_part, kept };
+    let inquiry = match Start::new(me.to_member(), others.len(), found) {
+        Start::Knows(learned) => return Ok(learned),
+        Start::Asks(inquiry) => inquiry,
     };
-    let damaged = || {
-        let why = "it is damaged: remove it, and start this member while another one runs";
-        io::Error::new(io::ErrorKind::InvalidData, why)
-    };
-    let split = bytes.len().checked_sub(4).ok_or_else(damaged)?;
-    let (body, sum) = (bytes.slice(..split), &bytes[split..]);
-    if sum != crc32c::crc32c(&body).to_be_bytes() {
-        return Err(damaged());
-    }
-    match get_answer(body) {
-        Ok(Answer::Cluster { cluster, members }) => Ok(Some((cluster, members))),
-        Ok(Answer::Welcome { .. } | Answer::Refused { .. } | Answer::Removed { .. }) | Err(_) => {
-            Err(damaged())
-        }
-    }
-}
-
-async fn ask(
-    me: &MemberInfo,
-    told: &[MemberInfo],
-    label: Option<(u64, NodeId)>,
-    tls: Option<PeerTls>,
-) -> Result<Learned, String> {
-    let (known_cluster, known_id) = label.unwrap_or((0, NodeId(0)));
-    let identity = Identity {
-        cluster: known_cluster,
-        id: known_id,
-        name: me.name.clone(),
-        client_urls: Vec::new(),
-        peer_urls: Vec::new(),
-        incarnation: 0,
-        tls,
-    };
-    let others: Vec<&MemberInfo> = told.iter().filter(|member| member.name != me.name).collect();
     if others.is_empty() {
         return Err(
             "--initial-cluster-state existing: --initial-cluster names no other member to \
@@ -121,37 +52,97 @@ async fn ask(
                 .to_owned(),
         );
     }
-    let mut stranger_to = 0;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    runtime.block_on(ask(directory, newcomer, inquiry, &others))
+}
+
+/// Where it is kept: the answer as it came, and a checksum.
+const FILE: &str = "learned";
+/// No list is longer.
+const MAX_BYTES: u64 = 1 << 20;
+
+fn keep(directory: &DataDir, listing: Listing) -> Result<(), String> {
+    let Listing { cluster, members } = listing;
+    let mut bytes = BytesMut::new();
+    put_answer(&mut bytes, &Answer::Cluster { cluster, members });
+    let kept = aside::replace_checked(directory.disk(), FILE, &bytes);
+    kept.map_err(|error| error.to_string())
+}
+
+fn kept(directory: &DataDir) -> Result<Option<Listing>, String> {
+    let disk = directory.disk();
+    let damaged = || {
+        let path = disk.path(FILE);
+        format!("{path}: it is damaged: remove it, and start this member while another one runs")
+    };
+    let read = aside::read_checked(disk, FILE, MAX_BYTES).map_err(|error| error.to_string())?;
+    let Some(bytes) = read.map_err(|_| damaged())? else { return Ok(None) };
+    match get_answer(Bytes::from(bytes)) {
+        Ok(Answer::Cluster { cluster, members }) => Ok(Some(Listing { cluster, members })),
+        Ok(Answer::Welcome { .. } | Answer::Refused { .. } | Answer::Removed { .. }) | Err(_) => {
+            Err(damaged())
+        }
+    }
+}
+
+impl Newcomer<'_> {
+    fn others(&self) -> Vec<Peer> {
+        others(&self.me.name, self.told)
+    }
+
+    fn asks_as(&self, id: NodeId) -> Identity {
+        Identity {
+            cluster: self.label.map_or(0, |(cluster, _)| cluster),
+            id,
+            name: self.me.name.clone(),
+            client_urls: Vec::new(),
+            peer_urls: Vec::new(),
+            incarnation: 0,
+            tls: self.tls.clone(),
+        }
+    }
+}
+
+/// The members that flags name beside the one called `name`, of whom no id is known.
+pub fn others(name: &str, told: &[MemberInfo]) -> Vec<Peer> {
+    let others = told.iter().filter(|member| member.name != name);
+    let peer = |other: &MemberInfo| Peer {
+        id: NodeId(0),
+        name: other.name.clone(),
+        addresses: other.peer_urls.iter().map(|url| address_of(url)).collect(),
+    };
+    others.map(peer).collect()
+}
+
+async fn ask(
+    directory: &DataDir,
+    newcomer: &Newcomer<'_>,
+    mut inquiry: Inquiry,
+    others: &[Peer],
+) -> Result<Learned, String> {
+    let identity = newcomer.asks_as(inquiry.asks_as());
     let mut tell_at = Instant::now() + Duration::from_secs(1);
     for round in 0u32.. {
-        for other in &others {
-            let addresses = other.peer_urls.iter().map(|url| address_of(url)).collect();
-            let peer = Peer { id: NodeId(0), name: other.name.clone(), addresses };
-            let greeting = greet(&peer, &identity, Purpose::Learn);
-            let answer = tokio::time::timeout(GREETING_TIMEOUT, greeting).await;
-            match answer {
-                Ok(Ok((_, Answer::Cluster { cluster, members }))) if label.is_some() => {
-                    if cluster == known_cluster {
-                        return Ok(remembered(cluster, known_id, me, &members));
-                    }
-                    warn!(peer = %other.name, "it belongs to cluster {cluster:x}, this member to {known_cluster:x}");
+        for other in others {
+            let Some(listing) = listing(other, &identity, round.is_multiple_of(50)).await else {
+                continue;
+            };
+            match inquiry.answered(listing) {
+                Step::Learned(unkept) => {
+                    keep(directory, unkept.listing())?;
+                    return Ok(unkept.kept());
                 }
-                Ok(Ok((_, Answer::Cluster { cluster, members }))) => {
-                    match find(&me.peer_urls, &members) {
-                        Some(me) => return Ok(learned(cluster, me, &members)),
-                        // It may be behind the one that took the addition.
-                        None => stranger_to += 1,
-                    }
-                    if stranger_to > 10 * others.len() {
-                        return Err(unknown(me, &other.name));
-                    }
+                Step::AskOn => {}
+                Step::OtherCluster(cluster) => {
+                    let own = identity.cluster;
+                    warn!(peer = %other.name, "it belongs to cluster {cluster:x}, this member to {own:x}");
                 }
-                Ok(Ok((_, Answer::Refused { why } | Answer::Removed { why })))
-                    if round.is_multiple_of(50) =>
-                {
-                    warn!(peer = %other.name, "refused: {why}");
+                Step::Unknown => return Err(unknown(newcomer.me, &other.name)),
+                Step::Removed => {
+                    let (cluster, id) = newcomer.label.expect("only a labelled one was removed");
+                    return Err(super::removed(&newcomer.me.name, id, cluster));
                 }
-                Ok(Ok(_) | Err(_)) | Err(_) => {}
             }
         }
         if Instant::now() >= tell_at {
@@ -163,20 +154,33 @@ async fn ask(
     unreachable!("it asks until it is answered")
 }
 
-fn learned(cluster: u64, me: &Member, members: &[Member]) -> Learned {
-    let info = MemberInfo::of_member;
-    Learned { cluster, me: info(me), members: members.iter().map(info).collect() }
+/// Whom this member lists; nothing when it does not answer. Why it refuses is said if `tells`.
+async fn listing(other: &Peer, identity: &Identity, tells: bool) -> Option<Listing> {
+    let greeting = greet(other, identity, Purpose::Learn);
+    match tokio::time::timeout(GREETING_TIMEOUT, greeting).await {
+        Ok(Ok((_, Answer::Cluster { cluster, members }))) => Some(Listing { cluster, members }),
+        Ok(Ok((_, Answer::Refused { why } | Answer::Removed { why }))) if tells => {
+            warn!(peer = %other.name, "refused: {why}");
+            None
+        }
+        Ok(Ok(_) | Err(_)) | Err(_) => None,
+    }
 }
 
-/// What a member with a label learned: the list may be older than itself.
-fn remembered(cluster: u64, id: NodeId, flags: &MemberInfo, members: &[Member]) -> Learned {
-    let mut members: Vec<MemberInfo> = members.iter().map(MemberInfo::of_member).collect();
-    let listed = members.iter().find(|member| member.id == id).cloned();
-    let me = listed.unwrap_or_else(|| {
-        members.push(MemberInfo { id, ..flags.clone() });
-        MemberInfo { id, ..flags.clone() }
-    });
-    Learned { cluster, me, members }
+/// The members of this cluster by now, from whoever of these answers first: for a member that has not taken
+/// part yet, and knows only those of an earlier day.
+pub async fn members_now<'a>(
+    identity: &Identity,
+    others: impl Iterator<Item = &'a Peer>,
+) -> Option<Listing> {
+    let nobody = Identity { id: NodeId(0), ..identity.clone() };
+    for other in others {
+        let listing = listing(other, &nobody, false).await;
+        if let Some(listing) = listing.filter(|listing| listing.cluster == identity.cluster) {
+            return Some(listing);
+        }
+    }
+    None
 }
 
 fn unknown(me: &MemberInfo, by: &str) -> String {
@@ -195,9 +199,9 @@ mod tests {
 
     #[test]
     fn what_was_learned_is_there_after_a_restart_and_damage_is_an_error() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(FILE);
-        assert_eq!(kept(&path).unwrap(), None);
+        let temporary = tempfile::tempdir().unwrap();
+        let directory = DataDir::open(temporary.path()).unwrap();
+        assert_eq!(kept(&directory).unwrap(), None);
         let member = |id: u64, name: &str| MemberInfo {
             id: NodeId(id),
             name: name.to_owned(),
@@ -205,19 +209,26 @@ mod tests {
             client_urls: Vec::new(),
             learner: id == 9,
         };
-        let (me, members) = (member(9, "new"), vec![member(3, "old one"), member(9, "new")]);
-        keep(&path, &Learned { cluster: 7, me: me.clone(), members: members.clone() }).unwrap();
+        let me = member(9, "new");
+        let members = vec![member(3, "old one").to_member(), me.to_member()];
+        keep(&directory, Listing { cluster: 7, members: members.clone() }).unwrap();
         // Nobody is asked: there are no others, and no network.
         let told = [me.clone()];
         let label = Some((7, NodeId(9)));
-        let learned = learn(directory.path(), &me, &told, label, None).unwrap();
-        assert_eq!((learned.cluster, learned.me, learned.members), (7, me.clone(), members));
+        let newcomer = Newcomer { me: &me, told: &told, label, took_part: true, tls: None };
+        let learned = learn(&directory, &newcomer).unwrap();
+        assert_eq!((learned.cluster, learned.me, learned.members), (7, me.to_member(), members));
+        // Who has not taken part would ask.
+        let refused = learn(&directory, &Newcomer { took_part: false, ..newcomer }).unwrap_err();
+        assert!(refused.contains("names no other member to ask"), "{refused}");
+        let newcomer = Newcomer { me: &me, told: &told, label, took_part: true, tls: None };
+        let path = temporary.path().join(FILE);
         let whole = std::fs::read(&path).unwrap();
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;
             std::fs::write(&path, damaged).unwrap();
-            let refused = learn(directory.path(), &me, &told, label, None).unwrap_err();
+            let refused = learn(&directory, &newcomer).unwrap_err();
             assert!(refused.contains("it is damaged"), "{at}: {refused}");
         }
     }

@@ -16,7 +16,7 @@ pub use accept::{Acceptor, removed, serve};
 pub use admit::admit;
 pub use compare::{Evidence, ask};
 pub use known::{Known, KnownPeer};
-pub use learn::learn;
+pub use learn::{Newcomer, learn, others};
 pub use levels::{LEVEL, needed};
 pub use link::Link;
 pub use stream::{PeerStream, PeerTls};
