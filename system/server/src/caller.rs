@@ -14,17 +14,14 @@ use crate::errors;
 use crate::identity::PeerIdentity;
 use crate::rights::{Needs, is_long, needs};
 use crate::service::Service;
-use axum::extract::{Request as HttpRequest, State};
-use axum::middleware::Next;
-use axum::response::Response as HttpResponse;
 use bytes::Bytes;
 use quorate_host::View;
 use quorate_store::touch::{Right, Span, Touch};
 use quorate_store::{Caller, StoreError, User};
 use quorate_wire::etcd::rpcs::Rpc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tonic::codegen::http::HeaderMap;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderMap, Request as HttpRequest, Response as HttpResponse};
 use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Request, Status};
 
@@ -242,21 +239,21 @@ impl Service {
     }
 }
 
-/// Stands before every service.
-pub async fn gate(
-    State(service): State<Arc<Service>>,
-    mut request: HttpRequest,
-    next: Next,
-) -> HttpResponse {
-    let Some(rpc) = Rpc::of_path(request.uri().path()) else { return next.run(request).await };
+/// Stands before every service: `next` is what answers a call that may pass.
+pub async fn gate<N: Future<Output = HttpResponse<Body>>>(
+    service: &Service,
+    mut request: HttpRequest<Body>,
+    next: impl FnOnce(HttpRequest<Body>) -> N,
+) -> HttpResponse<Body> {
+    let Some(rpc) = Rpc::of_path(request.uri().path()) else { return next(request).await };
     let Some(audit) = &service.audit else {
-        return match recognize_all(&service, rpc, &mut request).await {
-            (_, Ok(())) => next.run(request).await,
+        return match recognize_all(service, rpc, &mut request).await {
+            (_, Ok(())) => next(request).await,
             (_, Err(refusal)) => refusal.into_http(),
         };
     };
     let peer = request.extensions().get::<TcpConnectInfo>().and_then(|info| info.remote_addr);
-    let (user, admitted) = recognize_all(&service, rpc, &mut request).await;
+    let (user, admitted) = recognize_all(service, rpc, &mut request).await;
     let call = Call { rpc, user, peer };
     let announced = match &admitted {
         Ok(()) => audit.announce(&call, needs(rpc)).await,
@@ -266,14 +263,14 @@ pub async fn gate(
         match (admitted, announced) {
             (Err(refusal), _) => refusal.into_http(),
             (Ok(()), Err(why)) => errors::not_audited(&why).into_http(),
-            (Ok(()), Ok(())) => next.run(request).await,
+            (Ok(()), Ok(())) => next(request).await,
         }
     };
-    audit.witness(&service, call, work, came_to).await
+    audit.witness(service, call, work, came_to).await
 }
 
 /// The code of an answer, and whether it says that the caller may not.
-fn came_to(response: &HttpResponse) -> (i32, bool) {
+fn came_to(response: &HttpResponse<Body>) -> (i32, bool) {
     let Some(status) = Status::from_header_map(response.headers()) else { return (0, true) };
     let code = status.code();
     let unknown = [errors::user_empty(), errors::auth_old_revision()];
@@ -286,9 +283,9 @@ fn came_to(response: &HttpResponse) -> (i32, bool) {
 async fn recognize_all(
     service: &Service,
     rpc: Rpc,
-    request: &mut HttpRequest,
+    request: &mut HttpRequest<Body>,
 ) -> (Option<Bytes>, Result<(), Status>) {
-    let shown = |request: &HttpRequest| {
+    let shown = |request: &HttpRequest<Body>| {
         Shown::of(request.headers(), request.extensions().get::<PeerIdentity>())
     };
     if !service.view().auth().enabled() {

@@ -6,9 +6,6 @@
 
 use crate::errors;
 use crate::service::Service;
-use axum::body::Body;
-use std::sync::Arc;
-use tonic::codegen::http::{Request, Response};
 
 /// The calls of etcd's services that a learner answers.
 const ANSWERED: [&str; 3] = [
@@ -25,17 +22,4 @@ pub fn refusal(service: &Service, path: &str) -> Option<tonic::Status> {
     let ours = PACKAGES.iter().any(|package| path.starts_with(package));
     let refused = ours && !ANSWERED.contains(&path) && service.host.is_learner();
     refused.then(errors::not_for_learners)
-}
-
-/// Lets a call pass, or refuses it: as a learner, or in quarantine.
-pub async fn guard(
-    axum::extract::State(service): axum::extract::State<Arc<Service>>,
-    request: Request<Body>,
-    next: axum::middleware::Next,
-) -> Response<Body> {
-    let path = request.uri().path();
-    match refusal(&service, path).or_else(|| crate::corruption::refusal(&service, path)) {
-        Some(status) => status.into_http(),
-        None => next.run(request).await,
-    }
 }

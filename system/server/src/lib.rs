@@ -48,6 +48,7 @@ mod rights;
 mod run;
 mod secure;
 mod service;
+mod services;
 mod standing;
 mod token;
 mod trace;

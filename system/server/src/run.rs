@@ -14,6 +14,7 @@ use crate::lock::LockService;
 use crate::maintenance::MaintenanceService;
 use crate::metrics::Metrics;
 use crate::service::{Limits, Service};
+use crate::services::Services;
 use crate::trace::Tracer;
 use crate::watch::WatchService;
 use crate::{Config, ServeError, secure};
@@ -227,7 +228,7 @@ fn serve(
     tracer: Option<&Arc<Tracer>>,
 ) -> Result<Vec<JoinHandle<()>>, ServeError> {
     let start = |error: &dyn std::fmt::Display| ServeError::Start(error.to_string());
-    let routes = routes(config, service).map_err(ServeError::Start)?;
+    let services = Arc::new(services(config, service).map_err(ServeError::Start)?);
     let count = config.client_threads.max(1);
     let edge = &config.edge;
     let metrics = Metrics::new(count, edge.extensive_metrics, edge.slow_request, tracer);
@@ -239,7 +240,7 @@ fn serve(
         let listeners = clones.collect::<io::Result<Vec<_>>>().map_err(|e| start(&e))?;
         let thread = Thread {
             front: front.clone(),
-            routes: routes.clone(),
+            services: services.clone(),
             calls: metrics.shard(number),
             listeners,
             stopped: stopped.clone(),
@@ -275,7 +276,7 @@ fn front_options(config: &Config) -> FrontOptions {
     }
 }
 
-fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
+fn services(config: &Config, service: &Arc<Service>) -> Result<Services, String> {
     let limit = config.max_request_bytes + GRPC_OVERHEAD_BYTES;
     let kv = RawKvServer::new(Arc::new(KvService(service.clone())));
     let watch = RawWatchServer::new(Arc::new(WatchService(service.clone())));
@@ -295,9 +296,7 @@ fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
     };
     let reflection = reflect().build_v1().map_err(|error| error.to_string())?;
     let reflection_alpha = reflect().build_v1alpha().map_err(|error| error.to_string())?;
-    let routes = Routes::new(kv.max_decoding_message_size(limit))
-        .add_service(watch.max_decoding_message_size(limit))
-        .add_service(lease.max_decoding_message_size(limit))
+    let rest = Routes::new(watch.max_decoding_message_size(limit))
         .add_service(cluster.max_decoding_message_size(limit))
         .add_service(maintenance.max_decoding_message_size(limit))
         .add_service(auth.max_decoding_message_size(limit))
@@ -307,12 +306,13 @@ fn routes(config: &Config, service: &Arc<Service>) -> Result<Routes, String> {
         .add_service(health)
         .add_service(reflection)
         .add_service(reflection_alpha);
-    let learner = axum::middleware::from_fn_with_state(service.clone(), crate::learner::guard);
-    let gate = axum::middleware::from_fn_with_state(service.clone(), crate::caller::gate);
-    // The last one stands first.
-    let router = routes.into_axum_router().fallback(crate::fallback::unknown_call);
-    let router = router.layer(learner).layer(gate);
-    Ok(Routes::from(router))
+    let rest = rest.into_axum_router().fallback(crate::fallback::unknown_call);
+    Ok(Services {
+        service: service.clone(),
+        kv: kv.max_decoding_message_size(limit),
+        lease: lease.max_decoding_message_size(limit),
+        rest: Routes::from(rest),
+    })
 }
 
 /// The housekeeping of a serving member; never returns. Raising an alarm is a write that may wait

@@ -6,6 +6,7 @@ use super::listen::{Accepting, Listener, Serves};
 use super::stream::{Begun, Stream, Version};
 use crate::identity::PeerIdentity;
 use crate::metrics::calls::CallMetrics;
+use crate::services::Services;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use quorate_host::half_open::Place;
@@ -16,7 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
-use tonic::service::Routes;
 use tonic::transport::server::TcpConnectInfo;
 
 /// Open calls have so long to end after a stop was asked for.
@@ -45,7 +45,7 @@ pub struct Thread {
     /// What it shares with the others.
     pub front: Arc<Front>,
     /// The gRPC services.
-    pub routes: Routes,
+    pub services: Arc<Services>,
     /// Where it counts calls.
     pub calls: Arc<CallMetrics>,
     /// Where it accepts.
@@ -57,7 +57,7 @@ pub struct Thread {
 /// What the connections of one thread share.
 struct Server {
     front: Arc<Front>,
-    routes: Routes,
+    services: Arc<Services>,
     calls: Arc<CallMetrics>,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
@@ -71,13 +71,13 @@ impl Thread {
     /// # Errors
     /// The sockets could not be used.
     pub async fn run(self) -> Result<(), String> {
-        let Thread { front, routes, calls, listeners, mut stopped } = self;
+        let Thread { front, services, calls, listeners, mut stopped } = self;
         let server = Arc::new(Server {
             http1: http1(&front),
             http2: http2(&front),
             stopped: stopped.clone(),
             front,
-            routes,
+            services,
             calls,
         });
         let (alive, mut all_ended) = tokio::sync::mpsc::channel::<()>(1);
@@ -192,7 +192,7 @@ impl Server {
         let common_name = certificate.and_then(|certificate| certificate.common_name());
         let mut connection = Connection {
             front: self.front.clone(),
-            routes: self.routes.clone(),
+            services: self.services.clone(),
             calls: self.calls.clone(),
             serves,
             is_secure,

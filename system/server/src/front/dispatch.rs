@@ -5,6 +5,7 @@ use super::observed::{Received, Sent};
 use super::{Front, pages};
 use crate::identity::PeerIdentity;
 use crate::metrics::calls::{Call, CallMetrics};
+use crate::services::Services;
 use crate::trace;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -17,9 +18,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tonic::Status;
-use tonic::service::Routes;
 use tonic::transport::server::TcpConnectInfo;
-use tower::Service as _;
 
 /// One connection, as the service of its requests.
 #[derive(Clone)]
@@ -27,7 +26,7 @@ pub struct Connection {
     /// What is shared by all.
     pub front: Arc<Front>,
     /// The gRPC services.
-    pub routes: Routes,
+    pub services: Arc<Services>,
     /// Where calls are counted.
     pub calls: Arc<CallMetrics>,
     /// What is served here.
@@ -61,8 +60,8 @@ impl hyper::service::Service<Request<Incoming>> for Connection {
             if let Some(identity) = &self.identity {
                 request.extensions_mut().insert(identity.clone());
             }
-            let (routes, calls) = (self.routes.clone(), self.calls.clone());
-            return Box::pin(async move { Ok(grpc(routes, calls, request).await) });
+            let (services, calls) = (self.services.clone(), self.calls.clone());
+            return Box::pin(async move { Ok(grpc(services, calls, request).await) });
         }
         let connection = self.clone();
         Box::pin(async move { Ok(pages::answer(&connection, request).await) })
@@ -76,7 +75,7 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 
 /// Puts a call to the services and counts it.
 pub async fn grpc<B>(
-    mut routes: Routes,
+    services: Arc<Services>,
     calls: Arc<CallMetrics>,
     request: Request<B>,
 ) -> Response<Sent>
@@ -88,9 +87,10 @@ where
     let mut call = Call::begin(&calls, request.uri().path(), request.headers(), peer);
     let deadline = timeout(request.headers());
     let counter = call.as_ref().map(Call::received);
-    let answering = routes.call(request.map(|body| Received::new(body, counter)));
+    let request = request.map(|body| tonic::body::Body::new(Received::new(body, counter)));
+    let answering = services.answer(request);
     let answering = trace::within(call.as_ref().and_then(Call::current), answering);
-    let answered = match deadline {
+    let response = match deadline {
         None => answering.await,
         Some(deadline) => match tokio::time::timeout(deadline, answering).await {
             Ok(answered) => answered,
@@ -100,12 +100,10 @@ where
                 if let Some(call) = &mut call {
                     call.ends_with(status.code());
                 }
-                Ok(status.into_http())
+                status.into_http()
             }
         },
     };
-    // The router's error type has no values.
-    let response = answered.unwrap_or_else(|never: Infallible| match never {});
     Sent::answer(response, call)
 }
 

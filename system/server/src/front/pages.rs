@@ -54,12 +54,12 @@ async fn page(connection: &Connection, request: Request<Incoming>) -> Response<S
     let call = path.strip_prefix(GATEWAY).or_else(|| path.strip_prefix(OLD_GATEWAY));
     if let Some(call) = call.filter(|_| front.options.gateway) {
         let call = call.to_owned();
-        let (routes, calls) = (connection.routes.clone(), connection.calls.clone());
+        let (services, calls) = (connection.services.clone(), connection.calls.clone());
         let addresses = connection.addresses.clone();
         let make = |mut call: Request<_>| {
             // Where it comes from is written into the audit log; whose certificate it is does not count.
             call.extensions_mut().insert(addresses);
-            grpc(routes, calls, call)
+            grpc(services, calls, call)
         };
         return front.gateway.answer(&call, request, make).await;
     }
