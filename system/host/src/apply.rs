@@ -285,13 +285,12 @@ impl ApplyThread {
         self.outlets.feed.push(&published.events, &published.unlisted);
         // Tokens too: whoever waits for the place that a token names finds it.
         self.outlets.tokens.note(published.tokens);
-        let revision = view.revision();
         let swept = view.swept();
         let rights = |view: &View| (view.auth().enabled(), view.auth().revision());
         let rights_changed = rights(&self.outlets.view.load()) != rights(&view);
         self.outlets.view.store(Arc::new(view));
         self.outlets.gate.open(applied);
-        self.outlets.feed.wake(revision);
+        self.outlets.feed.wake();
         if rights_changed {
             // Whoever may not read any more what it watches is told now.
             self.outlets.feed.ears().call_all();

@@ -10,7 +10,6 @@ use quorate_store::{Cursor, EngineError, Event, KeyValue, Polled, Ring, Unlisted
 use quorate_wire::etcd::mvccpb::event::EventType;
 use quorate_wire::raw::{KeyValueRef, append_watch_event};
 use std::sync::{Arc, OnceLock, RwLock};
-use tokio::sync::watch;
 
 /// Bytes of recent events that watchers are served from without touching the engine.
 const RING_BYTES: usize = 4 << 20;
@@ -68,7 +67,6 @@ impl EncodedEvent {
 /// Events on their way to the watchers of this member.
 pub struct Feed {
     ring: RwLock<Ring<Arc<EncodedEvent>>>,
-    revision: watch::Sender<i64>,
     ears: Arc<Ears>,
 }
 
@@ -77,7 +75,6 @@ impl Feed {
     pub fn new(revision: i64) -> Feed {
         Feed {
             ring: RwLock::new(Ring::after(revision, RING_BYTES)),
-            revision: watch::Sender::new(revision),
             ears: Arc::new(Ears::after(revision)),
         }
     }
@@ -104,15 +101,9 @@ impl Feed {
         &self.ears
     }
 
-    /// Wakes the watchers that the pushed events concern, and whoever follows the revision if it is new.
-    pub fn wake(&self, revision: i64) {
+    /// Wakes the watchers that the pushed events concern: the view shows them now.
+    pub fn wake(&self) {
         self.ears.call();
-        self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
-    }
-
-    /// Follows the revision.
-    pub fn revisions(&self) -> watch::Receiver<i64> {
-        self.revision.subscribe()
     }
 
     /// Takes a cursor forward over the view and the recent events.

@@ -188,7 +188,7 @@ impl Observer {
                 },
             };
             let line = KeyRange::single(elected.key.clone());
-            let mut follow = Follow::after(service, line, revision);
+            let mut follow = Follow::after(service, [line], revision);
             if !self.tell(service, elected, revision).await?
                 || !self.tell_proclamations(service, &mut follow).await?
             {
@@ -238,7 +238,7 @@ async fn next_candidate(
     line: &KeyRange,
     revision: i64,
 ) -> Result<Option<(KeyValue, i64)>, Status> {
-    let mut follow = Follow::after(service, line.clone(), revision);
+    let mut follow = Follow::after(service, [line.clone()], revision);
     loop {
         let News::Events { events, .. } = follow.next().await? else { return Ok(None) };
         let puts = events.iter().map(|delivery| delivery.encoded.event());

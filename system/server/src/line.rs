@@ -272,8 +272,9 @@ async fn until_first(
             return Err(lost());
         }
         let Some(before) = one_before(&view, place)? else { break };
-        let mut follow = Follow::after(service, place.line.clone(), view.revision());
-        until_deleted(&mut follow, &[&before, &place.key]).await?;
+        // These two alone: whoever else comes and goes in a long line wakes nobody here.
+        let keys = [before, place.key.clone()].map(KeyRange::single);
+        until_deleted(&mut Follow::after(service, keys, view.revision())).await?;
     }
     let view = service.linearizable().await?;
     claim.holds(service, &view, place)?;
@@ -299,16 +300,12 @@ fn one_before(view: &View, place: &Place) -> Result<Option<Bytes>, Status> {
 }
 
 /// Returns when one of the keys was deleted, or when what happened can no longer be told.
-async fn until_deleted(follow: &mut Follow, keys: &[&Bytes]) -> Result<(), Status> {
+async fn until_deleted(follow: &mut Follow) -> Result<(), Status> {
     loop {
         match follow.next().await? {
             News::Compacted => return Ok(()),
             News::Events { events, .. } => {
-                let concerns = events.iter().any(|delivery| {
-                    let event = delivery.encoded.event();
-                    event.delete && keys.contains(&&event.kv.key)
-                });
-                if concerns {
+                if events.iter().any(|delivery| delivery.encoded.event().delete) {
                     return Ok(());
                 }
             }

@@ -66,6 +66,8 @@ pub struct Service {
     pub aside: Aside,
     /// Ranges answered.
     pub ranges: Counter,
+    /// How often waits for locks and elections were woken.
+    pub line_wakes: Counter,
     /// Large answers that were read as a whole to learn how long they are.
     pub surveys: Counter,
 }
@@ -91,6 +93,7 @@ impl Service {
             budget,
             aside: Aside::start()?,
             ranges: Counter::default(),
+            line_wakes: Counter::default(),
             surveys: Counter::default(),
         }))
     }

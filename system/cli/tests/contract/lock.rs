@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use tokio::task::JoinHandle;
 use tonic::Status;
 
+use crate::floods::gauge;
 use crate::harness::api::*;
 use crate::harness::*;
 
@@ -243,4 +244,45 @@ async fn c61_a_member_without_a_quorum_gives_no_lock() {
     assert!(answer.is_err(), "{answer:?}");
     let held = lock(&client, "cut-off-2", 0).await.unwrap();
     unlock(&client, held.key).await;
+}
+
+#[tokio::test]
+async fn those_who_wait_in_line_are_woken_by_what_they_wait_for() {
+    // Etcd does not tell.
+    if Kind::current() == Kind::Etcd {
+        return;
+    }
+    const WAITERS: usize = 6;
+    let cluster = Cluster::single(&[]).await;
+    let client = cluster.client().await;
+    let holder = lock(&client, "wakes/line", 0).await.unwrap();
+    let mut waiting = Vec::new();
+    for place in 0..WAITERS {
+        waiting.push(asking(&client, "wakes/line", 0));
+        until_in_line(&client, "wakes/line", place + 2).await;
+    }
+    // Other keys, other lines, and a place far behind in this one.
+    for number in 0..100 {
+        client.put(put("wakes/other", format!("{number}"))).await.unwrap();
+        let other = lock(&client, "wakes/another", 0).await.unwrap();
+        unlock(&client, other.key).await;
+    }
+    let last = client.grant(600).await;
+    let gives_up = asking(&client, "wakes/line", last);
+    until_in_line(&client, "wakes/line", WAITERS + 2).await;
+    client.revoke(last).await.unwrap();
+    refused(gives_up.await.unwrap(), Code::Unknown, "mutex: session is expired");
+    let wakes = gauge(cluster.endpoint(0), "quorate_line_wakes_total").await;
+    // One for the place that was lost, and one for each whose wait began while something was written.
+    assert!(
+        (1.0..=(WAITERS + 2) as f64).contains(&wakes),
+        "{wakes} wake-ups by what concerns nobody"
+    );
+    let mut key = holder.key;
+    for waiter in waiting {
+        unlock(&client, key).await;
+        key = waiter.await.unwrap().unwrap().key;
+    }
+    let more = gauge(cluster.endpoint(0), "quorate_line_wakes_total").await - wakes;
+    assert!((1.0..=2.0 * WAITERS as f64).contains(&more), "{more} wake-ups for {WAITERS} turns");
 }

@@ -252,4 +252,6 @@ fn write_front(page: &mut Page, front: &Front) {
     page.single("quorate_answer_bytes", Kind::Gauge, help, held);
     let help = "Large answers that were read as a whole before their first byte, to learn how long they are.";
     page.counter("quorate_answers_surveyed_total", help, &front.service.surveys);
+    let help = "How often those who wait for a lock, or for news of an election, were woken.";
+    page.counter("quorate_line_wakes_total", help, &front.service.line_wakes);
 }
