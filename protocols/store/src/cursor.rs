@@ -19,6 +19,7 @@ use crate::history;
 use crate::key_changes::{KeyChange, KeyChanges};
 use crate::layout::{self, Change, HEADER, HISTORY, Header, Kind, Stamp};
 use crate::ring::{Entry, Ring};
+use crate::stretch::{Past, Unshared};
 use crate::view::View;
 use crate::{Event, KeyRange, KeyValue};
 use bytes::Bytes;
@@ -26,8 +27,7 @@ use quorate_base::mutant;
 
 /// Revisions with events in one batch (contract item 46).
 const REVISIONS_PER_BATCH: usize = 1_000;
-/// Changes looked at in one poll of the engine, so that a poll takes milliseconds even when
-/// nothing matches.
+/// Changes looked at in one poll of a key's history, so that a poll takes milliseconds.
 const CHANGES_PER_POLL: usize = 5_000;
 
 /// What a watcher wants.
@@ -135,6 +135,21 @@ impl Cursor {
         encode: &impl Fn(&Event) -> T,
         budget: usize,
     ) -> Result<Polled<T>, EngineError> {
+        self.poll_with(view, ring, &Unshared, encode, budget)
+    }
+
+    /// As [`Cursor::poll`]; what has to be read is shared with other watchers.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn poll_with<V: EngineRead, T: Clone, P: Past<V, T>>(
+        &mut self,
+        view: &View<V>,
+        ring: &Ring<T>,
+        past: &P,
+        encode: &impl Fn(&Event) -> T,
+        budget: usize,
+    ) -> Result<Polled<T>, EngineError> {
         let current = view.revision();
         if self.next > current {
             let synced = self.is_synced(current);
@@ -153,7 +168,7 @@ impl Cursor {
         } else if self.watch.range.is_single() && self.next > view.compacted() {
             self.read_key(view, encode, budget)?
         } else {
-            self.read_engine(view, encode, budget)?
+            self.read_past(view, past, encode, budget)?
         };
         let synced = self.is_synced(current) || mutant!(WATCH_312_PROGRESS_AHEAD);
         Ok(Polled::Batch(Batch { events, next: self.next, synced }))
@@ -191,40 +206,70 @@ impl Cursor {
         events
     }
 
-    fn read_engine<V: EngineRead, T>(
+    /// What the log of changes tells, of which others may have read the same stretch.
+    fn read_past<V: EngineRead, T, P: Past<V, T>>(
         &mut self,
         view: &View<V>,
+        past: &P,
         encode: &impl Fn(&Event) -> T,
         budget: usize,
     ) -> Result<Vec<Delivery<T>>, EngineError> {
-        let (mut events, mut bytes, mut looked) = (Vec::new(), 0, 0);
+        let (mut events, mut bytes) = (Vec::new(), 0);
         let (mut revision, mut with_events) = (self.next, 0);
         let mut last_with_events = 0;
         let from = self.next - i64::from(mutant!(WATCH_313_GOES_BACK));
-        for change in view.reader().changes(from, view.revision()) {
-            let change = change?;
+        let Some(held) = past.hold(view, from)? else {
+            return self.read_large(view, encode);
+        };
+        let stretch = past.stretch(&held);
+        for (at, change) in stretch.of(&self.watch.range, from) {
+            if change.at.revision > view.revision() {
+                break;
+            }
             if change.at.revision != revision {
                 // A whole revision is behind us: here it may stop.
                 revision = change.at.revision;
-                let full = bytes >= budget || with_events >= REVISIONS_PER_BATCH;
-                if full || looked >= CHANGES_PER_POLL {
+                if bytes >= budget || with_events >= REVISIONS_PER_BATCH {
                     self.next = revision;
                     return Ok(events);
                 }
             }
-            looked += 1;
             if !self.wants(&change.key, change.kind == Kind::Death) {
                 continue;
             }
-            if let Some(event) = self.event(view, change)? {
-                let entry = Entry::new(&event, encode);
+            let make = || {
+                let event = self.event(view, change.clone())?;
+                Ok(event.map(|event| Entry::new(&event, encode)))
+            };
+            if let Some(entry) = past.entry(&held, at, self.watch.prev_kv, make)? {
                 bytes += entry.size;
                 with_events += usize::from(last_with_events != revision);
                 last_with_events = revision;
                 events.push(Delivery { revision, size: entry.size, encoded: entry.encoded });
             }
         }
-        self.next = view.revision() + 1;
+        self.next = stretch.next().min(view.revision() + 1);
+        Ok(events)
+    }
+
+    /// What the log of changes tells of one revision that changed very much: only what is wanted of it
+    /// is in memory.
+    fn read_large<V: EngineRead, T>(
+        &mut self,
+        view: &View<V>,
+        encode: &impl Fn(&Event) -> T,
+    ) -> Result<Vec<Delivery<T>>, EngineError> {
+        let (revision, mut events) = (self.next, Vec::new());
+        for change in view.reader().changes(revision, revision) {
+            let change = change?;
+            if self.wants(&change.key, change.kind == Kind::Death)
+                && let Some(event) = self.event(view, change)?
+            {
+                let Entry { size, encoded, .. } = Entry::new(&event, encode);
+                events.push(Delivery { revision, size, encoded });
+            }
+        }
+        self.next = revision + 1;
         Ok(events)
     }
 

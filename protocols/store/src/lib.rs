@@ -47,8 +47,8 @@
 //!
 //! # Left out
 //!
-//! A watcher of few keys far in the past reads the log of changes of all keys,
-//! as in etcd.
+//! A watcher of a prefix far in the past reads the log of changes of all keys, as in etcd; those who stand
+//! at the same place do so once for all.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -86,6 +86,7 @@ mod retention;
 mod ring;
 mod session;
 mod snapshot;
+mod stretch;
 pub mod touch;
 mod tree;
 mod txn;
@@ -120,6 +121,7 @@ pub use retention::{Retainer, Retention};
 pub use ring::{Entry, Ring};
 pub use session::{INTERVALS, ORIGINS};
 pub use snapshot::{Chunk, InstallError, Installer, Summary, Survey};
+pub use stretch::{Past, Stretch, Unshared};
 pub use validate::{MAX_KEY_BYTES, ValidationError};
 pub use view::{KvHash, Size, View};
 pub use weight::Sum;

@@ -5,6 +5,8 @@
 
 use crate::View;
 use crate::ears::Ears;
+use crate::past::SharedPast;
+use crate::stats::Counter;
 use bytes::{Bytes, BytesMut};
 use quorate_store::{Cursor, EngineError, Event, KeyValue, Polled, Ring, Unlisted};
 use quorate_wire::etcd::mvccpb::event::EventType;
@@ -45,6 +47,18 @@ impl EncodedEvent {
         })
     }
 
+    /// A copy that keeps nothing in memory but itself: what an engine reads are parts of blocks.
+    pub(crate) fn detached(&self) -> Arc<EncodedEvent> {
+        let own = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+        let pair = |pair: &KeyValue| KeyValue {
+            key: own(&pair.key),
+            value: own(&pair.value),
+            ..pair.clone()
+        };
+        let Event { delete, kv, prev } = &self.event;
+        EncodedEvent::new(&Event { delete: *delete, kv: pair(kv), prev: prev.as_ref().map(pair) })
+    }
+
     /// The change itself.
     pub fn event(&self) -> &Event {
         &self.event
@@ -68,6 +82,7 @@ impl EncodedEvent {
 pub struct Feed {
     ring: RwLock<Ring<Arc<EncodedEvent>>>,
     ears: Arc<Ears>,
+    past: SharedPast,
 }
 
 impl Feed {
@@ -76,6 +91,7 @@ impl Feed {
         Feed {
             ring: RwLock::new(Ring::after(revision, RING_BYTES)),
             ears: Arc::new(Ears::after(revision)),
+            past: SharedPast::default(),
         }
     }
 
@@ -94,6 +110,13 @@ impl Feed {
     pub fn reset(&self, revision: i64) {
         let mut ring = self.ring.write().expect("no holder of this lock panics");
         *ring = Ring::after(revision, RING_BYTES);
+        drop(ring);
+        self.past.clear();
+    }
+
+    /// How often the log of changes was read for watchers.
+    pub fn log_reads(&self) -> &Counter {
+        &self.past.reads
     }
 
     /// Those who are told of keys.
@@ -121,8 +144,8 @@ impl Feed {
             // It is served from the engine, which takes a while: nobody must wait for it.
             drop(ring);
             let nothing = Ring::after(view.revision(), 0);
-            return cursor.poll(view, &nothing, &EncodedEvent::new, budget);
+            return cursor.poll_with(view, &nothing, &self.past, &EncodedEvent::new, budget);
         }
-        cursor.poll(view, &ring, &EncodedEvent::new, budget)
+        cursor.poll_with(view, &ring, &self.past, &EncodedEvent::new, budget)
     }
 }

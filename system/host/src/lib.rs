@@ -42,6 +42,7 @@ mod inbox;
 mod logger;
 pub mod offline;
 mod options;
+mod past;
 mod peers;
 mod pending;
 mod questions;

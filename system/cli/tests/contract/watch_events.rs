@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::floods::gauge;
 use crate::harness::api::event::EventType;
 use crate::harness::api::watch_create_request::FilterType;
 use crate::harness::api::*;
@@ -316,4 +317,51 @@ async fn c53_a_watcher_sees_every_event_once_in_order_and_can_resume() {
     let rest =
         events.iter().filter(|event| mod_revision(event) >= middle).cloned().collect::<Vec<_>>();
     assert_eq!(resumed.events(resumed_id.watch_id, rest.len()).await, rest);
+}
+
+#[tokio::test]
+async fn watchers_that_come_back_share_what_is_read_for_them() {
+    const PREFIXES: i64 = 30;
+    let cluster = Cluster::single(&["--quota-backend-bytes", "-1"]).await;
+    let client = cluster.client().await;
+    let mut written = Vec::new();
+    // More than is kept of recent events.
+    for number in 0..180 {
+        let key = format!("back/{:02}/{}", number % PREFIXES, number % 60);
+        let revision = if number > 60 && number % 50 == 49 {
+            let deleted = client.delete(delete(&key)).await.unwrap();
+            revision(&deleted.header)
+        } else {
+            revision(&client.put(put(&key, vec![number as u8; 40_000])).await.unwrap().header)
+        };
+        written.push((key, revision));
+    }
+    let mut streams = Vec::new();
+    for stream in 0..4 {
+        let from = written[stream].1;
+        let (mut watching, created) = Watching::open(&client, watch_prefix("back/00/", from)).await;
+        let mut got = std::collections::BTreeMap::from([(created.watch_id, Vec::new())]);
+        for prefix in 1..PREFIXES {
+            let create = watch_prefix(&format!("back/{prefix:02}/"), from);
+            watching.create(WatchCreateRequest { prev_kv: prefix % 2 == 0, ..create }).await;
+        }
+        let wanted = |key: &str, revision: i64| key.starts_with("back/") && revision >= from;
+        let count = written.iter().filter(|(key, at)| wanted(key, *at)).count();
+        while got.values().map(Vec::len).sum::<usize>() < count {
+            let response = watching.next().await;
+            let events = got.entry(response.watch_id).or_default();
+            events.extend(response.events.into_iter().map(|event| event.kv.unwrap()));
+        }
+        for (watcher, events) in got {
+            let prefix = format!("back/{watcher:02}/");
+            let told = events.iter().map(|kv| (text(&kv.key), kv.mod_revision));
+            let own = |(key, at): &&(String, i64)| key.starts_with(&prefix) && *at >= from;
+            assert!(told.eq(written.iter().filter(own).cloned()), "watcher {watcher}");
+        }
+        streams.push(watching);
+    }
+    if Kind::current() != Kind::Etcd {
+        let reads = gauge(cluster.endpoint(0), "quorate_watch_log_reads_total").await;
+        assert!((1.0..=8.0).contains(&reads), "{reads} readings for 120 watchers");
+    }
 }

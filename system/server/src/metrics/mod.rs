@@ -254,4 +254,7 @@ fn write_front(page: &mut Page, front: &Front) {
     page.counter("quorate_answers_surveyed_total", help, &front.service.surveys);
     let help = "How often those who wait for a lock, or for news of an election, were woken.";
     page.counter("quorate_line_wakes_total", help, &front.service.line_wakes);
+    let help =
+        "How often the log of changes was read for watchers that are behind the newest events.";
+    page.counter("quorate_watch_log_reads_total", help, front.service.host.feed().log_reads());
 }
