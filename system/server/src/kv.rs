@@ -118,6 +118,11 @@ impl RawKv for KvService {
                 let answer = RawRangeResponse { head, kvs: vec![encode(&kvs)] };
                 return Ok(Response::new(answer));
             }
+            Found::Large(RangeAnswer { kvs, more, count }, permit) if whole => {
+                let head = pb::RangeResponse { header, kvs: Vec::new(), more, count };
+                let answer = RawRangeResponse { head, kvs: vec![encode(&kvs)] };
+                return Ok(budget::until_sent(Response::new(answer), permit));
+            }
             Found::Large(answer, permit) => outflow::of_pairs(header, answer, permit)?,
             Found::Flowing(extent, permit) => {
                 outflow::of_view(&self.0, known, view, range, extent, permit)?

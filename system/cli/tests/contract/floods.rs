@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::harness::api::RangeRequest;
-use crate::harness::http::look;
+use crate::harness::http::{begin, look, post};
 use crate::harness::*;
 
 /// Connections that never finish their handshakes.
@@ -167,4 +167,52 @@ async fn large_answers_wait_for_each_other() {
     println!("{answered} of {READERS} answers of {VALUES} MiB; at most {grown} bytes more");
     assert!(grown < 2 * 48 * MIB, "{grown} bytes for answers of {VALUES} MiB each");
     assert_eq!(gauge(cluster.endpoint(0), "quorate_answer_bytes").await, 0.0);
+}
+
+#[tokio::test]
+async fn a_large_answer_in_json_keeps_its_room_until_it_is_read() {
+    // Etcd has no such limit.
+    if Kind::current() == Kind::Etcd {
+        return;
+    }
+    const VALUES: usize = 8;
+    let flags = ["--max-answer-bytes", "14680064", "--quota-backend-bytes", "-1"];
+    let cluster = Cluster::single(&flags).await;
+    let (url, client) = (cluster.endpoint(0).to_owned(), cluster.client().await);
+    for i in 0..VALUES {
+        client.put(put(format!("large/{i:02}"), vec![b'x'; MIB as usize])).await.unwrap();
+    }
+    // large/ to large0, in base64.
+    let range = r#"{"key": "bGFyZ2Uv", "range_end": "bGFyZ2Uw"}"#;
+    let txn = format!(r#"{{"success": [{{"request_range": {range}}}]}}"#);
+    for (path, ask) in [("/v3/kv/range", range), ("/v3/kv/txn", &txn)] {
+        let stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
+        let mut answer = begin(stream, "POST", path, &[], ask).await;
+        assert_eq!(answer.status, 200);
+        let held = gauge(&url, "quorate_answer_bytes").await;
+        assert!(held >= (VALUES as u64 * MIB) as f64 * 4.0 / 3.0, "{held} bytes for {path}");
+        // There is no second place, and whoever wants one is told.
+        let refused = post(&url, path, ask).await;
+        assert_eq!(refused.status, 429, "{}", refused.body);
+        assert!(refused.body.contains("etcdserver: too many requests"), "{}", refused.body);
+        // What is read is whole.
+        let mut bytes = 0;
+        while let Some(piece) = answer.piece().await {
+            bytes += piece.len() as u64;
+        }
+        assert!(bytes > VALUES as u64 * MIB * 4 / 3, "{bytes} bytes from {path}");
+        eventually("the room is given back", PATIENCE, async || {
+            gauge(&url, "quorate_answer_bytes").await == 0.0
+        })
+        .await;
+    }
+    // One who goes away gives it back too.
+    let stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
+    let answer = begin(stream, "POST", "/v3/kv/range", &[], range).await;
+    assert!(gauge(&url, "quorate_answer_bytes").await > 0.0);
+    drop(answer);
+    eventually("nothing is held for nobody", PATIENCE, async || {
+        gauge(&url, "quorate_answer_bytes").await == 0.0
+    })
+    .await;
 }

@@ -125,7 +125,7 @@ async fn line<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> String {
 
 impl<S: AsyncRead + Unpin> Streaming<S> {
     /// The next piece of the body; `None` at its end.
-    async fn piece(&mut self) -> Option<Vec<u8>> {
+    pub async fn piece(&mut self) -> Option<Vec<u8>> {
         let size = if self.chunked {
             let size = line(&mut self.stream).await;
             usize::from_str_radix(&size, 16).unwrap_or_else(|_| panic!("{size:?} is no size"))

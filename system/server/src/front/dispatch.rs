@@ -4,6 +4,7 @@ use super::listen::Serves;
 use super::observed::{Received, Sent};
 use super::{Front, pages};
 use crate::identity::PeerIdentity;
+use crate::large::TakenWhole;
 use crate::metrics::calls::{Call, CallMetrics};
 use crate::services::Services;
 use crate::trace;
@@ -86,6 +87,7 @@ where
     let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
     let mut call = Call::begin(&calls, request.uri().path(), request.headers(), peer);
     let deadline = timeout(request.headers());
+    let taken_whole = request.extensions().get::<TakenWhole>().is_some();
     let counter = call.as_ref().map(Call::received);
     let request = request.map(|body| tonic::body::Body::new(Received::new(body, counter)));
     let answering = services.answer(request);
@@ -104,7 +106,7 @@ where
             }
         },
     };
-    Sent::answer(response, call)
+    Sent::answer(response, call, taken_whole)
 }
 
 /// The time that a caller allows, as gRPC writes it: at most eight digits and a unit. Nonsense is

@@ -11,6 +11,7 @@
 pub mod accept;
 mod answer;
 mod dispatch;
+pub mod kept;
 pub mod listen;
 mod observed;
 mod pages;

@@ -1,5 +1,7 @@
 //! Bodies that are looked at as they pass: how many messages, and how the call ended.
 
+use super::kept::{Kept, UNTAKEN};
+use crate::budget::Permit;
 use crate::metrics::calls::{Call, MessageCounter};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -50,26 +52,23 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Received<B> {
 pub struct Sent {
     inner: tonic::body::Body,
     call: Option<(Call, MessageCounter)>,
-    /// Held until the last byte has left or the client has gone.
-    until_sent: Option<crate::budget::Permit>,
-    /// What is left of a piece that is given out in parts.
-    rest: Bytes,
+    /// The room of an answer that is not sent as it is.
+    room: Option<Permit>,
 }
-
-/// A large answer is given out in parts of so many bytes: HTTP/2 queues whatever it is given, and an
-/// answer that it has queued whole would have given its room back before its client has read it.
-const PART: usize = 64 << 10;
 
 impl Sent {
     /// A body that belongs to no call.
     pub fn plain(inner: tonic::body::Body) -> Sent {
-        Sent { inner, call: None, until_sent: None, rest: Bytes::new() }
+        Sent { inner, call: None, room: None }
     }
 
-    /// The answer to `call`; settles it now if the headers already say how it ends.
+    /// The answer to `call`; settles it now if the headers already say how it ends. What room a large
+    /// answer has is [kept](Kept) until it was sent, unless it will be `taken_whole` and made into
+    /// something else.
     pub fn answer(
         mut response: http::Response<tonic::body::Body>,
         mut call: Option<Call>,
+        taken_whole: bool,
     ) -> http::Response<Sent> {
         if let Some(call) = &mut call
             && let Some(code) = code_of(response.headers())
@@ -80,8 +79,19 @@ impl Sent {
             let counter = call.sent();
             (call, counter)
         });
-        let until_sent = response.extensions_mut().remove::<crate::budget::Permit>();
-        response.map(|inner| Sent { inner, call, until_sent, rest: Bytes::new() })
+        let room = response.extensions_mut().remove::<Permit>();
+        response.map(|inner| match room {
+            Some(room) if !taken_whole => {
+                let kept = Kept::new(inner, room, true, UNTAKEN);
+                Sent { inner: tonic::body::Body::new(kept), call, room: None }
+            }
+            room => Sent { inner, call, room },
+        })
+    }
+
+    /// The room of an answer that is taken whole.
+    pub fn take_room(&mut self) -> Option<Permit> {
+        self.room.take()
     }
 }
 
@@ -98,10 +108,6 @@ impl Body for Sent {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        if !this.rest.is_empty() {
-            let part = this.rest.len().min(PART);
-            return Poll::Ready(Some(Ok(Frame::data(this.rest.split_to(part)))));
-        }
         let polled = Pin::new(&mut this.inner).poll_frame(context);
         if let (Poll::Ready(Some(Ok(frame))), Some((call, counter))) = (&polled, &mut this.call) {
             if let Some(data) = frame.data_ref() {
@@ -110,19 +116,11 @@ impl Body for Sent {
                 call.ends_with(code);
             }
         }
-        match polled {
-            Poll::Ready(Some(Ok(frame))) if this.until_sent.is_some() => {
-                Poll::Ready(Some(Ok(frame.map_data(|mut data| {
-                    this.rest = data.split_off(data.len().min(PART));
-                    data
-                }))))
-            }
-            polled => polled,
-        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.inner.is_end_stream()
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -61,7 +61,7 @@ async fn page(connection: &Connection, request: Request<Incoming>) -> Response<S
             call.extensions_mut().insert(addresses);
             grpc(services, calls, call)
         };
-        return front.gateway.answer(&call, request, make).await;
+        return front.gateway.answer(&front.service, &call, request, make).await;
     }
     let only_for_looking = matches!(path, "/health" | "/version") || is_probe(path);
     if only_for_looking && request.method() != Method::GET {

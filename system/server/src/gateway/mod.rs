@@ -17,6 +17,7 @@ pub mod transcode;
 
 use crate::front::Sent;
 use crate::large::TakenWhole;
+use crate::service::Service;
 use bytes::Bytes;
 use error::refusal;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -56,9 +57,11 @@ impl Gateway {
         self.max_message_bytes / 3 * 4 + (64 << 10)
     }
 
-    /// Answers one request; `path` is what follows `/v3/`, `call` makes the call.
+    /// Answers one request; `path` is what follows `/v3/`, `call` makes the call. Large answers have
+    /// their room with `service`, and become JSON aside.
     pub async fn answer<F>(
         &self,
+        service: &Service,
         path: &str,
         request: Request<Incoming>,
         call: impl FnOnce(Request<CallBody>) -> F,
@@ -88,7 +91,7 @@ impl Gateway {
         if method.is_server_streaming() {
             output::stream(method.output(), answer).await
         } else {
-            output::one(method.output(), answer).await
+            output::one(service, method.output(), answer).await
         }
     }
 

@@ -2,7 +2,10 @@
 
 use super::error::{ending, http_status, refusal, said};
 use super::transcode::json;
+use crate::budget::{Permit, SMALL_ANSWER};
 use crate::front::Sent;
+use crate::front::kept::{Kept, UNTAKEN};
+use crate::service::Service;
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Response};
 use http_body::{Body, Frame};
@@ -24,30 +27,52 @@ fn answered(body: tonic::body::Body) -> Response<Sent> {
 }
 
 /// The answer of a call that has one.
-pub async fn one(output: MessageDescriptor, answer: Response<Sent>) -> Response<Sent> {
-    match the_one(&output, answer).await {
-        Ok(json) => {
+pub async fn one(
+    service: &Service,
+    output: MessageDescriptor,
+    answer: Response<Sent>,
+) -> Response<Sent> {
+    match the_one(service, output, answer).await {
+        Ok((json, room)) => {
             let body = Full::new(Bytes::from(json)).map_err(|never| match never {});
-            answered(tonic::body::Body::new(body))
+            let body = tonic::body::Body::new(body);
+            answered(match room {
+                None => body,
+                Some(room) => tonic::body::Body::new(Kept::new(body, room, false, UNTAKEN)),
+            })
         }
         Err(status) => refusal(&status),
     }
 }
 
-async fn the_one(output: &MessageDescriptor, answer: Response<Sent>) -> Result<Vec<u8>, Status> {
-    let (head, body) = answer.into_parts();
+/// The answer as JSON, with the room for it if it is large.
+async fn the_one(
+    service: &Service,
+    output: MessageDescriptor,
+    answer: Response<Sent>,
+) -> Result<(Vec<u8>, Option<Permit>), Status> {
+    let (head, mut body) = answer.into_parts();
     if let Some(Err(status)) = ending(&head.headers) {
         return Err(status);
     }
+    let room = body.take_room();
     let collected = body.collect().await?;
     if let Some(Err(status)) = collected.trailers().and_then(ending) {
         return Err(status);
     }
     let mut buffer = BytesMut::from(collected.to_bytes());
-    match take_message(&mut buffer) {
-        Some(message) => json(output, message),
-        None => Err(Status::internal("the answer has no message")),
-    }
+    let Some(message) = take_message(&mut buffer) else {
+        return Err(Status::internal("the answer has no message"));
+    };
+    let bytes = message.len() as u64;
+    let json = if bytes <= SMALL_ANSWER {
+        json(&output, message)?
+    } else {
+        service.aside.run(move || json(&output, message)).await?
+    };
+    // In this form it stays until its client has taken it.
+    let room = service.budget.correct(room, bytes, json.len() as u64);
+    Ok((json, room))
 }
 
 /// Takes the next whole message off the front of a gRPC body.
