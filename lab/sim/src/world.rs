@@ -2,15 +2,16 @@
 
 mod nemesis;
 mod turns;
+mod wires;
 
 use crate::clock::Clock;
 use crate::host::{Host, MessageOf, Wake};
-use crate::network::{Fate, Network};
+use crate::network::Network;
 use crate::oracles::Violation;
 use crate::queue::Queue;
 use crate::swarm::{ELECTION_TIMEOUT, Plan};
 use crate::topology::Topology;
-use crate::trace::{self, Trace, What, Why};
+use crate::trace::{self, Trace, What};
 use quorate_base::{Dice, Input, Instant, NodeId, Turn};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -357,70 +358,6 @@ impl<H: Host> World<H> {
         }
     }
 
-    /// Puts a message on the wires.
-    fn send(&mut self, from: NodeId, to: NodeId, message: MessageOf<H>) {
-        self.sent += 1;
-        let id = self.sent;
-        let content = H::digest(&message);
-        let what = What::Send { message: id, to };
-        self.trace.add(self.now, Some(from), what, content, || H::describe(&message));
-        if to.0 == 0 || to.0 > self.members.len() as u64 {
-            return self.log(from, What::Lose { message: id, from, why: Why::Down });
-        }
-        match self.network.fate(from, to) {
-            Fate::Never(why) => {
-                if why == Why::Corrupt {
-                    self.count("corrupt frames refused");
-                }
-                self.log(to, What::Lose { message: id, from, why });
-            }
-            Fate::Once(delay) => self.set_out(from, to, id, message, delay),
-            Fate::Twice(first, second) => {
-                self.log(from, What::Duplicate { message: id, to });
-                self.set_out(from, to, id, message.clone(), first);
-                self.set_out(from, to, id, message, second);
-            }
-        }
-    }
-
-    fn set_out(
-        &mut self,
-        from: NodeId,
-        to: NodeId,
-        id: u64,
-        message: MessageOf<H>,
-        delay: Duration,
-    ) {
-        self.network.sets_out(from, to);
-        self.queue.push(self.now + delay, Event::Deliver { from, to, id, message });
-    }
-
-    fn deliver(&mut self, from: NodeId, to: NodeId, id: u64, message: MessageOf<H>) {
-        if let Some(until) = self.paused(to) {
-            return self.queue.push(until, Event::Deliver { from, to, id, message });
-        }
-        self.network.arrives(from, to);
-        let cut = self.network.is_cut(from, to);
-        if cut || !self.is_up(to) {
-            let why = if cut { Why::Cut } else { Why::Down };
-            return self.log(to, What::Lose { message: id, from, why });
-        }
-        if self.network.is_clogged(from, to) {
-            return self.held.push(Held { from, to, id, message });
-        }
-        let what = What::Deliver { message: id, from };
-        self.trace.add(self.now, Some(to), what, 0, || H::describe(&message));
-        if !H::arriving(self, from, to) {
-            return;
-        }
-        let input = Input::Received { from, message };
-        let member = self.member(to);
-        if self.plan.turn_us == 0 && member.inbox.is_empty() && member.slowness == 1 {
-            return self.take_turn(to, Some(input), false);
-        }
-        self.feed(to, input);
-    }
-
     fn make_peace(&mut self) {
         self.trace.add(self.now, None, What::Peace, 0, String::new);
         self.peace = Some(self.now);
@@ -442,20 +379,6 @@ impl<H: Host> World<H> {
             }
         }
         self.release_held();
-    }
-
-    /// Lets go what clogged links held back, of those that are clogged no more.
-    fn release_held(&mut self) {
-        let now = self.now;
-        for held in std::mem::take(&mut self.held) {
-            let Held { from, to, id, message } = held;
-            if self.network.is_clogged(from, to) {
-                self.held.push(Held { from, to, id, message });
-            } else {
-                self.network.sets_out(from, to);
-                self.queue.push(now, Event::Deliver { from, to, id, message });
-            }
-        }
     }
 
     fn is_over(&mut self) -> bool {

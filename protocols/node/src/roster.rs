@@ -187,6 +187,11 @@ impl Roster {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quorate_base::{Dice, Instant};
+    use quorate_raft::{Membership, Restored};
+    use quorate_store::{
+        Action, Applier, Command, MemEngine, MemberAction, MemberChange, OpId, Options,
+    };
 
     fn member(id: u64) -> Member {
         let urls = vec![format!("http://m{id}:1")];
@@ -215,5 +220,53 @@ mod tests {
         let contacts = roster.take_changes().expect("it is new");
         assert_eq!(contacts.keys().map(|id| id.0).collect::<Vec<_>>(), [2, 3, 4]);
         assert_eq!(contacts[&NodeId(4)].peer_urls, urls);
+    }
+
+    /// The table after the founders 1 and 2 were replaced by 3.
+    fn replaced() -> Arc<Members> {
+        let mut applier = Applier::open(MemEngine::default(), Options::default()).expect("memory");
+        let initial: Vec<Member> = (1..=2).map(member).collect();
+        let changes = [
+            MemberChange::Add(member(3)),
+            MemberChange::Remove { id: 1 },
+            MemberChange::Remove { id: 2 },
+        ];
+        for (index, change) in (1..).zip(changes) {
+            let initial = initial.clone();
+            let action = Action::Member(MemberAction { change, initial, max_learners: 0 });
+            let command = Command::new(OpId::default(), action);
+            let outcome = applier.apply(index, 1, Some(&command)).expect("memory");
+            assert!(outcome.expect("it is new").result.is_ok());
+        }
+        applier.members().clone()
+    }
+
+    /// A follower whose log holds this configuration, or none yet.
+    fn raft(membership: Membership) -> Raft {
+        let config = quorate_raft::Config {
+            id: NodeId(3),
+            election_timeout: Duration::from_secs(1),
+            heartbeat_interval: Duration::from_millis(100),
+            max_append_bytes: 1 << 20,
+            max_inflight_appends: 1,
+            max_cached_bytes: 1 << 20,
+            max_held_entries: 1,
+        };
+        let restored = Restored { membership, ..Restored::default() };
+        Raft::new(config, restored, Dice::new(1), Instant(0))
+    }
+
+    #[test]
+    fn founders_that_were_removed_are_heard_until_a_configuration_lets_them_go() {
+        let table = replaced();
+        let visitor =
+            |from| Visitor { from: NodeId(from), to: NodeId(3), name: "m", peer_urls: &[] };
+        let mut roster = Roster::new(NodeId(3), (1..=3).map(member).collect(), Arc::default());
+        roster.follow(&table, &raft(Membership::default()));
+        assert_eq!([1, 2].map(|from| roster.open(visitor(from))), [Door::Open; 2]);
+        assert_eq!(roster.contacts().keys().map(|id| id.0).collect::<Vec<_>>(), [1, 2]);
+        let mut roster = Roster::new(NodeId(3), (1..=3).map(member).collect(), Arc::default());
+        roster.follow(&table, &raft(Membership::of([NodeId(2), NodeId(3)])));
+        assert_eq!([1, 2].map(|from| roster.open(visitor(from))), [Door::Removed, Door::Open]);
     }
 }
