@@ -12,7 +12,7 @@ use crate::Target;
 use crate::coverage::Reached;
 use crate::mutate::mutate;
 
-/// No input may take longer: what reads a few kilobytes for a second reads megabytes for ever.
+/// No input may take longer of a processor: what reads a few kilobytes for a second reads megabytes for ever.
 pub const SLOW: Duration = Duration::from_secs(10);
 
 /// Attempts at making a failing input smaller.
@@ -196,7 +196,7 @@ fn attempt(target: Target, input: &[u8]) -> Option<String> {
             }
         }));
     });
-    let began = Instant::now();
+    let began = worked();
     QUIET.set(true);
     let result = catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
     QUIET.set(false);
@@ -206,7 +206,15 @@ fn attempt(target: Target, input: &[u8]) -> Option<String> {
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
             Some(text.unwrap_or("a panic without words").to_owned())
         }
-        Ok(()) if began.elapsed() > SLOW => Some(format!("took {:?}", began.elapsed())),
-        Ok(()) => None,
+        Ok(()) => {
+            let took = worked() - began;
+            (took > SLOW).then(|| format!("took {took:?} of a processor"))
+        }
     }
+}
+
+/// What this thread has had of a processor: however busy the machine is, an input takes as much.
+pub fn worked() -> Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(spent.tv_sec as u64, spent.tv_nsec as u32)
 }

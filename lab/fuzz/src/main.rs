@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use quorate_fuzz::drive::{Until, corpus_directory, drive, keep};
+use quorate_fuzz::drive::{self, Until, corpus_directory, drive, keep};
 use quorate_fuzz::{TARGETS, Target, target};
 
 fn main() -> ExitCode {
@@ -39,24 +39,30 @@ fn main() -> ExitCode {
 
 /// Runs a target and says what came of it; what failed goes into the corpus.
 fn run(target: Target, seed: u64, time: Duration, keeps: bool) -> bool {
-    let (began, worked) = (Instant::now(), worked());
+    let (began, worked) = (Instant::now(), drive::worked());
     // An input that ends the process (a stack that overflows) leaves no failure behind, but this file.
     let path =
         std::env::temp_dir().join(format!("quorate-fuzz-{}-{}", target.name, std::process::id()));
     let current = File::create(&path).expect("a file for the input under way");
+    let mut under_way = Vec::new();
     let mut before = |input: &[u8]| {
-        current
-            .set_len(0)
-            .and_then(|()| current.write_all_at(input, 0))
-            .expect("room for an input");
+        // Its length comes first: cutting a file off, for every input, took more time than the inputs.
+        under_way.clear();
+        under_way.extend_from_slice(&(input.len() as u32).to_be_bytes());
+        under_way.extend_from_slice(input);
+        current.write_all_at(&under_way, 0).expect("room for an input");
     };
-    println!("{}: the input under way is in {}", target.name, path.display());
+    println!(
+        "{}: the input under way is in {}, behind its length in four bytes",
+        target.name,
+        path.display()
+    );
     let outcome = drive(target, seed, Until::Elapsed(time), &mut before);
     let _ = std::fs::remove_file(&path);
     let seconds = began.elapsed().as_secs_f64();
     match outcome {
         Ok(report) => {
-            let worked = worked_since(worked);
+            let worked = (drive::worked() - worked).as_secs_f64();
             println!(
                 "{}: {} inputs in {seconds:.0} s ({worked:.0} s of a processor), seed {seed}; {} regions reached, {} \
                  inputs kept on the way; 0 findings",
@@ -87,14 +93,4 @@ fn run(target: Target, seed: u64, time: Duration, keeps: bool) -> bool {
             false
         }
     }
-}
-
-/// Nanoseconds that this thread spent on a processor, where Linux tells.
-fn worked() -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()
-}
-
-fn worked_since(before: u64) -> f64 {
-    Duration::from_nanos(worked().saturating_sub(before)).as_secs_f64()
 }
