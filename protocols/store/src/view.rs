@@ -140,6 +140,14 @@ impl<V: EngineRead> View<V> {
         }
     }
 
+    /// The keys that a revision changed, in the order of its changes; one that it changed twice comes twice.
+    pub fn keys_changed(
+        &self,
+        revision: i64,
+    ) -> impl Iterator<Item = Result<Bytes, EngineError>> + use<'_, V> {
+        self.reader().changes(revision, revision).map(|change| Ok(change?.key))
+    }
+
     /// At most what the range holds now, as little less as [`View::at_most`] says more.
     pub fn at_least(&self, range: &KeyRange) -> Sum {
         match range.is_single() {

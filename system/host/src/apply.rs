@@ -282,7 +282,7 @@ impl ApplyThread {
         let view = published.view;
         let (applied, _) = view.applied();
         // Events before the view: a watcher that sees the revision finds its events in the ring.
-        self.outlets.feed.push(&published.events, &published.unlisted);
+        self.outlets.feed.push(&published.events, &published.unlisted, &view)?;
         // Tokens too: whoever waits for the place that a token names finds it.
         self.outlets.tokens.note(published.tokens);
         let swept = view.swept();

@@ -10,8 +10,9 @@
 //! by then concerns it, whatever it is. Changes are announced before the state shows them and told
 //! ([`Ears::call`]) after.
 
+use bytes::Bytes;
 use quorate_store::{Event, Interests, KeyRange, Unlisted};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::{Context, Poll, Waker};
 
@@ -94,17 +95,33 @@ impl Ears {
     }
 
     /// Notes whom these changes concern.
-    pub fn announce(&self, events: &[Event], unlisted: &[Unlisted]) {
+    pub fn announce(&self, events: &[Event]) {
         let mut index = self.write();
         let mut concerned: Vec<(u64, i64)> = Vec::new();
         for event in events {
             index.interests.each(&event.kv.key, |who| concerned.push(who));
             index.note(event.kv.mod_revision, &mut concerned);
         }
-        for Unlisted { revision, first, last } in unlisted {
-            index.interests.each_between(first, last, |who| concerned.push(who));
-            index.note(*revision, &mut concerned);
+    }
+
+    /// Notes that there is a revision whose changes are not listed; true when somebody listens to keys
+    /// between its first and its last, and [`Ears::announce_keys`] has to be told of each.
+    pub fn announce_unlisted(&self, named: &Unlisted) -> bool {
+        let mut index = self.write();
+        index.announced = named.revision.max(index.announced);
+        let mut is_heard = false;
+        index.interests.each_between(&named.first, &named.last, |_| is_heard = true);
+        is_heard
+    }
+
+    /// Notes whom changes of these keys in a revision concern.
+    pub fn announce_keys(&self, revision: i64, keys: &[Bytes]) {
+        let mut index = self.write();
+        let mut concerned = BTreeSet::new();
+        for key in keys {
+            index.interests.each(key, |who| _ = concerned.insert(who));
         }
+        index.note(revision, &mut concerned.into_iter().collect());
     }
 
     /// Wakes those whom the announced changes concern: the state shows them now.
@@ -248,7 +265,7 @@ mod tests {
         one.listen(1, &KeyRange::single("a"), 2);
         one.listen(2, &KeyRange::prefix("a"), 2);
         other.listen(1, &KeyRange::single("b"), 2);
-        ears.announce(&[put("a", 2), put("ab", 3), put("a", 4)], &[]);
+        ears.announce(&[put("a", 2), put("ab", 3), put("a", 4)]);
         // The state does not show it yet.
         assert!(!is_called(&one));
         ears.call();
@@ -263,7 +280,7 @@ mod tests {
         other.listen(3, &KeyRange::single("a"), 5);
         assert_eq!(other.take(4).touched, [(2, (2, 4))]);
         one.forget(1);
-        ears.announce(&[put("a", 5)], &[]);
+        ears.announce(&[put("a", 5)]);
         assert_eq!(one.take(5).touched, [(2, (5, 5))]);
         drop(one);
         ears.call();
@@ -272,14 +289,23 @@ mod tests {
     }
 
     #[test]
-    fn a_revision_that_is_not_listed_concerns_those_who_watch_between_its_keys() {
+    fn a_revision_that_is_not_listed_is_told_key_by_key_to_those_whom_it_may_concern() {
         let ears = Arc::new(Ears::after(1));
         let mut ear = Ear::new(&ears);
         ear.listen(1, &KeyRange::single("b5"), 2);
         ear.listen(2, &KeyRange::prefix("b"), 2);
         ear.listen(3, &KeyRange::prefix("d"), 2);
-        let named = Unlisted { revision: 3, first: "a".into(), last: "c".into() };
-        ears.announce(&[put("d", 2), put("b5", 4)], &[named]);
+        ear.listen(4, &KeyRange::prefix("b7"), 2);
+        let named = |first: &'static str, last: &'static str| Unlisted {
+            revision: 3,
+            first: first.into(),
+            last: last.into(),
+        };
+        ears.announce(&[put("d", 2), put("b5", 4)]);
+        assert!(!ears.announce_unlisted(&named("x", "z")));
+        assert!(ears.announce_unlisted(&named("a", "c")));
+        ears.announce_keys(3, &["a".into(), "b5".into()]);
+        ears.announce_keys(3, &["b6".into(), "c".into()]);
         ears.call();
         assert_eq!(ear.take(9).touched, [(1, (3, 4)), (2, (3, 4)), (3, (2, 2))]);
     }

@@ -20,6 +20,9 @@ const RING_BYTES: usize = 4 << 20;
 pub(crate) const STORE: quorate_store::Options =
     quorate_store::Options { events: Some(RING_BYTES) };
 
+/// Keys of a revision that are looked up among what is watched before somebody else may come in between.
+const KEYS_AT_ONCE: usize = 1_000;
+
 /// An event with its two encodings as elements of `WatchResponse.events`.
 pub struct EncodedEvent {
     event: Event,
@@ -96,13 +99,32 @@ impl Feed {
     }
 
     /// Adds the changes of a batch. Watchers are told by [`Feed::wake`], when the view is there too.
-    pub fn push(&self, events: &[Event], unlisted: &[Unlisted]) {
-        if !events.is_empty() || !unlisted.is_empty() {
-            let mut ring = self.ring.write().expect("no holder of this lock panics");
-            ring.push(events, unlisted, EncodedEvent::new);
-            drop(ring);
-            self.ears.announce(events, unlisted);
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn push(
+        &self,
+        events: &[Event],
+        unlisted: &[Unlisted],
+        view: &View,
+    ) -> Result<(), EngineError> {
+        if events.is_empty() && unlisted.is_empty() {
+            return Ok(());
         }
+        let mut ring = self.ring.write().expect("no holder of this lock panics");
+        ring.push(events, unlisted, EncodedEvent::new);
+        drop(ring);
+        self.ears.announce(events);
+        for named in unlisted.iter().filter(|named| self.ears.announce_unlisted(named)) {
+            // Its keys are read once here, or everybody who watches between them would read them all to
+            // learn that none of them is theirs.
+            let mut keys = view.keys_changed(named.revision).peekable();
+            while keys.peek().is_some() {
+                let some: Result<Vec<_>, _> = keys.by_ref().take(KEYS_AT_ONCE).collect();
+                self.ears.announce_keys(named.revision, &some?);
+            }
+        }
+        Ok(())
     }
 
     /// The state is being replaced: what the ring holds does not lead to it. When the view shows it,
@@ -135,7 +157,7 @@ impl Feed {
     /// When the engine fails.
     pub fn poll(
         &self,
-        cursor: &mut Cursor,
+        cursor: &mut Cursor<Arc<EncodedEvent>>,
         view: &View,
         budget: usize,
     ) -> Result<Polled<Arc<EncodedEvent>>, EngineError> {
