@@ -154,6 +154,15 @@ errors! {
     bad_leader_transferee = FailedPrecondition, "etcdserver: bad leader transferee";
 }
 
+/// A delete that needs more of the disk than there is.
+pub fn no_room_to_delete(moved: u64, needed: u64, free: u64) -> Status {
+    let [moved, needed, free] = [moved, needed, free].map(|bytes| bytes >> 20);
+    Status::resource_exhausted(format!(
+        "quorate: this delete writes {moved} MiB once more, into history, which needs {needed} MiB of free \
+         disk, and {free} MiB are free: delete fewer keys at once and compact in between"
+    ))
+}
+
 /// What only an administrator does is not done when it cannot be audited.
 pub fn not_audited(why: &str) -> Status {
     Status::resource_exhausted(format!(

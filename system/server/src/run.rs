@@ -13,7 +13,7 @@ use crate::lease::LeaseService;
 use crate::lock::LockService;
 use crate::maintenance::MaintenanceService;
 use crate::metrics::Metrics;
-use crate::service::{Limits, Service};
+use crate::service::{Limits, SPACE_RESERVE, Service};
 use crate::services::Services;
 use crate::trace::Tracer;
 use crate::watch::WatchService;
@@ -44,10 +44,6 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 
 /// How often the free space is looked at.
 const SPACE_EVERY: Duration = Duration::from_secs(2);
-
-/// Below so many free bytes the member raises the NOSPACE alarm, so that deletes and compactions
-/// still find room (design section 7).
-const SPACE_RESERVE: u64 = 96 << 20;
 
 /// Progress is told at most so often, whatever was asked for.
 const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
