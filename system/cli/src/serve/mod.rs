@@ -80,7 +80,7 @@ pub fn described_by(flags: &[String]) -> Result<quorate_server::Config, FlagErro
     build::config(&settings)
 }
 
-fn run(settings: &Settings, config: quorate_server::Config, warnings: &[String]) -> ExitCode {
+fn run(settings: &Settings, mut config: quorate_server::Config, warnings: &[String]) -> ExitCode {
     if let Err(FlagError(text)) = logging::start(settings) {
         eprintln!("quorate serve: {text}");
         return ExitCode::from(BAD_FLAGS);
@@ -91,6 +91,16 @@ fn run(settings: &Settings, config: quorate_server::Config, warnings: &[String])
     }
     if let Err(error) = process::raise_open_files() {
         warn!("the limit of open files stays as it is: {error}");
+    }
+    let room = process::room_for_connections();
+    if config.edge.max_connections > room {
+        if settings.is_given("max-connections") {
+            warn!(
+                "at most {room} connections, not {}: more would leave no open files for tables (see ulimit -n)",
+                config.edge.max_connections
+            );
+        }
+        config.edge.max_connections = room;
     }
     if settings.is("exit-with-parent") {
         match process::exit_with_parent() {

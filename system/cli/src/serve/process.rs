@@ -17,6 +17,19 @@ pub fn raise_open_files() -> io::Result<()> {
     Ok(rustix::process::setrlimit(Resource::Nofile, raised)?)
 }
 
+/// Open files that are left for tables, the log, peers and whatever else a member opens; of a small limit, half.
+const OWN_FILES: u64 = 512;
+
+/// How many connections of clients leave a member enough open files: without any it could not write its tables.
+pub fn room_for_connections() -> usize {
+    let limit = rustix::process::getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, connections_within)
+}
+
+fn connections_within(files: u64) -> usize {
+    usize::try_from(files.saturating_sub(OWN_FILES).max(files / 2)).unwrap_or(usize::MAX)
+}
+
 /// Asks the kernel to kill this process when the one that started it ends. Returns false if that one is gone already.
 pub fn exit_with_parent() -> io::Result<bool> {
     let parent = rustix::process::getppid();
@@ -107,4 +120,15 @@ pub fn end_by_signal(number: i32) -> ExitCode {
     }
     // Reached only if the signal is blocked.
     ExitCode::from(u8::try_from(128 + number).unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_the_member() {
+        let limits = [64, 300, 1_024, 20_000, 1_048_576];
+        assert_eq!(limits.map(connections_within), [32, 150, 512, 19_488, 1_048_064]);
+    }
 }

@@ -134,11 +134,18 @@ impl Server {
         is_secure: bool,
         alive: tokio::sync::mpsc::Sender<()>,
     ) {
+        let mut fails = false;
         loop {
             let stream = match socket.accept().await {
-                Ok(stream) => stream,
+                Ok(stream) => {
+                    fails = false;
+                    stream
+                }
                 Err(error) => {
-                    tracing::warn!("cannot accept a client: {error}");
+                    // Said once, and again after a client was accepted.
+                    if !std::mem::replace(&mut fails, true) {
+                        tracing::warn!("cannot accept clients: {error}");
+                    }
                     tokio::time::sleep(AFTER_FAILURE).await;
                     continue;
                 }
