@@ -168,7 +168,7 @@ impl LsmEngine {
         self.request_sync();
         let target = self.sealed_mark;
         let done = |shared: &Shared| shared.synced.load(Ordering::Acquire) >= target;
-        let reached = self.shared.wait(DISK_GIVES_UP, done);
+        let reached = self.shared.wait_while_stuck(DISK_GIVES_UP, done);
         self.shared.check()?;
         if !reached {
             return Err(self.disk_is_stuck());
@@ -295,7 +295,7 @@ impl LsmEngine {
         // The flusher takes them in order, so this one going means that the older ones went.
         let awaited = self.state.sealed[SEALED_LIMIT - 1].id;
         let flushed = |shared: &Shared| shared.take_over().1 >= awaited;
-        let flushed = self.shared.wait(DISK_GIVES_UP, flushed);
+        let flushed = self.shared.wait_while_stuck(DISK_GIVES_UP, flushed);
         self.shared.check()?;
         if !flushed {
             return Err(self.disk_is_stuck());

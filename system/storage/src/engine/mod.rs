@@ -35,6 +35,7 @@ mod generations;
 mod lsm;
 mod memtable;
 mod merge;
+mod merging;
 mod sorted;
 mod state;
 mod tables;

@@ -21,7 +21,6 @@ use super::merge::{Merge, Origin};
 use super::tables::Tables;
 use super::{Options, StateError};
 use bytes::Bytes;
-use lsm_tree::compaction::Leveled;
 use lsm_tree::{AbstractTree, AnyTree, InternalValue, SeqNo, Table, ValueType};
 use quorate_store::EngineError;
 use std::collections::VecDeque;
@@ -31,24 +30,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Merges start when this many flushed tables lie side by side.
-const YOUNG_TABLES_BEFORE_MERGE: u8 = 4;
-
-/// The same while flushes follow one another within [`CALM`]: a table that waits for more of its kind is
-/// merged once where it would have been merged twice, and the processor is wanted elsewhere just now.
-const YOUNG_TABLES_WHILE_BUSY: u8 = 8;
-
 /// Without a flush for so long the tables are brought into shape for readers.
-const CALM: Duration = Duration::from_secs(3);
-
-/// Deletes below this many are not worth a merge of their own.
-const TOMBSTONES_WORTH_A_MERGE: u64 = 10_000;
-
-/// Trees up to this size are merged in one go when deletes weigh too much; larger ones in steps.
-const WHOLE_MERGE_BYTES: u64 = 256 << 20;
+pub(super) const CALM: Duration = Duration::from_secs(3);
 
 /// How often dropped memtables and tables are looked for while readers may still hold some.
-const RETIRE_EVERY: Duration = Duration::from_millis(200);
+pub(super) const RETIRE_EVERY: Duration = Duration::from_millis(200);
 
 /// What the writer takes over from the threads.
 pub(crate) struct Installed {
@@ -69,24 +55,24 @@ pub(crate) enum End {
     Spilled,
 }
 
-struct Queue {
+pub(super) struct Queue {
     sealed: VecDeque<(Arc<Memtable>, End)>,
-    merge_wanted: bool,
+    pub(super) merge_wanted: bool,
     /// The last merge left for later what it would have done at a calmer time.
-    put_off: bool,
+    pub(super) put_off: bool,
     last_flush: Option<Instant>,
-    busy_until: Option<Instant>,
+    pub(super) busy_until: Option<Instant>,
     /// Whether each thread is at work, so that a test or a benchmark can wait for quiet.
     flushing: bool,
-    merging: bool,
+    pub(super) merging: bool,
 }
 
 /// What the writer and the two threads share.
 pub(crate) struct Shared {
-    tree: AnyTree,
-    dir: Arc<Path>,
-    queue: Mutex<Queue>,
-    changed: Condvar,
+    pub(super) tree: AnyTree,
+    pub(super) dir: Arc<Path>,
+    pub(super) queue: Mutex<Queue>,
+    pub(super) changed: Condvar,
     /// Held for a few pointer copies only, so that the writer never waits on it.
     installed: Mutex<Installed>,
     /// Runs of tables of a batch that was not published when they were written, newest first.
@@ -103,6 +89,8 @@ pub(crate) struct Shared {
     failed: AtomicBool,
     failure: Mutex<Option<EngineError>>,
     stop: AtomicBool,
+    /// Entries that were written, to tell a slow disk from one that does nothing.
+    written: AtomicU64,
     /// How long the flushes took that nobody has asked about yet.
     flush_times: Mutex<Vec<Duration>>,
 }
@@ -118,12 +106,12 @@ impl Queue {
         self.merge_wanted = true;
     }
 
-    fn is_calm(&self) -> bool {
+    pub(super) fn is_calm(&self) -> bool {
         self.busy_until.is_none_or(|until| Instant::now() >= until)
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No code that can panic runs under these locks, except through a broken invariant, after which
     // the failure has been recorded and the data is only read.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -155,6 +143,7 @@ impl Shared {
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
             stop: AtomicBool::new(false),
+            written: AtomicU64::new(0),
             flush_times: Mutex::default(),
         }
     }
@@ -202,10 +191,24 @@ impl Shared {
         Err(failure.unwrap_or_else(|| EngineError("it failed before".into())))
     }
 
-    fn fail(&self, error: EngineError) {
+    pub(super) fn fail(&self, error: EngineError) {
         lock(&self.failure).get_or_insert(error);
         self.failed.store(true, Ordering::Release);
         self.changed.notify_all();
+    }
+
+    /// The same, but the time counts only while nothing is written.
+    pub fn wait_while_stuck(&self, limit: Duration, done: impl Fn(&Shared) -> bool) -> bool {
+        let mut written = self.written.load(Ordering::Relaxed);
+        loop {
+            if self.wait(limit, &done) {
+                return true;
+            }
+            let now = self.written.load(Ordering::Relaxed);
+            if now == std::mem::replace(&mut written, now) || self.failed.load(Ordering::Acquire) {
+                return false;
+            }
+        }
     }
 
     /// Waits until `done` holds, an error is known, or the time is over; says whether it holds.
@@ -238,13 +241,13 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire) || self.failed.load(Ordering::Acquire)
     }
 
     /// Makes the tree's present tables, and those that were spilled, the ones that the writer takes over.
     /// `change` says what else is new: which memtable lies in tables now, and what is spilled.
-    fn install(&self, change: impl FnOnce(&mut Vec<Vec<Table>>) -> Option<u64>) {
+    pub(super) fn install(&self, change: impl FnOnce(&mut Vec<Vec<Table>>) -> Option<u64>) {
         let _order = lock(&self.install_order);
         let mut spilled = lock(&self.spilled);
         let flushed = change(&mut spilled);
@@ -352,7 +355,7 @@ impl Shared {
     fn write(&self, memtable: &Memtable) -> lsm_tree::Result<Vec<Table>> {
         let written = memtable.with_newest(|newest| {
             let entries =
-                newest.map(|(key, value, seq)| Ok(entry(key.clone(), value.cloned(), seq)));
+                newest.map(|(key, value, seq)| Ok(self.entry(key.clone(), value.cloned(), seq)));
             self.tree.flush_to_tables(entries)
         });
         Ok(written?.map_or_else(Vec::new, |(tables, _)| tables))
@@ -370,85 +373,15 @@ impl Shared {
         let memory = Origin::Memory(memtable.range(&[], None, SeqNo::MAX));
         let disk = spilled.ranges(&[], None).into_iter().map(Origin::Disk);
         let merged = Merge::new(std::iter::once(memory).chain(disk), &self.dir);
-        let entries = merged.slots().map(|slot| slot.map(|(key, value)| entry(key, value, seq)));
+        let entries =
+            merged.slots().map(|slot| slot.map(|(key, value)| self.entry(key, value, seq)));
         let written = self.tree.flush_to_tables(entries)?;
         Ok(written.map_or_else(Vec::new, |(tables, _)| tables))
     }
 
-    fn merge_loop(&self, table_bytes: u64) {
-        // A merge competes with the threads that answer clients: it yields to them. On
-        // Linux this touches the calling thread only.
-        // Where that is refused the merge still does its work.
-        let _ = rustix::process::setpriority_process(None, 5);
-        while !self.stopped() {
-            let young = {
-                let due = |queue: &Queue| queue.merge_wanted || (queue.put_off && queue.is_calm());
-                let mut queue = lock(&self.queue);
-                let was_busy = std::mem::take(&mut queue.merging);
-                if !due(&queue) {
-                    if was_busy {
-                        self.changed.notify_all();
-                    }
-                    let waited = self.changed.wait_timeout(queue, RETIRE_EVERY);
-                    queue = waited.unwrap_or_else(PoisonError::into_inner).0;
-                }
-                if !due(&queue) {
-                    continue;
-                }
-                queue.merge_wanted = false;
-                queue.merging = true;
-                queue.put_off = !queue.is_calm();
-                if queue.put_off { YOUNG_TABLES_WHILE_BUSY } else { YOUNG_TABLES_BEFORE_MERGE }
-            };
-            if let Err(error) = self.merge(young, table_bytes) {
-                let error = StateError::tables("merge tables in", &self.dir, error);
-                self.fail(error.into());
-                return;
-            }
-        }
+    fn entry(&self, key: Bytes, value: Option<Bytes>, seq: SeqNo) -> InternalValue {
+        self.written.fetch_add(1, Ordering::Relaxed);
+        let kind = if value.is_some() { ValueType::Value } else { ValueType::Tombstone };
+        InternalValue::from_components(key, value.unwrap_or_default(), seq, kind)
     }
-
-    /// Merges until the levels are in shape and deletes do not weigh too much.
-    fn merge(&self, young: u8, table_bytes: u64) -> lsm_tree::Result<()> {
-        let leveled =
-            Leveled::default().with_l0_threshold(young).with_table_target_size(table_bytes);
-        self.merge_steps(leveled)?;
-        let tables = Tables::of(&self.tree, &[]);
-        let heavy =
-            tables.tombstones > TOMBSTONES_WORTH_A_MERGE && tables.tombstones * 10 > tables.items;
-        if !heavy || self.stopped() {
-            return Ok(());
-        }
-        if tables.disk_bytes <= WHOLE_MERGE_BYTES {
-            self.tree.major_compact(table_bytes, SeqNo::MAX)?;
-            self.install(|_| None);
-            return Ok(());
-        }
-        // Levels whose targets are tiny send their tables, the smallest merge first, to the last
-        // level, which is the only one where a delete may be forgotten.
-        self.merge_steps(
-            Leveled::default()
-                .with_l0_threshold(1)
-                .with_table_target_size(table_bytes / 2)
-                .with_level_ratio_policy(vec![0.001]),
-        )
-    }
-
-    fn merge_steps(&self, strategy: Leveled) -> lsm_tree::Result<()> {
-        let strategy = Arc::new(strategy);
-        while !self.stopped() {
-            let before = self.tree.current_version().id();
-            self.tree.compact(strategy.clone(), SeqNo::MAX)?;
-            if self.tree.current_version().id() == before {
-                return Ok(());
-            }
-            self.install(|_| None);
-        }
-        Ok(())
-    }
-}
-
-fn entry(key: Bytes, value: Option<Bytes>, seq: SeqNo) -> InternalValue {
-    let kind = if value.is_some() { ValueType::Value } else { ValueType::Tombstone };
-    InternalValue::from_components(key, value.unwrap_or_default(), seq, kind)
 }
