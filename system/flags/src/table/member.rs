@@ -42,7 +42,12 @@ pub const FLAGS: &[Flag] = &[
         "Bytes of keys and values after which puts are refused; 0 is 2 GiB, negative is no limit.",
     ),
     works("max-txn-ops", "128", Count(1, u32::MAX as u64), "Most operations in a transaction."),
-    works("max-request-bytes", "1572864", Count(1, 1 << 30), "Most bytes of a request."),
+    works(
+        "max-request-bytes",
+        "1572864",
+        Count(1, 16 << 20),
+        "Most bytes of a request; 16 MiB at most.",
+    ),
     works(
         "max-concurrent-streams",
         "4294967295",
