@@ -49,7 +49,7 @@ const MEMORY: &str = "memory does not fail";
 /// A watcher and what it got.
 #[derive(Clone, Debug)]
 struct Watcher {
-    cursor: Cursor,
+    cursor: Cursor<String>,
     got: Vec<String>,
 }
 

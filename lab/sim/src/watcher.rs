@@ -17,7 +17,7 @@ pub struct Watching {
     range: KeyRange,
     /// Everything below this revision was given.
     pub next: i64,
-    open: Option<(NodeId, Cursor)>,
+    open: Option<(NodeId, Cursor<Event>)>,
     /// It looks once in so many turns.
     lazy: u64,
 }

@@ -3,7 +3,8 @@
 //! A cursor says which revision it looks at next. Polling takes it through the ring of recent
 //! changes, or through the engine when it is behind that; either way it gets every change of its
 //! range once, in order, a revision never split over two batches (contract items 38 to 53). It
-//! remembers nothing else, so a slow or lost client resumes from a revision.
+//! remembers nothing else, so a slow or lost client resumes from a revision. Only while it is within
+//! a revision that changed very much, which takes it several polls, it keeps what it has found there.
 //!
 //! What it promises:
 //! - Ordered, unique, reliable, atomic, resumable: from the next revision on, whatever it is served
@@ -27,8 +28,10 @@ use quorate_base::mutant;
 
 /// Revisions with events in one batch (contract item 46).
 const REVISIONS_PER_BATCH: usize = 1_000;
-/// Changes looked at in one poll of a key's history, so that a poll takes milliseconds.
+/// Changes looked at in one poll of a key's history or of a large revision, so that a poll takes milliseconds.
 const CHANGES_PER_POLL: usize = 5_000;
+/// Events of a large revision put together in one poll: each takes up to three look-ups.
+const EVENTS_PER_POLL: usize = 250;
 
 /// What a watcher wants.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -60,7 +63,8 @@ pub struct Delivery<T> {
 pub struct Batch<T> {
     /// The events in order; may be empty.
     pub events: Vec<Delivery<T>>,
-    /// Everything below this revision was given or did not match.
+    /// Everything below this revision was given or did not match. The same as before the poll, and no
+    /// events, when more of a large revision is to be read first.
     pub next: i64,
     /// True when nothing that the view holds is left, and the start has been reached.
     pub synced: bool,
@@ -80,24 +84,40 @@ pub enum Polled<T> {
 
 /// A watcher's place.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Cursor {
+pub struct Cursor<T> {
     watch: Watch,
     next: i64,
+    /// How far it is within a large revision, the next one.
+    part: Part<T>,
     /// False until the first poll, which checks the start against the compaction even when the
     /// ring still has it.
     started: bool,
 }
 
-impl Cursor {
+/// What was read of a revision that takes several polls.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Part<T> {
+    /// The first change that was not looked at; 0 when the revision was not begun.
+    sub: u32,
+    events: Vec<Delivery<T>>,
+}
+
+impl<T> Default for Part<T> {
+    fn default() -> Part<T> {
+        Part { sub: 0, events: Vec::new() }
+    }
+}
+
+impl<T: Clone> Cursor<T> {
     /// A watcher from `start` on; 0 is what comes after `current`, the view's revision now.
     ///
     /// # Panics
     /// When `start` is negative: the API refuses that (contract item 42).
-    pub fn new(watch: Watch, start: i64, current: i64) -> Cursor {
+    pub fn new(watch: Watch, start: i64, current: i64) -> Cursor<T> {
         assert!(start >= 0, "a watch cannot start at {start}");
         let lowered = mutant!(WATCH_307_FUTURE_START_LOWERED) && start > current;
         let next = if start == 0 || lowered { current + 1 } else { start };
-        Cursor { watch, next, started: false }
+        Cursor { watch, next, part: Part::default(), started: false }
     }
 
     /// What it watches.
@@ -118,7 +138,7 @@ impl Cursor {
     /// Passes over revisions up to `revision`, known (from [`Interests`](crate::Interests)) to hold
     /// nothing for it. Does nothing unless it was synced with the revision `from`.
     pub fn skip(&mut self, from: i64, revision: i64) {
-        if self.is_synced(from) && revision >= from {
+        if self.is_synced(from) && revision >= from && self.part.sub == 0 {
             self.started = true;
             self.next = revision + 1;
         }
@@ -128,7 +148,7 @@ impl Cursor {
     ///
     /// # Errors
     /// When the engine fails.
-    pub fn poll<V: EngineRead, T: Clone>(
+    pub fn poll<V: EngineRead>(
         &mut self,
         view: &View<V>,
         ring: &Ring<T>,
@@ -142,7 +162,7 @@ impl Cursor {
     ///
     /// # Errors
     /// When the engine fails.
-    pub fn poll_with<V: EngineRead, T: Clone, P: Past<V, T>>(
+    pub fn poll_with<V: EngineRead, P: Past<V, T>>(
         &mut self,
         view: &View<V>,
         ring: &Ring<T>,
@@ -164,6 +184,7 @@ impl Cursor {
             self.next = self.next.max(ring.first());
         }
         let events = if in_ring {
+            self.part = Part::default();
             self.read_ring(ring, current.min(ring.last()), budget)
         } else if self.watch.range.is_single() && self.next > view.compacted() {
             self.read_key(view, encode, budget)?
@@ -179,12 +200,7 @@ impl Cursor {
         !filtered && self.watch.range.contains(key)
     }
 
-    fn read_ring<T: Clone>(
-        &mut self,
-        ring: &Ring<T>,
-        last: i64,
-        budget: usize,
-    ) -> Vec<Delivery<T>> {
+    fn read_ring(&mut self, ring: &Ring<T>, last: i64, budget: usize) -> Vec<Delivery<T>> {
         let (mut events, mut bytes) = (Vec::new(), 0);
         let last = last.min(self.next + REVISIONS_PER_BATCH as i64 - 1);
         while self.next <= last && bytes < budget {
@@ -207,7 +223,7 @@ impl Cursor {
     }
 
     /// What the log of changes tells, of which others may have read the same stretch.
-    fn read_past<V: EngineRead, T, P: Past<V, T>>(
+    fn read_past<V: EngineRead, P: Past<V, T>>(
         &mut self,
         view: &View<V>,
         past: &P,
@@ -217,6 +233,9 @@ impl Cursor {
         let (mut events, mut bytes) = (Vec::new(), 0);
         let (mut revision, mut with_events) = (self.next, 0);
         let mut last_with_events = 0;
+        if self.part.sub > 0 {
+            return self.read_large(view, encode);
+        }
         let from = self.next - i64::from(mutant!(WATCH_313_GOES_BACK));
         let Some(held) = past.hold(view, from)? else {
             return self.read_large(view, encode);
@@ -252,29 +271,36 @@ impl Cursor {
         Ok(events)
     }
 
-    /// What the log of changes tells of one revision that changed very much: only what is wanted of it
-    /// is in memory.
-    fn read_large<V: EngineRead, T>(
+    /// What the log of changes tells of one revision that changed very much, some of it at a time: only
+    /// what is wanted of it is in memory.
+    fn read_large<V: EngineRead>(
         &mut self,
         view: &View<V>,
         encode: &impl Fn(&Event) -> T,
     ) -> Result<Vec<Delivery<T>>, EngineError> {
-        let (revision, mut events) = (self.next, Vec::new());
-        for change in view.reader().changes(revision, revision) {
+        let (revision, mut looked, mut made) = (self.next, 0, 0);
+        let from = Stamp { revision, sub: self.part.sub };
+        for change in view.reader().changes_from(from, revision) {
             let change = change?;
+            if looked == CHANGES_PER_POLL || made == EVENTS_PER_POLL {
+                self.part.sub = change.at.sub;
+                return Ok(Vec::new());
+            }
+            looked += 1;
             if self.wants(&change.key, change.kind == Kind::Death)
                 && let Some(event) = self.event(view, change)?
             {
+                made += 1;
                 let Entry { size, encoded, .. } = Entry::new(&event, encode);
-                events.push(Delivery { revision, size, encoded });
+                self.part.events.push(Delivery { revision, size, encoded });
             }
         }
         self.next = revision + 1;
-        Ok(events)
+        Ok(std::mem::take(&mut self.part).events)
     }
 
     /// What the key's own history tells.
-    fn read_key<V: EngineRead, T>(
+    fn read_key<V: EngineRead>(
         &mut self,
         view: &View<V>,
         encode: &impl Fn(&Event) -> T,

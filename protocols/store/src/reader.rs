@@ -4,7 +4,7 @@
 use crate::count::CountIndex;
 use crate::engine::{EngineError, EngineRead};
 use crate::history::{self, AsOf, Version};
-use crate::layout::{self, Change, Kind, LOG};
+use crate::layout::{self, Change, Kind, LOG, Stamp};
 use crate::weight::Sum;
 use crate::{
     Compare, CompareResult, CompareTarget, KeyRange, KeyValue, Range, RangeAnswer, SortOrder,
@@ -319,7 +319,17 @@ impl<'a, R: EngineRead> Reader<'a, R> {
         first: i64,
         last: i64,
     ) -> impl Iterator<Item = Result<Change, EngineError>> + use<'a, R> {
-        let low = layout::plain(LOG, &first.to_be_bytes());
+        self.changes_from(Stamp { revision: first, sub: 0 }, last)
+    }
+
+    /// Every change from one on, to the end of the revision `last`, in order.
+    pub fn changes_from(
+        &self,
+        first: Stamp,
+        last: i64,
+    ) -> impl Iterator<Item = Result<Change, EngineError>> + use<'a, R> {
+        let mut low = vec![LOG];
+        first.write(&mut low);
         let high = layout::plain(LOG, &last.saturating_add(1).to_be_bytes());
         self.engine.range(&low, Some(&high)).map(|pair| {
             let (key, value) = pair?;

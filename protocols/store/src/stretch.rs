@@ -18,7 +18,7 @@ use bytes::Bytes;
 const CHANGES: usize = 5_000;
 
 /// A revision with more changes than this is part of no stretch.
-const LARGE: usize = 20_000;
+const LARGE: usize = 5_000;
 
 /// Whole revisions of the log of changes.
 #[derive(Clone, PartialEq, Eq, Debug)]

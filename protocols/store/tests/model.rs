@@ -48,7 +48,7 @@ fn views_and_rings_are_shared_between_threads() {
     fn shared<T: Send + Sync + 'static>() {}
     shared::<View<MemView>>();
     shared::<Ring<bytes::Bytes>>();
-    shared::<Cursor>();
+    shared::<Cursor<Event>>();
 }
 
 #[test]

@@ -16,12 +16,17 @@ fn encode(event: &Event) -> Event {
 
 type Polling = Polled<Event>;
 
-fn poll(cursor: &mut Cursor, view: &View<MemView>, ring: &Ring<Event>, budget: usize) -> Polling {
+fn poll(
+    cursor: &mut Cursor<Event>,
+    view: &View<MemView>,
+    ring: &Ring<Event>,
+    budget: usize,
+) -> Polling {
     cursor.poll(view, ring, &encode, budget).unwrap()
 }
 
 /// Everything up to the view, at once.
-fn drain(cursor: &mut Cursor, view: &View<MemView>, ring: &Ring<Event>) -> Vec<Event> {
+fn drain(cursor: &mut Cursor<Event>, view: &View<MemView>, ring: &Ring<Event>) -> Vec<Event> {
     let mut events = Vec::new();
     loop {
         match poll(cursor, view, ring, usize::MAX) {
@@ -61,7 +66,7 @@ fn brief(events: &[Event]) -> String {
 
 #[derive(Debug)]
 struct Watcher {
-    cursor: Cursor,
+    cursor: Cursor<Event>,
     watch: Watch,
     start: i64,
     got: Vec<Event>,
@@ -160,7 +165,7 @@ fn watchers_get_exactly_what_the_log_says_through_compactions_and_slow_reading()
                 continue;
             }
             let next = watcher.cursor.next();
-            let start = Cursor::new(watcher.watch.clone(), watcher.start, 0).next();
+            let start = Cursor::<Event>::new(watcher.watch.clone(), watcher.start, 0).next();
             assert_eq!(start, watcher.start);
             let rest = drain(&mut watcher.cursor, &view, &ring);
             assert!(rest.iter().all(|event| event.kv.mod_revision >= next));
@@ -450,7 +455,7 @@ fn a_skipped_cursor_goes_on_behind_what_it_skipped() {
     let (mut store, mut ring) = (fresh(), tiny());
     let view = publish(&mut store, &mut ring);
     let mut cursor = Cursor::new(watching(KeyRange::single("b")), 0, view.revision());
-    let mut late = Cursor::new(watching(KeyRange::single("b")), 9, view.revision());
+    let mut late = Cursor::<Event>::new(watching(KeyRange::single("b")), 9, view.revision());
     done(&mut store, put("a", "1"));
     let next = publish(&mut store, &mut ring);
     cursor.skip(view.revision(), next.revision());

@@ -2,6 +2,7 @@
 
 mod common;
 
+use bytes::Bytes;
 use common::dice::Maker;
 use common::*;
 use quorate_base::Dice;
@@ -164,4 +165,45 @@ fn a_revision_that_changed_very_much_is_in_no_stretch() {
     let deletes = shared.iter().filter(|event| event.delete).count();
     assert_eq!((deletes, shared.last().unwrap().delete), (10_000, false));
     assert!(shared.iter().filter(|event| event.delete).all(|event| event.prev.is_some()));
+}
+
+/// Others may read and write between the parts; even a compaction may come, and before the end of it
+/// nothing was told that would have to be taken back.
+#[test]
+fn a_revision_that_changed_very_much_is_read_in_parts_and_told_whole() {
+    let mut store = fresh();
+    for first in (0..6_000).step_by(100) {
+        let puts =
+            (first..first + 100).map(|number| TxnOp::Put(put_of(&format!("k{number:05}"), "")));
+        done(&mut store, Action::Txn(Txn { success: puts.collect(), ..Txn::default() }));
+    }
+    done(&mut store, delete_range("k", "l"));
+    let large = store.revision();
+    let poll = |cursor: &mut Cursor<Event>, view: &View<MemView>| {
+        let ring = Ring::after(view.revision(), 0);
+        cursor.poll(view, &ring, &Event::clone, usize::MAX).unwrap()
+    };
+    let watch = Watch { range: KeyRange::prefix("k"), prev_kv: true, ..Watch::default() };
+    let mut cursor = Cursor::new(watch.clone(), large, large);
+    let (mut parts, mut whole) = (0, Vec::new());
+    while whole.is_empty() {
+        let Polled::Batch(batch) = poll(&mut cursor, &view(&mut store)) else {
+            panic!("compacted")
+        };
+        let is_over = batch.next == large + 1;
+        assert_eq!((batch.next, batch.events.is_empty()), (large + i64::from(is_over), !is_over));
+        (parts, whole) = (parts + 1, batch.events);
+        done(&mut store, put("k1", "meanwhile"));
+    }
+    assert_eq!((parts, whole.len()), (6_000 / 250, 6_000));
+    assert!(whole.iter().all(|told| told.revision == large && told.encoded.prev.is_some()));
+    let keys: Vec<&Bytes> = whole.iter().map(|told| &told.encoded.kv.key).collect();
+    assert!(keys.is_sorted() && keys.windows(2).all(|pair| pair[0] != pair[1]), "each once");
+
+    let mut late = Cursor::new(watch, large, large);
+    let begun = poll(&mut late, &view(&mut store));
+    let nothing = Polled::Batch(Batch { events: Vec::new(), next: large, synced: false });
+    assert_eq!(begun, nothing);
+    done(&mut store, Action::Compact { revision: large + 1 });
+    assert_eq!(poll(&mut late, &view(&mut store)), Polled::Compacted { revision: large + 1 });
 }

@@ -26,7 +26,7 @@ pub enum News {
 pub struct Follow {
     service: Arc<Service>,
     ear: Ear,
-    cursors: BTreeMap<i64, Cursor>,
+    cursors: BTreeMap<i64, Cursor<Arc<EncodedEvent>>>,
     /// Those that have something to look at, and up to which revision.
     behind: BTreeMap<i64, i64>,
     /// Nothing up to this revision concerns those that are not behind.

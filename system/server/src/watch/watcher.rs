@@ -15,7 +15,7 @@ pub const NO_WATCHER: i64 = -1;
 /// A place in history, with what its client wants to be told.
 pub struct Watcher {
     /// Where it stands.
-    pub cursor: Cursor,
+    pub cursor: Cursor<Arc<EncodedEvent>>,
     /// Its id on its stream.
     pub id: i64,
     /// The client wants to hear of progress now and then.
