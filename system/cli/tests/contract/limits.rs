@@ -119,7 +119,7 @@ fn too_many_code() -> Code {
 }
 
 /// Says whether a call was refused because too many wait, and not because it waited too long.
-fn assert_is_refused_or_late(status: &Status) -> bool {
+fn assert_is_refused_or_late(status: &tonic::Status) -> bool {
     let exhausted = (too_many_code(), "etcdserver: too many requests");
     let late = (Code::Unavailable, "etcdserver: request timed out");
     let got = (status.code(), status.message());
