@@ -162,14 +162,19 @@ impl Strong {
             Request::Synced { index } => {
                 assert!(index <= self.applied, "synced {index} beyond applied {}", self.applied);
                 self.synced = self.synced.max(index);
-                let keep = index.saturating_sub(self.config.catchup_entries);
-                if keep > 0 {
-                    let compact = raft::Request::Compact { index: keep };
-                    self.raft_step(now, Input::Request(compact), out);
-                }
+                self.compact(now, self.config.catchup_entries, out);
             }
+            Request::Trim => self.compact(now, 0, out),
             Request::Members(seats) => self.seats.want(seats),
             Request::Raft(request) => self.raft_step(now, Input::Request(request), out),
+        }
+    }
+
+    /// Forgets the log that the durable state makes needless, but for so many entries.
+    fn compact(&mut self, now: Instant, keep: u64, out: &mut Out<Self>) {
+        let index = self.synced.saturating_sub(keep);
+        if index > 0 {
+            self.raft_step(now, Input::Request(raft::Request::Compact { index }), out);
         }
     }
 

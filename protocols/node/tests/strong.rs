@@ -19,6 +19,8 @@ struct Cluster {
     events: BTreeMap<NodeId, Vec<Event>>,
     /// Payloads in the order in which each member was told to apply them.
     applied: BTreeMap<NodeId, Vec<Bytes>>,
+    /// The last entry that a member no longer keeps.
+    forgotten: BTreeMap<NodeId, u64>,
     /// Whether members report what they apply.
     applying: bool,
 }
@@ -56,6 +58,7 @@ impl Cluster {
             cut: BTreeSet::new(),
             events: BTreeMap::new(),
             applied: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
             applying: true,
         }
     }
@@ -75,6 +78,11 @@ impl Cluster {
         let mut next = Vec::new();
         if let Some((ticket, _)) = batch.writes.last() {
             next.push((me, Input::Durable(*ticket)));
+        }
+        for (_, Tagged { body, .. }) in batch.writes {
+            if let raft::Write::Compact(base) = body {
+                self.forgotten.insert(me, base.last.index);
+            }
         }
         for (to, message) in batch.sends {
             if !self.cut.contains(&me) && !self.cut.contains(&to) {
@@ -165,6 +173,20 @@ fn a_proposal_outlives_its_leader() {
     cluster.pass(6_000);
     assert_ne!(cluster.leader(), leader);
     assert!(cluster.times_applied(follower, &payload) >= 1, "sent again to the next leader");
+}
+
+#[test]
+fn what_is_kept_for_slow_followers_goes_when_the_disk_is_nearly_full() {
+    let (mut cluster, leader, _) = Cluster::elected();
+    for seq in 1..=150 {
+        cluster.ask(leader, Request::Propose { seq, payload: Bytes::from_static(b"some") });
+    }
+    cluster.ask(leader, Request::Trim);
+    assert_eq!(cluster.forgotten.get(&leader), None, "no state is durable yet");
+    cluster.ask(leader, Request::Synced { index: 140 });
+    assert_eq!(cluster.forgotten.get(&leader), Some(&40));
+    cluster.ask(leader, Request::Trim);
+    assert_eq!(cluster.forgotten.get(&leader), Some(&140));
 }
 
 fn unreachable(peer: NodeId) -> Request {

@@ -203,8 +203,12 @@ impl Host {
 
     /// Bytes that the file system still has for this member.
     pub fn free_bytes(&self) -> Option<u64> {
-        let stat = rustix::fs::statvfs(&self.inner.data_dir).ok()?;
-        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+        quorate_storage::free_bytes(&self.inner.data_dir)
+    }
+
+    /// Gives up the part of the log that is kept for slow followers: they get the state instead.
+    pub fn trim_log(&self) {
+        self.inner.inbox.request(Request::Trim);
     }
 
     /// The level of the cluster: the lowest of its members' builds, and of the one that it goes back

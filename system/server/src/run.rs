@@ -45,6 +45,9 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 /// How often the free space is looked at.
 const SPACE_EVERY: Duration = Duration::from_secs(2);
 
+/// Below so many free bytes the log keeps nothing for slow followers.
+const SCARCE: u64 = 4 * SPACE_RESERVE;
+
 /// Progress is told at most so often, whatever was asked for.
 const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -377,7 +380,11 @@ async fn compact(service: &Service, retention: Option<Retention>) {
 }
 
 async fn check_space(host: &Host, service: &Service) {
-    let Some(free) = host.free_bytes().filter(|free| *free < SPACE_RESERVE) else { return };
+    let Some(free) = host.free_bytes().filter(|free| *free < SCARCE) else { return };
+    host.trim_log();
+    if free >= SPACE_RESERVE {
+        return;
+    }
     if service.raise_no_space().await {
         tracing::warn!(
             "only {} MiB are free (the reserve is {} MiB): the NOSPACE alarm is on; free some \

@@ -129,14 +129,12 @@ impl DataDir {
         let mode = std::fs::metadata(&self.path).ok()?.permissions().mode() & 0o777;
         (mode & 0o077 != 0).then_some(mode)
     }
+}
 
-    /// The bytes that the file system still has for us.
-    pub fn free_bytes(&self) -> Result<u64, DataDirError> {
-        match rustix::fs::statvfs(&self.path) {
-            Ok(stat) => Ok(stat.f_bavail.saturating_mul(stat.f_frsize)),
-            Err(errno) => Err(error(DiskOp::Length, &self.path, errno.into()).into()),
-        }
-    }
+/// The bytes that the file system of a directory still has for us; `None` where nobody can tell.
+pub fn free_bytes(directory: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(directory).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// A number from the operating system's dice, for a new directory's incarnation.

@@ -28,7 +28,7 @@ mod meta;
 mod raft_log;
 mod real_disk;
 
-pub use data_dir::{DataDir, DataDirError, random_incarnation};
+pub use data_dir::{DataDir, DataDirError, free_bytes, random_incarnation};
 pub use disk::{Disk, DiskError, DiskOp};
 pub use log::{
     Corruption, Cut, Entry, EntryId, GroupId, Log, LogEntries, LogError, LogOptions, LogReader,

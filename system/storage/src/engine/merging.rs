@@ -22,7 +22,17 @@ const TOMBSTONES_WORTH_A_MERGE: u64 = 10_000;
 const WHOLE_MERGE_BYTES: u64 = 256 << 20;
 
 /// Free bytes that a merge leaves to flushes.
-const MERGE_RESERVE: u64 = 32 << 20;
+const MERGE_RESERVE: u64 = 48 << 20;
+
+/// Below the youngest level a merge takes a table and those of the next level that overlap with it: about so many.
+const TABLES_OF_A_MERGE: u64 = 4;
+
+/// How a merge ended.
+enum End {
+    Done,
+    /// It, or the rest of it, waits until the disk has room.
+    NoRoom,
+}
 
 impl Shared {
     pub(super) fn merge_loop(&self, table_bytes: u64) {
@@ -50,65 +60,74 @@ impl Shared {
                 queue.put_off = !queue.is_calm();
                 if queue.put_off { YOUNG_TABLES_WHILE_BUSY } else { YOUNG_TABLES_BEFORE_MERGE }
             };
-            if !self.has_room_to_merge() {
-                let mut queue = lock(&self.queue);
-                (queue.put_off, queue.busy_until) = (true, Some(Instant::now() + CALM));
-                continue;
-            }
-            if let Err(error) = self.merge(young, table_bytes) {
-                let error = StateError::tables("merge tables in", &self.dir, error);
-                self.fail(error.into());
-                return;
+            match self.merge(young, table_bytes) {
+                Ok(End::Done) => {}
+                Ok(End::NoRoom) => {
+                    let mut queue = lock(&self.queue);
+                    (queue.put_off, queue.busy_until) = (true, Some(Instant::now() + CALM));
+                }
+                Err(error) => {
+                    let error = StateError::tables("merge tables in", &self.dir, error);
+                    self.fail(error.into());
+                    return;
+                }
             }
         }
     }
 
-    /// Whether the disk has room for the tables of the largest merge there might be, beside those that it
-    /// replaces. Without it the tables stay as they are, which costs readers time; a merge that fills the
-    /// disk would end the member, and every restart after it.
-    fn has_room_to_merge(&self) -> bool {
-        let needed = Tables::of(&self.tree, &[]).merged_bytes + MERGE_RESERVE;
+    /// Whether the disk has room for what a merge writes, beside the tables that it replaces, and nobody
+    /// else needs it at this moment. Without it the tables stay as they are, which costs readers time; a merge
+    /// that fills the disk would end the member, and every restart after it.
+    fn has_room(&self, needed: u64) -> bool {
+        // A batch that is being spilled is about to be written once more.
+        let is_spilling = !lock(&self.spilled).is_empty();
         // Where nobody can tell, the merge finds out.
-        rustix::fs::statvfs(&*self.dir)
-            .map_or(true, |stat| stat.f_bavail.saturating_mul(stat.f_frsize) >= needed)
+        let free = crate::free_bytes(&self.dir).unwrap_or(u64::MAX);
+        !is_spilling && free >= needed + MERGE_RESERVE
     }
 
     /// Merges until the levels are in shape and deletes do not weigh too much.
-    fn merge(&self, young: u8, table_bytes: u64) -> lsm_tree::Result<()> {
+    fn merge(&self, young: u8, table_bytes: u64) -> lsm_tree::Result<End> {
         let leveled =
             Leveled::default().with_l0_threshold(young).with_table_target_size(table_bytes);
-        self.merge_steps(leveled)?;
+        if let End::NoRoom = self.merge_steps(leveled, table_bytes)? {
+            return Ok(End::NoRoom);
+        }
         let tables = Tables::of(&self.tree, &[]);
         let heavy =
             tables.tombstones > TOMBSTONES_WORTH_A_MERGE && tables.tombstones * 10 > tables.items;
         if !heavy || self.stopped() {
-            return Ok(());
+            return Ok(End::Done);
         }
-        if tables.disk_bytes <= WHOLE_MERGE_BYTES {
+        if tables.disk_bytes <= WHOLE_MERGE_BYTES && self.has_room(tables.disk_bytes) {
             self.tree.major_compact(table_bytes, SeqNo::MAX)?;
             self.install(|_| None);
-            return Ok(());
+            return Ok(End::Done);
         }
         // Levels whose targets are tiny send their tables, the smallest merge first, to the last
         // level, which is the only one where a delete may be forgotten.
-        self.merge_steps(
-            Leveled::default()
-                .with_l0_threshold(1)
-                .with_table_target_size(table_bytes / 2)
-                .with_level_ratio_policy(vec![0.001]),
-        )
+        let tiny = Leveled::default()
+            .with_l0_threshold(1)
+            .with_table_target_size(table_bytes / 2)
+            .with_level_ratio_policy(vec![0.001]);
+        self.merge_steps(tiny, table_bytes)
     }
 
-    fn merge_steps(&self, strategy: Leveled) -> lsm_tree::Result<()> {
+    fn merge_steps(&self, strategy: Leveled, table_bytes: u64) -> lsm_tree::Result<End> {
         let strategy = Arc::new(strategy);
         while !self.stopped() {
             let before = self.tree.current_version().id();
+            let tables = Tables::of(&self.tree, &[]);
+            let older = tables.disk_bytes.min(TABLES_OF_A_MERGE * table_bytes);
+            if !self.has_room(tables.young_merge_bytes.max(older)) {
+                return Ok(End::NoRoom);
+            }
             self.tree.compact(strategy.clone(), SeqNo::MAX)?;
             if self.tree.current_version().id() == before {
-                return Ok(());
+                break;
             }
             self.install(|_| None);
         }
-        Ok(())
+        Ok(End::Done)
     }
 }

@@ -25,9 +25,9 @@ pub(crate) struct Tables {
     pub items: u64,
     pub tombstones: u64,
     pub disk_bytes: u64,
-    /// Bytes of the youngest level and of the first one below that holds anything: what a merge may
-    /// have to write at once.
-    pub merged_bytes: u64,
+    /// Bytes of the youngest level and of the first one below that holds anything: what a merge of the
+    /// youngest may have to write at once. 0 when that level is empty.
+    pub young_merge_bytes: u64,
 }
 
 impl Tables {
@@ -35,7 +35,7 @@ impl Tables {
     pub fn of(tree: &AnyTree, spilled: &[Vec<Table>]) -> Tables {
         let version = tree.current_version();
         let mut tables = Tables::spilled(spilled.to_vec());
-        let mut below = 0;
+        let mut is_below = false;
         for (depth, level) in version.iter_levels().enumerate() {
             let before = tables.disk_bytes;
             for run in level.iter() {
@@ -48,9 +48,9 @@ impl Tables {
                 tables.young_runs += usize::from(depth == 0);
                 tables.runs.push(run);
             }
-            if below == 0 {
-                tables.merged_bytes = tables.disk_bytes;
-                below = if depth == 0 { 0 } else { tables.disk_bytes - before };
+            if tables.young_runs > 0 && !is_below {
+                tables.young_merge_bytes = tables.disk_bytes;
+                is_below = depth > 0 && tables.disk_bytes > before;
             }
         }
         tables

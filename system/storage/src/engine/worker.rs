@@ -76,7 +76,7 @@ pub(crate) struct Shared {
     /// Held for a few pointer copies only, so that the writer never waits on it.
     installed: Mutex<Installed>,
     /// Runs of tables of a batch that was not published when they were written, newest first.
-    spilled: Mutex<Vec<Vec<Table>>>,
+    pub(super) spilled: Mutex<Vec<Vec<Table>>>,
     /// Counts installations; lets the writer look without locking.
     pub installs: AtomicU64,
     /// One thread at a time turns the tree's state into an installed one, in order.
