@@ -133,6 +133,8 @@ pub struct ApplyThread {
     told_members: Option<Arc<Members>>,
     changed_at: Instant,
     sync_asked: u64,
+    /// A sweep did something that was not asked to be synced yet: no entry of the log tells of it.
+    swept: bool,
     sweep_budget: usize,
     /// Replaced states are still on the disk.
     leftovers: bool,
@@ -154,6 +156,7 @@ impl ApplyThread {
             told_members: None,
             changed_at: Instant::now(),
             sync_asked: 0,
+            swept: false,
             sweep_budget,
             leftovers: false,
         }
@@ -305,6 +308,7 @@ impl ApplyThread {
 
     fn sweep(&mut self) -> Result<(), EngineError> {
         self.applier.compact_step(self.sweep_budget)?;
+        self.swept = true;
         self.publish()
     }
 
@@ -382,14 +386,25 @@ impl ApplyThread {
         let synced = engine.synced();
         if synced > self.told_synced {
             self.told_synced = synced;
+            engine.note_held(at_most_on_disk(&self.outlets.view.load()));
             self.outlets.inbox.request(Request::Synced { index: synced });
         }
         let quiet = self.changed_at.elapsed() >= QUIET_SYNC;
-        if quiet && applied > synced && applied > self.sync_asked {
+        let unsynced = applied > synced && applied > self.sync_asked;
+        if quiet && (unsynced || self.swept) {
             self.sync_asked = applied;
+            self.swept = false;
+            engine.note_held(at_most_on_disk(&self.outlets.view.load()));
             engine.request_sync();
         }
     }
+}
+
+/// What the state takes in tables at most once nothing else is left in them.
+fn at_most_on_disk(view: &View) -> u64 {
+    const FOR_A_KEY: u64 = 256;
+    const FOR_THE_REST: u64 = 64 << 20;
+    2 * view.size().total + view.keys() * FOR_A_KEY + FOR_THE_REST
 }
 
 /// The command in a log entry; none in a leader's first one.

@@ -108,6 +108,33 @@ fn an_emptied_space_is_empty_and_its_deletes_are_forgotten() {
     assert_eq!(engine.range(b"", None).count(), 0);
 }
 
+/// Deletes take so little room that a table of them reaches over hundreds of tables of what they delete,
+/// which is more than any step of a merge takes at once.
+#[test]
+fn deletes_of_large_values_give_the_disk_back() {
+    const KEYS: u64 = 12_000;
+    let options = Options { memtable_bytes: 2 << 20, cache_bytes: 1 << 20, table_bytes: 64 << 10 };
+    let dir = tempfile::tempdir().unwrap();
+    let mut engine = LsmEngine::open(dir.path(), options).unwrap();
+    for id in 0..KEYS {
+        engine.put(&key(id), &bytes(id, 1_500));
+        if id % 100 == 99 {
+            engine.publish(1 + id).unwrap();
+        }
+    }
+    engine.sync().unwrap();
+    assert!(engine.wait_quiet(Duration::from_secs(60)));
+    let full = engine.stats().disk_bytes;
+    for id in 0..KEYS {
+        engine.delete(&key(id));
+    }
+    engine.publish(1 + KEYS).unwrap();
+    engine.sync().unwrap();
+    assert!(engine.wait_quiet(Duration::from_secs(60)));
+    let stats = engine.stats();
+    assert!(full > KEYS * 1_500 && stats.disk_bytes < full / 20, "{full} bytes became {stats:?}");
+}
+
 fn on_disk(dir: &std::path::Path) -> u64 {
     let tables = std::fs::read_dir(dir.join("tables")).unwrap();
     // A file may be unlinked between the listing and the look at it.

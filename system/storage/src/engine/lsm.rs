@@ -124,6 +124,12 @@ impl LsmEngine {
         self.mark
     }
 
+    /// Says what all entries together come to at most, in bytes, so that a merge of all of them begins
+    /// where there is room for that and not only where everything fits twice.
+    pub fn note_held(&self, bytes: u64) {
+        self.shared.held_bytes.store(bytes, Ordering::Relaxed);
+    }
+
     /// The last published state. Writes since then are not in it.
     pub fn view(&self) -> View {
         let pin = self.pins.back().map_or_else(|| Arc::new(self.seq), Arc::clone);

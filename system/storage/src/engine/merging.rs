@@ -5,6 +5,7 @@ use super::tables::Tables;
 use super::worker::{CALM, Queue, RETIRE_EVERY, Shared, lock};
 use lsm_tree::compaction::Leveled;
 use lsm_tree::{AbstractTree, SeqNo};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
@@ -15,11 +16,9 @@ const YOUNG_TABLES_BEFORE_MERGE: u8 = 4;
 /// merged once where it would have been merged twice, and the processor is wanted elsewhere just now.
 const YOUNG_TABLES_WHILE_BUSY: u8 = 8;
 
-/// Deletes below this many are not worth a merge of their own.
-const TOMBSTONES_WORTH_A_MERGE: u64 = 10_000;
-
-/// Trees up to this size are merged in one go when deletes weigh too much; larger ones in steps.
-const WHOLE_MERGE_BYTES: u64 = 256 << 20;
+/// Trees of up to so many full tables are merged in one go when deletes weigh too much; larger ones in steps, and in one go
+/// only when that was in vain.
+const TABLES_OF_A_WHOLE_MERGE: u64 = 16;
 
 /// Free bytes that a merge leaves to flushes.
 const MERGE_RESERVE: u64 = 48 << 20;
@@ -94,15 +93,11 @@ impl Shared {
             return Ok(End::NoRoom);
         }
         let tables = Tables::of(&self.tree, &[]);
-        let heavy =
-            tables.tombstones > TOMBSTONES_WORTH_A_MERGE && tables.tombstones * 10 > tables.items;
-        if !heavy || self.stopped() {
+        if !tables.is_heavy() || self.stopped() {
             return Ok(End::Done);
         }
-        if tables.disk_bytes <= WHOLE_MERGE_BYTES && self.has_room(tables.disk_bytes) {
-            self.tree.major_compact(table_bytes, SeqNo::MAX)?;
-            self.install(|_| None);
-            return Ok(End::Done);
+        if tables.disk_bytes <= TABLES_OF_A_WHOLE_MERGE * table_bytes {
+            return self.merge_whole(&tables, table_bytes);
         }
         // Levels whose targets are tiny send their tables, the smallest merge first, to the last
         // level, which is the only one where a delete may be forgotten.
@@ -110,7 +105,24 @@ impl Shared {
             .with_l0_threshold(1)
             .with_table_target_size(table_bytes / 2)
             .with_level_ratio_policy(vec![0.001]);
-        self.merge_steps(tiny, table_bytes)
+        let end = self.merge_steps(tiny, table_bytes)?;
+        let tables = Tables::of(&self.tree, &[]);
+        if !tables.is_heavy() || self.stopped() {
+            return Ok(end);
+        }
+        // A few deletes with little of their own reach over more tables than a step may take.
+        self.merge_whole(&tables, table_bytes)
+    }
+
+    /// Merges everything into one level; what is left needs no more room than the caller of the engine
+    /// said that it holds.
+    fn merge_whole(&self, tables: &Tables, table_bytes: u64) -> lsm_tree::Result<End> {
+        if !self.has_room(tables.disk_bytes.min(self.held_bytes.load(Ordering::Relaxed))) {
+            return Ok(End::NoRoom);
+        }
+        self.tree.major_compact(table_bytes, SeqNo::MAX)?;
+        self.install(|_| None);
+        Ok(End::Done)
     }
 
     fn merge_steps(&self, strategy: Leveled, table_bytes: u64) -> lsm_tree::Result<End> {

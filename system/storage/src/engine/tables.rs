@@ -16,6 +16,9 @@ use std::ops::Bound;
 
 type TableWalk = Box<dyn DoubleEndedIterator<Item = lsm_tree::Result<InternalValue>>>;
 
+/// Deletes below this many are not worth a merge of their own.
+const TOMBSTONES_WORTH_A_MERGE: u64 = 10_000;
+
 /// Runs of tables, newest first. Within a run, tables are in key order and do not overlap.
 #[derive(Default)]
 pub(crate) struct Tables {
@@ -59,6 +62,11 @@ impl Tables {
     /// These runs alone, newest first.
     pub fn spilled(runs: Vec<Vec<Table>>) -> Tables {
         Tables { runs, ..Tables::default() }
+    }
+
+    /// Whether deletes weigh so much that it pays to merge them with what they delete.
+    pub fn is_heavy(&self) -> bool {
+        self.tombstones > TOMBSTONES_WORTH_A_MERGE && self.tombstones * 10 > self.items
     }
 
     /// What the newest table that knows the key says of it.

@@ -89,6 +89,8 @@ pub(crate) struct Shared {
     failed: AtomicBool,
     failure: Mutex<Option<EngineError>>,
     stop: AtomicBool,
+    /// What all entries together come to at most, as the caller last said: what one merge of all would write.
+    pub held_bytes: AtomicU64,
     /// Entries that were written, to tell a slow disk from one that does nothing.
     written: AtomicU64,
     /// How long the flushes took that nobody has asked about yet.
@@ -143,6 +145,7 @@ impl Shared {
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
             stop: AtomicBool::new(false),
+            held_bytes: AtomicU64::new(u64::MAX),
             written: AtomicU64::new(0),
             flush_times: Mutex::default(),
         }
