@@ -107,11 +107,12 @@ impl Shared {
             .with_level_ratio_policy(vec![0.001]);
         let end = self.merge_steps(tiny, table_bytes)?;
         let tables = Tables::of(&self.tree, &[]);
-        if !tables.is_heavy() || self.stopped() {
-            return Ok(end);
+        // A table of deletes may reach over more tables than a step takes. To write a large tree anew
+        // costs much, so a quarter of it has to be won.
+        if tables.tombstones * 4 > tables.items && !self.stopped() {
+            return self.merge_whole(&tables, table_bytes);
         }
-        // A few deletes with little of their own reach over more tables than a step may take.
-        self.merge_whole(&tables, table_bytes)
+        Ok(end)
     }
 
     /// Merges everything into one level; what is left needs no more room than the caller of the engine
