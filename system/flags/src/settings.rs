@@ -217,7 +217,7 @@ fn asks_for_nothing(setting: &Setting) -> bool {
         Kind::Text | Kind::Name | Kind::Path | Kind::Count(..) | Kind::Signed => {
             is_default && is_off
         }
-        Kind::Milliseconds | Kind::Duration | Kind::Urls => is_default && is_off,
+        Kind::Milliseconds | Kind::Duration | Kind::Urls | Kind::PeerUrls => is_default && is_off,
         Kind::Listen | Kind::Members | Kind::Routes | Kind::Choice(_) => is_default && is_off,
     }
 }

@@ -16,6 +16,7 @@ pub fn check(kind: Kind, value: &str) -> Result<(), String> {
         Kind::Milliseconds => value.parse().is_ok_and(|n: u32| n > 0),
         Kind::Duration => duration(value).is_some(),
         Kind::Urls => return urls(value).try_for_each(check_url),
+        Kind::PeerUrls => return urls(value).try_for_each(|url| host_and_port(url).map(|_| ())),
         Kind::Listen => return urls(value).try_for_each(check_listen_url),
         Kind::Members => return members(value).map(|_| ()),
         Kind::Routes => return routes(value).map(|_| ()),
@@ -44,7 +45,7 @@ pub fn expectation(kind: Kind) -> String {
         Kind::Duration => {
             "expected a duration with its unit, such as 300ms, 10s, 5m or 2h".to_owned()
         }
-        Kind::Urls | Kind::Listen => {
+        Kind::Urls | Kind::PeerUrls | Kind::Listen => {
             "expected URLs with commas between them, such as http://127.0.0.1:2379".to_owned()
         }
         Kind::Members => "expected name=URL pairs with commas between them, such as \
@@ -255,6 +256,7 @@ mod tests {
         assert_eq!(check(Kind::Urls, "https://a:1"), Ok(()));
         assert_eq!(check(Kind::Listen, "unix:///run/q.sock,unixs://q.sock"), Ok(()));
         assert!(check(Kind::Listen, "unix://").unwrap_err().contains("names no file"));
+        assert!(check(Kind::PeerUrls, "http://a:1,unix:///q").unwrap_err().contains("unix socket"));
         assert!(check(Kind::Members, "a=unix:///q").unwrap_err().contains("unix socket"));
         assert_eq!(check(Kind::Urls, ""), Ok(()));
         assert!(check(Kind::Listen, "http://a.example:1").unwrap_err().contains("IP address"));

@@ -193,6 +193,7 @@ fn example(kind: Kind) -> String {
         Kind::Signed => "-3",
         Kind::Milliseconds => "250",
         Kind::Duration => "1m30s",
+        Kind::PeerUrls => "http://h:1",
         Kind::Urls => "http://h:1,http://[::1]:2",
         Kind::Listen => "http://127.0.0.1:1,unix:///s",
         Kind::Members => "a=http://h:1,b=http://h:2",
@@ -210,7 +211,7 @@ fn read_all(settings: &Settings) {
             Kind::Bool => drop(settings.is(name)),
             Kind::Count(..) => drop(settings.count(name)),
             Kind::Milliseconds | Kind::Duration => drop(settings.time(name)),
-            Kind::Urls | Kind::Listen => drop(settings.urls(name)),
+            Kind::Urls | Kind::PeerUrls | Kind::Listen => drop(settings.urls(name)),
             Kind::Text
             | Kind::Name
             | Kind::Path

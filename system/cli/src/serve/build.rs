@@ -151,6 +151,7 @@ fn supported(setting: &Setting) -> Result<(), FlagError> {
         | Kind::Milliseconds
         | Kind::Duration
         | Kind::Urls
+        | Kind::PeerUrls
         | Kind::Listen
         | Kind::Members
         | Kind::Routes

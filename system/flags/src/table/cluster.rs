@@ -1,6 +1,6 @@
 //! Flags about the cluster: who belongs to it and how it keeps itself in order.
 
-use super::Kind::{Bool, Choice, Count, Duration, Members, Text, Urls};
+use super::Kind::{Bool, Choice, Count, Duration, Members, PeerUrls, Text, Urls};
 use super::{Flag, idle, refused, works};
 
 const NO_DISCOVERY: &str = "name all members in --initial-cluster instead";
@@ -10,7 +10,7 @@ pub const FLAGS: &[Flag] = &[
     works(
         "initial-advertise-peer-urls",
         "http://localhost:2380",
-        Urls,
+        PeerUrls,
         "Where the other members reach this one; as in its entry of --initial-cluster.",
     ),
     works(

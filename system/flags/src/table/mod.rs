@@ -48,6 +48,8 @@ pub enum Kind {
     Duration,
     /// URLs with commas between them: `http://127.0.0.1:2379`.
     Urls,
+    /// The same of members, who cannot use unix sockets.
+    PeerUrls,
     /// URLs to listen on: their host must be an IP address or `localhost`.
     Listen,
     /// `name=url` pairs with commas between them.
