@@ -74,7 +74,7 @@ pub enum Request {
     Applied { index: u64, answered: Vec<u64>, leases: Vec<LeaseChange> },
     /// The state engine holds everything up to here durably.
     Synced { index: u64 },
-    /// The disk is nearly full: keep no entries for slow followers, who get the state instead.
+    /// The disk is nearly full: keep only a few entries for slow followers, who get the state instead.
     Trim,
     /// This is who shall take part from now on, as the applied table of members says: said at a start
     /// and after each change, and only once there is a table.

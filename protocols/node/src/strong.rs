@@ -58,6 +58,10 @@ struct Held {
     since: Instant,
 }
 
+/// Entries that stay for slow followers even where the disk is nearly full: a follower that missed a moment must
+/// not need the whole state.
+const TRIMMED: u64 = 50;
+
 /// A strong group. See the module's essay.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Strong {
@@ -164,7 +168,7 @@ impl Strong {
                 self.synced = self.synced.max(index);
                 self.compact(now, self.config.catchup_entries, out);
             }
-            Request::Trim => self.compact(now, 0, out),
+            Request::Trim => self.compact(now, TRIMMED.min(self.config.catchup_entries), out),
             Request::Members(seats) => self.seats.want(seats),
             Request::Raft(request) => self.raft_step(now, Input::Request(request), out),
         }

@@ -186,7 +186,7 @@ fn what_is_kept_for_slow_followers_goes_when_the_disk_is_nearly_full() {
     cluster.ask(leader, Request::Synced { index: 140 });
     assert_eq!(cluster.forgotten.get(&leader), Some(&40));
     cluster.ask(leader, Request::Trim);
-    assert_eq!(cluster.forgotten.get(&leader), Some(&140));
+    assert_eq!(cluster.forgotten.get(&leader), Some(&90));
 }
 
 fn unreachable(peer: NodeId) -> Request {

@@ -133,7 +133,7 @@ pub struct ApplyThread {
     told_members: Option<Arc<Members>>,
     changed_at: Instant,
     sync_asked: u64,
-    /// A sweep did something that was not asked to be synced yet: no entry of the log tells of it.
+    /// A sweep is done and was not asked to be synced yet: no entry of the log tells of it.
     swept: bool,
     sweep_budget: usize,
     /// Replaced states are still on the disk.
@@ -218,6 +218,9 @@ impl ApplyThread {
         let mut answers = Vec::with_capacity(entries);
         for entry in batch {
             self.apply_one(&entry, &mut leases, &mut answers)?;
+            if self.applier.engine().wants_publish() {
+                self.publish()?;
+            }
         }
         self.publish()?;
         self.tell_members();
@@ -307,8 +310,7 @@ impl ApplyThread {
     }
 
     fn sweep(&mut self) -> Result<(), EngineError> {
-        self.applier.compact_step(self.sweep_budget)?;
-        self.swept = true;
+        self.swept |= self.applier.compact_step(self.sweep_budget)?;
         self.publish()
     }
 

@@ -49,6 +49,7 @@ mod run;
 mod secure;
 mod service;
 mod services;
+mod space;
 mod standing;
 mod token;
 mod trace;

@@ -13,7 +13,7 @@ use crate::lease::LeaseService;
 use crate::lock::LockService;
 use crate::maintenance::MaintenanceService;
 use crate::metrics::Metrics;
-use crate::service::{Limits, SPACE_RESERVE, Service};
+use crate::service::{Limits, Service};
 use crate::services::Services;
 use crate::trace::Tracer;
 use crate::watch::WatchService;
@@ -44,9 +44,6 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 
 /// How often the free space is looked at.
 const SPACE_EVERY: Duration = Duration::from_secs(2);
-
-/// Below so many free bytes the log keeps nothing for slow followers.
-const SCARCE: u64 = 4 * SPACE_RESERVE;
 
 /// Progress is told at most so often, whatever was asked for.
 const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -329,7 +326,7 @@ async fn look_after(service: &Arc<Service>, config: &Config) {
         let mut ticks = tokio::time::interval(SPACE_EVERY);
         loop {
             ticks.tick().await;
-            check_space(&service.host, service).await;
+            service.watch_space().await;
         }
     };
     let publish = async {
@@ -376,21 +373,5 @@ async fn compact(service: &Service, retention: Option<Retention>) {
             // Somebody else compacted, or there is no quorum now: the next interval comes.
             Ok(_) | Err(_) => {}
         }
-    }
-}
-
-async fn check_space(host: &Host, service: &Service) {
-    let Some(free) = host.free_bytes().filter(|free| *free < SCARCE) else { return };
-    host.trim_log();
-    if free >= SPACE_RESERVE {
-        return;
-    }
-    if service.raise_no_space().await {
-        tracing::warn!(
-            "only {} MiB are free (the reserve is {} MiB): the NOSPACE alarm is on; free some \
-             space, then clear it with `quorate alarm disarm`",
-            free >> 20,
-            SPACE_RESERVE >> 20
-        );
     }
 }

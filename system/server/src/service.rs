@@ -4,28 +4,19 @@ use crate::aside::Aside;
 use crate::audit::{self, Audit};
 use crate::budget::Budget;
 use crate::errors;
+use crate::space::Space;
 use crate::token::TokenOptions;
 use crate::trace;
-use bytes::Bytes;
 use quorate_host::stats::Counter;
 use quorate_host::{Host, View};
-use quorate_store::touch::{self, By, Right, Touch};
-use quorate_store::{Action, Alarm, AlarmKind, Caller, KeyRange, Outcome};
+use quorate_store::{Action, Caller, Outcome};
 use quorate_wire::etcd::etcdserverpb as pb;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use tonic::Status;
 
 /// A member that is so far behind with applying takes no more writes (contract item 35), entries.
 pub const MAX_APPLY_LAG: u64 = 5_000;
-
-/// Below so many free bytes the member raises the NOSPACE alarm, so that deletes and compactions
-/// still find room (design section 7).
-pub const SPACE_RESERVE: u64 = 96 << 20;
-
-/// A delete of less than this, in bytes of its pairs, fits into the reserve.
-const LARGE_DELETE: u64 = 16 << 20;
 
 /// The limits of this member's API; see `quorate serve --help` for the flags.
 #[derive(Clone, Debug)]
@@ -72,6 +63,8 @@ pub struct Service {
     pub watchers: AtomicUsize,
     /// Room for large answers.
     pub budget: Budget,
+    /// What the disk has left.
+    pub space: Space,
     /// Where long reads are done.
     pub aside: Aside,
     /// Ranges answered.
@@ -101,6 +94,7 @@ impl Service {
             audit,
             watchers: AtomicUsize::new(0),
             budget,
+            space: Space::default(),
             aside: Aside::start()?,
             ranges: Counter::default(),
             line_wakes: Counter::default(),
@@ -135,7 +129,7 @@ impl Service {
         audit::note(&action);
         self.check_load()?;
         self.check_quota(&action).await?;
-        self.check_room(&action)?;
+        self.check_room(&action).await?;
         let mut span = trace::child("log and apply");
         let proposal = self.host.propose(caller, action, self.limits.max_request_bytes);
         match proposal.await {
@@ -152,51 +146,5 @@ impl Service {
     fn check_load(&self) -> Result<(), Status> {
         let lag = self.host.apply_lag();
         if lag > MAX_APPLY_LAG { Err(errors::too_many_requests()) } else { Ok(()) }
-    }
-
-    /// Refuses what would exceed the quota, and raises the alarm that tells all members so.
-    async fn check_quota(&self, action: &Action) -> Result<(), Status> {
-        let Some(quota) = self.limits.quota_bytes else { return Ok(()) };
-        let cost = quorate_store::validate::cost(action);
-        if cost == 0 || self.view().size().total + cost <= quota {
-            return Ok(());
-        }
-        self.raise_no_space().await;
-        Err(errors::no_space())
-    }
-
-    /// Refuses a delete that would fill the disk: what it deletes is written once more, into history, and for a
-    /// while twice. Once it is in the log it could only end the member.
-    fn check_room(&self, action: &Action) -> Result<(), Status> {
-        let (view, mut moved) = (self.view(), 0);
-        let walked: Result<(), Infallible> = touch::visit(action, &mut |touch| {
-            if let Touch::Keys { span, by: By::Delete, right: Right::Write } = touch
-                && !span.end.is_empty()
-            {
-                let [key, end] = [span.key, span.end].map(Bytes::copy_from_slice);
-                moved += view.at_most(&KeyRange { key, end }).bytes;
-            }
-            Ok(())
-        });
-        walked.unwrap_or_else(|never| match never {});
-        if moved < LARGE_DELETE {
-            return Ok(());
-        }
-        let needed = 2 * moved + SPACE_RESERVE;
-        match self.host.free_bytes() {
-            Some(free) if free < needed => Err(errors::no_room_to_delete(moved, needed, free)),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Raises this member's NOSPACE alarm if it is not on; true when it was raised now.
-    pub async fn raise_no_space(&self) -> bool {
-        let (member, kind) = (self.host.member_id(), AlarmKind::NoSpace);
-        if self.view().alarms().contains(&Alarm { member, kind }) {
-            return false;
-        }
-        let alarm = Action::Alarm { raise: true, member, kind };
-        let caller = self.host.myself();
-        self.host.propose(caller, alarm, self.limits.max_request_bytes).await.is_ok()
     }
 }

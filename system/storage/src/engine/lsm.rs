@@ -130,6 +130,13 @@ impl LsmEngine {
         self.shared.held_bytes.store(bytes, Ordering::Relaxed);
     }
 
+    /// Whether it is time to publish before more is written, so that what are several batches to its caller does
+    /// not become one that is spilled and written twice.
+    pub fn wants_publish(&self) -> bool {
+        let unpublished = self.state.active.bytes() - self.published_bytes;
+        self.before_spill.is_some() || unpublished >= self.options.memtable_bytes / 2
+    }
+
     /// The last published state. Writes since then are not in it.
     pub fn view(&self) -> View {
         let pin = self.pins.back().map_or_else(|| Arc::new(self.seq), Arc::clone);
