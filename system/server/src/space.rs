@@ -11,6 +11,7 @@ use quorate_host::{Host, View};
 use quorate_store::touch::{self, By, Right, Touch};
 use quorate_store::{Action, Alarm, AlarmKind, EngineError, KeyRange, validate};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tonic::Status;
 
@@ -34,6 +35,8 @@ const FRESH: Duration = Duration::from_millis(20);
 #[derive(Default)]
 pub struct Space {
     known: Mutex<Option<(Instant, Option<u64>)>>,
+    /// Whether the log names the NOSPACE alarm, since it was raised.
+    is_told: AtomicBool,
 }
 
 impl Space {
@@ -81,25 +84,49 @@ impl Service {
 
     /// Raises this member's NOSPACE alarm if it is not on; true when it was raised now.
     async fn raise_no_space(&self) -> bool {
-        let (member, kind) = (self.host.member_id(), AlarmKind::NoSpace);
-        if self.view().alarms().contains(&Alarm { member, kind }) {
+        if self.says_no_space() {
             return false;
         }
+        let (member, kind) = (self.host.member_id(), AlarmKind::NoSpace);
         let alarm = Action::Alarm { raise: true, member, kind };
         let caller = self.host.myself();
         self.host.propose(caller, alarm, self.limits.max_request_bytes).await.is_ok()
     }
 
-    /// Looks at the disk, as is done now and then whether or not anybody writes.
+    fn says_no_space(&self) -> bool {
+        let (member, kind) = (self.host.member_id(), AlarmKind::NoSpace);
+        self.view().alarms().contains(&Alarm { member, kind })
+    }
+
+    /// Looks at the disk, as is done now and then whether or not anybody writes, and tells the log of the
+    /// alarm, whoever raised it: a refused put may have, and a proposal that nobody answered may come through.
     pub async fn watch_space(&self) {
-        let Some(free) = self.host.free_bytes().filter(|free| *free < SCARCE) else { return };
-        self.host.trim_log();
-        if free < SPACE_RESERVE && self.raise_no_space().await {
+        let free = self.host.free_bytes().unwrap_or(u64::MAX);
+        if free < SCARCE {
+            self.host.trim_log();
+        }
+        let is_new = free < SPACE_RESERVE && self.raise_no_space().await;
+        let is_on = self.says_no_space();
+        let was_told = self.space.is_told.swap(is_on, Ordering::Relaxed);
+        if is_on && (is_new || !was_told) {
+            self.tell_no_space(free);
+        }
+    }
+
+    fn tell_no_space(&self, free: u64) {
+        if free < SPACE_RESERVE {
             tracing::warn!(
-                "only {} MiB are free (the reserve is {} MiB): the NOSPACE alarm is on; free some \
-                 space, then clear it with `quorate alarm disarm`",
+                "only {} MiB are free (the reserve is {} MiB): the NOSPACE alarm is on; free some space, then \
+                 clear it with `quorate alarm disarm`",
                 free >> 20,
                 SPACE_RESERVE >> 20
+            );
+        } else {
+            tracing::warn!(
+                size = self.view().size().total,
+                quota = self.limits.quota_bytes,
+                "the NOSPACE alarm is on: no puts are taken; if the state is at its quota, delete and compact, \
+                 then clear the alarm with `quorate alarm disarm`"
             );
         }
     }

@@ -151,6 +151,12 @@ async fn c36_a_full_quota_raises_an_alarm_that_stops_growth_and_nothing_else() {
     let member_id = client.status().await.unwrap().header.unwrap().member_id;
     let alarms = client.alarm(AlarmAction::Get, 0, AlarmType::None).await.unwrap();
     assert_eq!(alarms, [AlarmMember { member_id, alarm: AlarmType::Nospace as i32 }]);
+    if Kind::current() == Kind::Quorate {
+        eventually("the log of the member names the alarm", Duration::from_secs(20), async || {
+            cluster.log(0).contains("the NOSPACE alarm is on: no puts are taken")
+        })
+        .await;
+    }
 
     // Whatever could grow the store is refused, however small, on whichever branch it stands.
     let small = || put("small", "v");
