@@ -2,21 +2,22 @@
 //!
 //! A range of a gigabyte takes a second to be read, whoever waits for it. Here such reads wait for
 //! each other, in the order of asking, on a few threads of their own: a quarter of the processors,
-//! and one at least. These threads are of the lowest priority where the operating system knows such
-//! threads (Linux): they get what others leave, which is next to nothing of a machine that has no
-//! idle moment. What is short does not come here.
+//! and one at least. These threads are of a low priority where the operating system knows such
+//! threads (Linux): beside one that is busy they get a tenth of a processor. The lowest priority would
+//! leave them a seventieth, and a large answer would never come out of a machine that is busy with
+//! something else. What is short does not come here.
 //!
 //! A thread that is kept from running may hold a lock that others want, a memtable's above all, for a
 //! leaf at a time. Measured with the flood of docs/benchmarks.md, the slowest puts were no slower for
-//! it than at a middle priority.
+//! it at the lowest priority than at this one.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
-/// What is taken off the priority: a weight of 15 where others have 1,024.
+/// What is taken off the priority: a weight of 110 where others have 1,024.
 #[cfg(target_os = "linux")]
-const NICE: i32 = 19;
+const NICE: i32 = 10;
 
 type Job = Box<dyn FnOnce() + Send>;
 

@@ -17,7 +17,7 @@ use crate::harness::api::*;
 use crate::harness::*;
 use crate::lock::{asking, lock, until_in_line};
 
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(30);
 
 async fn unlock(client: &Client, key: &bytes::Bytes) -> Result<(), Status> {
     LockClient::new(client.channel()).unlock(UnlockRequest { key: key.clone() }).await.map(drop)

@@ -15,7 +15,7 @@ use crate::harness::api::*;
 use crate::harness::watching::Watching;
 use crate::harness::*;
 
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(30);
 const INVALID: &str = "etcdserver: invalid auth token";
 
 async fn observe(client: &Client) -> Streaming<LeaderResponse> {

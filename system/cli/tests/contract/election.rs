@@ -12,7 +12,7 @@ use crate::harness::api::{DeleteRangeRequest, KeyValue};
 use crate::harness::*;
 use crate::lock::until_in_line;
 
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(30);
 
 fn election(client: &Client) -> ElectionClient<client::Line> {
     ElectionClient::new(client.channel())

@@ -22,7 +22,7 @@ use super::api::watch_client::WatchClient;
 use super::api::*;
 
 /// The longest that one call may take; for a stream, until its first answer.
-pub const CALL_LIMIT: Duration = Duration::from_secs(15);
+pub const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// The largest answer that a client takes, in bytes: whatever a server sends.
 const ANSWER_LIMIT: usize = i32::MAX as usize;
 

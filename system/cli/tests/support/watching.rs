@@ -16,7 +16,7 @@ use super::api::*;
 use super::client::Client;
 
 /// The longest wait for one response that must come.
-const RESPONSE_LIMIT: Duration = Duration::from_secs(10);
+const RESPONSE_LIMIT: Duration = Duration::from_secs(30);
 
 /// An open Watch stream.
 pub struct Watching {
