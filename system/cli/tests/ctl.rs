@@ -409,7 +409,7 @@ fn called_as_etcdctl_it_is_the_clients_command_line_only() {
 
 #[test]
 fn where_nobody_listens_the_way_out_is_named() {
-    let nobody = ["--endpoints", "127.0.0.1:1", "--command-timeout", "300ms"];
+    let nobody = ["--endpoints", "127.0.0.1:1", "--command-timeout", "700ms"];
     for (words, code) in [
         (&["get", "a"][..], 1),
         (&["put", "a", "b"], 1),

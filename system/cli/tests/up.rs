@@ -138,9 +138,14 @@ fn ctrl_c_leaves_nothing_behind_but_the_data() {
     }
     assert_eq!(up.quorate("put a kept").ok(), "OK\n");
     assert_eq!(up.quorate("get a").ok(), "a\nkept\n");
-    let table = up.quorate("status").ok();
+    // A member may take longer to answer than `status` waits.
+    let table = until("the table has everything", || {
+        let done = up.quorate("status");
+        let is_whole =
+            done.code == Some(0) && done.out.contains("leader") && done.out.contains("follower");
+        is_whole.then_some(done.out)
+    });
     assert_eq!(table.lines().count(), 4, "{table}");
-    assert!(table.contains("leader") && table.contains("follower"), "{table}");
 
     let pids: Vec<i32> =
         members.iter().map(|m| m["pid"].as_i64().unwrap().try_into().unwrap()).collect();
@@ -236,11 +241,11 @@ fn a_leader_that_is_cut_off_misses_a_write_and_catches_up() {
     });
     let stale = format!("get a --consistency s --print-value-only {own}");
     assert_eq!(up.quorate(&stale).ok(), "before\n", "the write went through a cut");
-    let (healthy, status) = up.status();
-    assert!(
-        !healthy && status["leader"] != leader.as_str() && status["quorum"] == true,
-        "{status}"
-    );
+    let status = until("the others have a leader and a quorum", || {
+        let (healthy, status) = up.status();
+        let are_fine = status["leader"] != leader.as_str() && status["quorum"] == true;
+        (!healthy && are_fine).then_some(status)
+    });
     assert!(advice(&status).iter().any(|line| line.starts_with("Links are cut: ")), "{status}");
 
     assert_eq!(up.quorate("node heal").ok(), "all links are whole\n");
@@ -264,12 +269,16 @@ fn a_lost_quorum_is_named_and_comes_back() {
     up.quorate("put a 1").ok();
     up.quorate("node kill n1").ok();
     up.quorate("node kill n3").ok();
-    let (healthy, status) = up.status();
-    assert!(!healthy && status["quorum"] == false, "{status}");
     let lost = "The quorum is lost: 1 of 3 members answer, 2 are needed; missing: n1, n3.";
-    assert_eq!(advice(&status)[0], lost);
-    let done = up.quorate("status");
-    assert!(done.code == Some(5) && done.out.contains(lost), "{done:?}");
+    until("the loss is named", || {
+        let (healthy, status) = up.status();
+        assert!(!healthy && status["quorum"] == false, "{status}");
+        (advice(&status)[0] == lost).then_some(())
+    });
+    until("the loss is printed", || {
+        let done = up.quorate("status");
+        (done.code == Some(5) && done.out.contains(lost)).then_some(())
+    });
 
     let second = up.endpoints(|name| name == "n2");
     let write = up.quorate(&format!("put a 2 --command-timeout 2s {second}"));
@@ -394,7 +403,8 @@ fn a_newcomer_does_not_take_the_id_of_the_one_it_replaces_from_a_member_that_is_
         dead["ID"].as_u64().unwrap()
     };
     let list = || {
-        let done = up.quorate(&format!("member list -w json {others}"));
+        // The one that was cut off or killed before may have led.
+        let done = up.quorate(&format!("member list -w json --command-timeout 30s {others}"));
         serde_json::from_str::<Value>(&done.ok()).unwrap()
     };
     let gone = dead(&list());
@@ -402,7 +412,8 @@ fn a_newcomer_does_not_take_the_id_of_the_one_it_replaces_from_a_member_that_is_
     assert!(up.quorate(&replace).failed(1).contains("runs and answers at"));
     assert_eq!(dead(&list()), gone);
     up.quorate("node kill n4").ok();
-    up.quorate(&format!("member replace {gone:x} --peer-urls {mine} --name n4 {others}")).ok();
+    let named = format!("--peer-urls {mine} --name n4 --command-timeout 30s {others}");
+    up.quorate(&format!("member replace {gone:x} {named}")).ok();
     assert_ne!(dead(&list()), gone);
 
     let clients = url(3, "client_url");
@@ -442,7 +453,11 @@ fn a_newcomer_that_is_the_last_one_left_has_nobody_to_ask_and_comes_back() {
     let founder = up.status().1["members"][0]["id"].as_str().unwrap().to_owned();
     // Not before the newcomer has said its name.
     let remove = format!("member remove {founder} --endpoints {clients}");
-    until("it may be removed", || Some(up.quorate(&remove)).filter(|done| done.code == Some(0)));
+    until("it may be removed", || {
+        let done = up.quorate(&remove);
+        // An answer may be lost with the one that is removed.
+        (done.code == Some(0) || done.err.contains("member not found")).then_some(())
+    });
     until("the founder has ended", || up.printed().contains("by itself").then_some(()));
     up.quorate(&format!("put a 2 --endpoints {clients}")).ok();
     newcomer.kill();

@@ -62,10 +62,12 @@ impl Member {
     }
 }
 
-/// An endpoint at which nobody listens: a port that was free a moment ago.
-async fn nobody() -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
-    listener.local_addr().expect("address").to_string()
+/// An endpoint at which nobody listens, as long as the socket is kept.
+fn nobody() -> (tokio::net::TcpSocket, String) {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("bind");
+    let address = socket.local_addr().expect("address").to_string();
+    (socket, address)
 }
 
 fn client(endpoints: Vec<String>, timeout: Duration) -> Client {
@@ -150,7 +152,8 @@ impl Watch for Member {
 #[tokio::test]
 async fn calls_fail_over_from_dead_endpoints() {
     let member = Member::default();
-    let endpoints = vec![nobody().await, member.serve().await, nobody().await];
+    let (one, other) = (nobody(), nobody());
+    let endpoints = vec![one.1.clone(), member.serve().await, other.1.clone()];
     let client = client(endpoints, Duration::from_secs(10));
     for _ in 0..10 {
         client
@@ -177,7 +180,8 @@ async fn a_write_goes_round_a_member_that_is_held() {
 #[tokio::test]
 async fn a_write_that_was_sent_somewhere_may_have_happened() {
     let member = Member::default();
-    let endpoints = vec![nobody().await, member.serve().await];
+    let (_held, dead) = nobody();
+    let endpoints = vec![dead, member.serve().await];
     let client = client(endpoints, Duration::from_millis(700));
     // One endpoint is out of reach, the other has the request and never answers.
     let error = client.txn(TxnRequest::default()).await.expect_err("no answer");
@@ -209,8 +213,8 @@ async fn a_refusal_is_final_and_says_that_nothing_happened() {
 
 #[tokio::test]
 async fn without_any_member_the_request_was_never_sent() {
-    let endpoint = nobody().await;
-    let client = client(vec![endpoint.clone()], Duration::from_millis(300));
+    let (_held, endpoint) = nobody();
+    let client = client(vec![endpoint.clone()], Duration::from_millis(700));
     let error = client.put(PutRequest::default()).await.expect_err("nobody is there");
     assert!(matches!(error, Error::NotConnected { .. }), "{error:?}");
     assert_eq!(error.outcome(), Outcome::NotApplied);
@@ -229,7 +233,8 @@ async fn a_member_that_does_not_answer_leaves_the_outcome_unknown() {
 #[tokio::test]
 async fn a_watcher_resumes_after_the_last_event_until_it_is_refused() {
     let member = Member::default();
-    let endpoints = vec![nobody().await, member.serve().await];
+    let (_held, dead) = nobody();
+    let endpoints = vec![dead, member.serve().await];
     let client = client(endpoints, Duration::from_secs(10));
     let mut watcher = client.watch(WatchCreateRequest::default()).await.expect("created");
     for revision in [11, 12, 13] {

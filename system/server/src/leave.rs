@@ -41,6 +41,7 @@ pub async fn hand_over(host: &Host, election_timeout: Duration) {
             return;
         }
         if !leads() {
+            tracing::info!("another member leads by now");
             return;
         }
     }

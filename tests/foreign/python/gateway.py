@@ -228,7 +228,7 @@ def check_auth(client):
     # A watch goes on while nobody shows a token for longer than it lives; a call has to log in again.
     with alice.open("/v3/watch", {"create_request": {"key": inside}}) as stream:
         equal("the watcher", json.loads(stream.readline())["result"]["created"], True)
-        time.sleep(5)
+        time.sleep(9)
         refused("an old token", *invalid, lambda: alice.call("/v3/kv/range", key=inside))
         root = client.login("root", "rootpw")
         root.call("/v3/kv/put", key=inside, value=encode("2"))

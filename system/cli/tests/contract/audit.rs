@@ -43,6 +43,20 @@ async fn until_it_says(log: &Path, what: &str) {
     eventually(&format!("{} says {what}", log.display()), Duration::from_secs(30), says).await;
 }
 
+/// Waits until a log has a checkpoint of this member, after so many records.
+async fn until_vouched(log: &Path, id: u64, records: usize) {
+    let checkpoint = format!("\"member\":{id},\"records\":");
+    let vouched = |line: &str| {
+        let told = line.split_once(&checkpoint)?.1;
+        told.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok()
+    };
+    let there = async || {
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        text.lines().filter_map(vouched).any(|most| most >= records)
+    };
+    eventually("another member vouches for these records", Duration::from_secs(30), there).await;
+}
+
 #[tokio::test]
 async fn who_did_what_is_written_down_and_what_is_forged_is_found() {
     if Kind::current() == Kind::Etcd {
@@ -83,7 +97,7 @@ async fn who_did_what_is_written_down_and_what_is_forged_is_found() {
     let member = client.status().await;
     let id = member.map_or_else(|_| 0, |status| status.header.unwrap().member_id);
     let id = if id == 0 { root.status().await.unwrap().header.unwrap().member_id } else { id };
-    until_it_says(&logs[1], &format!("\"member\":{id},\"records\"")).await;
+    until_vouched(&logs[1], id, written.lines().count()).await;
     root.write("z", "2").await;
     drop(cluster);
     let others = &logs[1..];

@@ -263,18 +263,24 @@ async fn c64_a_password_that_changes_ends_the_tokens_of_its_user() {
 
 #[tokio::test]
 async fn c64_a_token_ends_when_it_is_not_used() {
-    let cluster = Cluster::single(&["--bcrypt-cost=4", "--auth-token-ttl=1"]).await;
+    let cluster = Cluster::single(&["--bcrypt-cost=4", "--auth-token-ttl=5"]).await;
     let client = cluster.client().await;
     let root = with_root(&client).await;
     let idle = client.login("root", "rootpw").await.unwrap();
     // One is used all the time and lives; the other is not and ends.
-    for _ in 0..30 {
+    for _ in 0..65 {
         root.range(get("k")).await.expect("a token that is used lives");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let idle = client.with_token(&idle);
     let wrong = "etcdserver: invalid auth token";
     refused(idle.range(get("k")).await, Code::Unauthenticated, wrong);
+}
+
+/// From now on this member asks who calls: its answer is as new as the turning on of auth.
+async fn knows_of_auth(member: &Client) {
+    let status = member.auth().auth_status(AuthStatusRequest {}).await.expect("open to all");
+    assert!(status.into_inner().enabled);
 }
 
 #[tokio::test]
@@ -288,6 +294,7 @@ async fn c64_a_signed_token_is_old_after_any_change_of_users_or_roles() {
     let root = with_root(&client).await;
     root.write("k", "1").await;
     let token = client.login("root", "rootpw").await.unwrap();
+    knows_of_auth(&other).await;
     other.with_token(&token).range(get("k")).await.expect("good on every member");
     add_role(&root, "r").await;
     let old = "etcdserver: revision of auth store is old";
@@ -313,7 +320,9 @@ async fn c64_a_token_is_good_on_every_member_and_rights_survive_a_restart() {
     let token = client.login("u", "pw").await.unwrap();
     let denied = "etcdserver: permission denied";
     for i in 0..3 {
-        let user = cluster.client_of(i).await.with_token(&token);
+        let member = cluster.client_of(i).await;
+        knows_of_auth(&member).await;
+        let user = member.with_token(&token);
         user.put(put("a", "1")).await.expect("inside of its range");
         refused(user.put(put("b", "1")).await, Code::PermissionDenied, denied);
         refused(user.range(get("b")).await, Code::PermissionDenied, denied);

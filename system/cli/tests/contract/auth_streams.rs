@@ -106,7 +106,7 @@ async fn c64_streams_from_before_authentication_are_nobodys_once_it_is_on() {
 
 #[tokio::test]
 async fn c64_a_token_that_ends_does_not_end_what_was_opened_with_it() {
-    let realm = realm_with(&["--bcrypt-cost=4", "--auth-token-ttl=3"]).await;
+    let realm = realm_with(&["--bcrypt-cost=4", "--auth-token-ttl=5"]).await;
     let Realm { client, .. } = &realm;
     let root = as_user(client, "root", "rootpw").await;
     let both = as_user(client, "rw", "pw").await;
@@ -114,7 +114,7 @@ async fn c64_a_token_that_ends_does_not_end_what_was_opened_with_it() {
     let (mut watching, _) = Watching::open(&both, watch_key("a/k")).await;
     let mut renewing = Renewing::of(&both).await;
     let mut observing = observe(&both).await;
-    for _ in 0..45 {
+    for _ in 0..65 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         root.range(get("k")).await.expect("a token that is used lives");
     }
@@ -210,7 +210,7 @@ async fn c64_what_was_opened_with_a_signed_token_goes_on() {
     let secret = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(secret.path(), "a secret of all members").expect("write the secret");
     let path = secret.path().display();
-    let jwt = format!("--auth-token=jwt,sign-method=HS256,priv-key={path},ttl=2s");
+    let jwt = format!("--auth-token=jwt,sign-method=HS256,priv-key={path},ttl=5s");
     let cluster = Cluster::single(&["--bcrypt-cost=4", &jwt]).await;
     let client = cluster.client().await;
     let root = with_root(&client).await;

@@ -17,9 +17,12 @@ async fn c66_the_member_list_names_every_member_and_carries_no_revision() {
     for i in 0..cluster.size() {
         let client = cluster.client_of(i).await;
         // The members publish their names and client URLs after they have joined.
-        let complete =
-            |list: &MemberListResponse| list.members.iter().all(|member| !member.name.is_empty());
-        eventually("all members are published", Duration::from_secs(10), async || {
+        let complete = |list: &MemberListResponse| {
+            list.members
+                .iter()
+                .all(|member| !member.name.is_empty() && !member.client_ur_ls.is_empty())
+        };
+        eventually("all members are published", Duration::from_secs(30), async || {
             complete(&client.members(true).await.unwrap())
         })
         .await;

@@ -238,7 +238,7 @@ async fn c63_an_election_outlives_the_member_of_the_elected() {
     let follower = cluster.follower().await;
     let other = (0..3).find(|i| *i != follower).unwrap();
     let (one, two) = (cluster.client_of(follower).await, cluster.client_of(other).await);
-    let lease = one.grant(2).await;
+    let lease = one.grant(10).await;
     campaign(&one, "outlives", lease, "first").await.unwrap();
     let mut stream = observe(&two, "outlives").await;
     assert_eq!(value_seen(&mut stream).await, "first");

@@ -119,10 +119,10 @@ async fn a_watch_is_a_line_an_answer_and_outlives_its_request() {
     let created = answers.line().await.expect("an answer");
     assert_eq!((answers.status, &created["result"]["created"]), (200, &json!(true)), "{created}");
     call(url, "/v3/kv/put", json!({"key":"Z2F0ZXdheQ==","value":"MQ=="})).await;
-    call(url, "/v3/kv/deleterange", json!({"key":"Z2F0ZXdheQ=="})).await;
     let put = answers.line().await.expect("an event");
     let event = &put["result"]["events"][0];
     assert_eq!((&event["kv"]["value"], event.get("type")), (&json!("MQ=="), None), "{put}");
+    call(url, "/v3/kv/deleterange", json!({"key":"Z2F0ZXdheQ=="})).await;
     let delete = answers.line().await.expect("an event");
     let event = &delete["result"]["events"][0];
     assert_eq!((&event["type"], &event["prev_kv"]["value"]), (&json!("DELETE"), &json!("MQ==")));

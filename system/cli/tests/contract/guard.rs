@@ -167,7 +167,7 @@ async fn what_expires_goes_also_under_a_guard() {
     }
     let cluster = Cluster::single(&[]).await;
     let client = cluster.client().await;
-    let lease = client.grant(1).await;
+    let lease = client.grant(5).await;
     let (_, token) = take(&client, "g/lock", lease).await;
     guard(&client, "g/", "g/lock").await.unwrap();
     client.kv().put(with(PutRequest { lease, ..put("g/x", "y") }, &token)).await.unwrap();
@@ -185,7 +185,7 @@ impl Holder {
     fn start(directory: &Path, endpoints: &str, script: &str) -> Holder {
         let binary = env!("CARGO_BIN_EXE_quorate");
         let child = Command::new(binary)
-            .args(["lock", "job", "--ttl", "2", "--", "sh", "-c", script])
+            .args(["lock", "job", "--ttl", "5", "--", "sh", "-c", script])
             .current_dir(directory)
             .env("ETCDCTL_ENDPOINTS", endpoints)
             .env("QUORATE", binary)

@@ -127,7 +127,7 @@ async fn without_a_leader_a_member_lives_and_is_not_ready() {
 
 #[tokio::test]
 async fn http_and_metrics_may_have_urls_of_their_own() {
-    let ports = cluster::free_ports(2);
+    let ports = ports::free_ports(2);
     let url = |port: u16| format!("http://127.0.0.1:{port}");
     let (http, metrics) = (url(ports[0]), url(ports[1]));
     let flags = ["--listen-client-http-urls", &http, "--listen-metrics-urls", &metrics];

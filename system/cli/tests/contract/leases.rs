@@ -11,20 +11,25 @@ use crate::harness::*;
 
 const NOT_FOUND: &str = "etcdserver: requested lease not found";
 
-/// The least TTL of a server with this crate's election timeout of its own: 1.5 times half a
-/// second, in whole seconds.
-const LEAST_TTL: i64 = 1;
+/// The TTL of leases that are to expire, in seconds: long enough for what comes before that.
+const SHORT_TTL: i64 = 5;
 
 #[tokio::test]
 async fn c55_a_ttl_below_the_least_is_raised_and_the_answer_says_so() {
     // The shared server has etcd's default election timeout of one second: 1.5 s, in whole seconds.
     let client = shared().await;
     for (asked, granted) in [(-5, 2), (0, 2), (1, 2), (2, 2), (3, 3), (600, 600)] {
+        let begun = Instant::now();
         let answer = client.grant_with(asked, 0).await.unwrap();
         assert_eq!(answer.ttl, granted, "asked for {asked}");
         assert_eq!(answer.error, "");
-        assert_eq!(client.time_to_live(answer.id).await.unwrap().granted_ttl, granted);
-        client.revoke(answer.id).await.unwrap();
+        let told = client.time_to_live(answer.id).await.unwrap().granted_ttl;
+        // The others may keep this machine from it for as long as a lease lives.
+        let may_be_over = begun.elapsed() >= Duration::from_secs(granted as u64);
+        assert!(told == granted || may_be_over, "{told} was granted, not {granted}");
+        assert!(
+            client.revoke(answer.id).await.is_ok() || begun.elapsed() >= Duration::from_secs(2)
+        );
     }
 }
 
@@ -118,13 +123,13 @@ async fn c56_renewals_that_come_all_at_once_are_all_answered() {
 async fn c56_keep_alive_extends_a_lease_for_another_ttl() {
     let cluster = Cluster::single(&[]).await;
     let client = cluster.client().await;
-    let (kept, left) = (client.grant(2).await, client.grant(2).await);
+    let (kept, left) = (client.grant(SHORT_TTL).await, client.grant(SHORT_TTL).await);
     for (key, lease) in [("kept", kept), ("left", left)] {
         client.put(PutRequest { lease, ..put(key, "v") }).await.unwrap();
     }
     // Keep one of two equal leases alive until the other one is gone, and then for as long again.
-    eventually("the other lease expires", Duration::from_secs(15), async || {
-        assert_eq!(client.keep_alive(kept).await.unwrap().ttl, 2);
+    eventually("the other lease expires", Duration::from_secs(30), async || {
+        assert_eq!(client.keep_alive(kept).await.unwrap().ttl, SHORT_TTL);
         client.read("left").await.is_none()
     })
     .await;
@@ -158,13 +163,13 @@ async fn c57_an_expired_lease_cannot_be_renewed() {
     let client = cluster.client().await;
     let mut leases = vec![];
     for i in 0..20 {
-        let lease = client.grant(LEAST_TTL).await;
+        let lease = client.grant(SHORT_TTL).await;
         client.put(PutRequest { lease, ..put(format!("k{i}"), "v") }).await.unwrap();
         leases.push(lease);
     }
     // The clock of a lease starts before its grant is answered, so by now the last one has run out
     // too, though the server may not have got round to revoking it. Waiting is the subject here.
-    tokio::time::sleep(Duration::from_secs(LEAST_TTL as u64)).await;
+    tokio::time::sleep(Duration::from_secs(SHORT_TTL as u64)).await;
     let (requests, mut answers) = client.keep_alive_stream(leases[19]).await.unwrap();
     for &id in &leases[..19] {
         requests.send(LeaseKeepAliveRequest { id }).await.unwrap();
@@ -186,20 +191,24 @@ async fn c57_an_expired_lease_takes_its_keys_along() {
     let cluster = Cluster::single(&[]).await;
     let client = cluster.client().await;
     let begun = Instant::now();
-    let lease = client.grant(LEAST_TTL).await;
+    let lease = client.grant(SHORT_TTL).await;
     let (mut watching, created) = Watching::open(&client, watch_prefix("k", 0)).await;
     let ops = ["kb", "ka"].map(|key| PutRequest { lease, ..put(key, "v") }.op());
     let made = revision(&client.txn(always(ops)).await.unwrap().header);
     watching.events(created.watch_id, 2).await;
     let response = watching.next().await;
     assert!(
-        begun.elapsed() >= Duration::from_secs(LEAST_TTL as u64),
+        begun.elapsed() >= Duration::from_secs(SHORT_TTL as u64),
         "too early: {:?}",
         begun.elapsed()
     );
     let expected = ["ka", "kb"].map(|key| format!("DELETE {key}@{}", made + 1));
     assert_eq!(shown(&response.events), expected, "one revision, keys in order");
-    assert_eq!(client.leases().await.unwrap(), [0; 0]);
+    // Watchers may be told before the list of leases is.
+    eventually("the lease is gone", Duration::from_secs(30), async || {
+        client.leases().await.unwrap().is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -251,15 +260,17 @@ async fn c59_a_revoke_deletes_all_keys_in_one_revision_in_order() {
 #[tokio::test]
 async fn c59_a_new_leader_gives_every_lease_its_full_time_again() {
     let mut cluster = Cluster::three(&[]).await;
-    let leader = cluster.leader().await;
-    let client = cluster.client_of((leader + 1) % 3).await;
+    let client = cluster.client().await;
     let (ttl, worn) = (60, 3);
     let lease = client.grant(ttl).await;
     client.put(PutRequest { lease, ..put("k", "v") }).await.unwrap();
-    eventually("the lease wears down", Duration::from_secs(15), async || {
+    eventually("the lease wears down", Duration::from_secs(30), async || {
         client.time_to_live(lease).await.unwrap().ttl <= ttl - worn
     })
     .await;
+    // Asked only now, for leaders change.
+    let leader = cluster.leader().await;
+    let client = cluster.client_of((leader + 1) % 3).await;
     cluster.kill(leader);
     cluster.leader().await;
     // The new leader cannot know when the lease was last renewed: it counts from its own election.
@@ -283,12 +294,13 @@ async fn c59_a_new_leader_spreads_leases_that_would_expire_together() {
             grant.await.unwrap();
         }
     }
+    // When each lease ends, in seconds from here.
+    let begun = Instant::now();
     cluster.kill(0);
     cluster.restart(0).await;
-
-    // When each lease ends, in seconds from here.
+    // No lease tells of more than its TTL, which hides how far they are apart until some of it is over.
+    tokio::time::sleep(Duration::from_secs(4)).await;
     let client = cluster.client().await;
-    let begun = Instant::now();
     let (mut first, mut last) = (f64::MAX, f64::MIN);
     for id in 1..=count {
         let left = client.time_to_live(id).await.unwrap().ttl as f64;

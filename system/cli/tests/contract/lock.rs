@@ -191,15 +191,19 @@ async fn c62_a_deadline_ends_the_wait_and_the_place() {
     unlock(&client, holder.key).await;
 }
 
-/// A hundred callers over all members add to a counter that only the lock protects.
+/// The longest that a call waits for all those before it.
+const IN_LINE: Duration = Duration::from_secs(120);
+
+/// Sixty callers over all members add to a counter that only the lock protects.
 #[tokio::test]
 async fn c61_a_counter_behind_the_lock_loses_nothing() {
     let cluster = Cluster::three(&[]).await;
     let mut calls = tokio::task::JoinSet::new();
     for caller in 0..60 {
-        let client = cluster.client_of(caller % 3).await;
+        let client = Client::patient(cluster.endpoint(caller % 3), IN_LINE);
         calls.spawn(async move {
-            let held = lock(&client, "counter-lock", 0).await.unwrap();
+            let lease = client.grant(600).await;
+            let held = lock(&client, "counter-lock", lease).await.unwrap();
             let count = client.read("counter").await;
             let count = count.map_or(0, |kv| text(&kv.value).parse::<u32>().unwrap());
             client.write("counter", &(count + 1).to_string()).await;
@@ -254,11 +258,11 @@ async fn those_who_wait_in_line_are_woken_by_what_they_wait_for() {
     }
     const WAITERS: usize = 6;
     let cluster = Cluster::single(&[]).await;
-    let client = cluster.client().await;
-    let holder = lock(&client, "wakes/line", 0).await.unwrap();
+    let client = Client::patient(cluster.endpoint(0), IN_LINE);
+    let holder = lock(&client, "wakes/line", client.grant(600).await).await.unwrap();
     let mut waiting = Vec::new();
     for place in 0..WAITERS {
-        waiting.push(asking(&client, "wakes/line", 0));
+        waiting.push(asking(&client, "wakes/line", client.grant(600).await));
         until_in_line(&client, "wakes/line", place + 2).await;
     }
     // Other keys, other lines, and a place far behind in this one.
@@ -273,11 +277,9 @@ async fn those_who_wait_in_line_are_woken_by_what_they_wait_for() {
     client.revoke(last).await.unwrap();
     refused(gives_up.await.unwrap(), Code::Unknown, "mutex: session is expired");
     let wakes = gauge(cluster.endpoint(0), "quorate_line_wakes_total").await;
-    // One for the place that was lost, and one for each whose wait began while something was written.
-    assert!(
-        (1.0..=(WAITERS + 2) as f64).contains(&wakes),
-        "{wakes} wake-ups by what concerns nobody"
-    );
+    // One for the place that was lost, unless that was seen without being woken, and one for each whose wait
+    // began while something was written.
+    assert!(wakes <= (WAITERS + 2) as f64, "{wakes} wake-ups by what concerns nobody");
     let mut key = holder.key;
     for waiter in waiting {
         unlock(&client, key).await;

@@ -22,13 +22,22 @@ const BLOB: usize = 32 * 1024;
 #[tokio::test]
 async fn c67_status_describes_the_member_and_what_it_knows_of_the_cluster() {
     let cluster = Cluster::three(&[]).await;
-    let leader = cluster.leader().await;
-    let leader_id =
-        cluster.client_of(leader).await.status().await.unwrap().header.unwrap().member_id;
-    for i in 0..cluster.size() {
+    let (mut statuses, mut leader_id) = (Vec::new(), 0);
+    // Leaders change: what the members say at one time is what is compared.
+    eventually("all members follow one leader", Duration::from_secs(30), async || {
+        statuses.clear();
+        for i in 0..cluster.size() {
+            let client = cluster.client_of(i).await;
+            client.write("k", "v").await;
+            statuses.push(client.status().await.unwrap());
+        }
+        leader_id = statuses[0].leader;
+        statuses.iter().all(|s| s.leader == leader_id && s.errors.is_empty())
+    })
+    .await;
+    assert!(statuses.iter().any(|s| s.header.as_ref().unwrap().member_id == leader_id));
+    for (i, status) in statuses.into_iter().enumerate() {
         let client = cluster.client_of(i).await;
-        client.write("k", "v").await;
-        let status = client.status().await.unwrap();
         assert!(status.version.starts_with("3.7."), "{:?}", status.version);
         assert_eq!(status.leader, leader_id);
         assert!(status.raft_term > 0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::harness::api::cluster_client::ClusterClient;
 use crate::harness::api::*;
-use crate::harness::cluster::free_ports;
+use crate::harness::ports::free_ports;
 use crate::harness::*;
 use tonic::Status;
 
@@ -86,7 +86,12 @@ async fn c66_a_member_that_is_added_as_a_learner_catches_up_votes_and_is_removed
     })
     .await;
     let newest = cluster.client_of(3).await;
-    assert_eq!(newest.read("k49").await.unwrap().value.as_ref(), b"v");
+    // It hears last that it votes.
+    eventually("the newest has everything", LONG, async || {
+        let found = newest.range(get("k49")).await;
+        found.is_ok_and(|found| found.kvs.len() == 1 && found.kvs[0].value.as_ref() == b"v")
+    })
+    .await;
     // It counts: with one of the first three down, it is needed and helps.
     cluster.kill(2);
     client.write("with four", "v").await;
@@ -152,17 +157,18 @@ async fn c66_a_dead_member_is_replaced_while_clients_write() {
     let dead = id_of(&cluster, follower).await;
     let alive = cluster.client_of((follower + 1) % 3).await;
     let writer = alive.clone();
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let stopped = stop.clone();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (told, count) = tokio::sync::watch::channel(0);
     let writing = tokio::spawn(async move {
         let mut acknowledged = Vec::new();
         for i in 0.. {
-            if stopped.load(std::sync::atomic::Ordering::Relaxed) {
+            if *stopped.borrow() {
                 break;
             }
             let key = format!("w{i}");
             if writer.put(put(&key, "v")).await.is_ok() {
                 acknowledged.push(key);
+                told.send_replace(acknowledged.len());
             }
         }
         acknowledged
@@ -180,9 +186,9 @@ async fn c66_a_dead_member_is_replaced_while_clients_write() {
             && member(&alive, id).await.is_some_and(|new| new.name == "n4")
     })
     .await;
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    eventually("there are enough writes", LONG, async || *count.borrow() > 20).await;
+    stop.send_replace(true);
     let acknowledged = writing.await.unwrap();
-    assert!(acknowledged.len() > 20, "only {} writes", acknowledged.len());
     let fresh = cluster.client_of(3).await;
     for key in &acknowledged {
         assert!(fresh.read(key).await.is_some(), "{key} was acknowledged and is gone");
@@ -226,7 +232,8 @@ async fn c66_a_learner_answers_little_and_a_strict_cluster_refuses_to_lose_its_q
     .await;
     let again = service(&client).member_promote(MemberPromoteRequest { id }).await.unwrap_err();
     assert_eq!(again.message(), "etcdserver: can only promote a learner member");
-    learner.write("k", "w").await;
+    // It hears last that it votes.
+    eventually("it takes writes", LONG, async || learner.put(put("k", "w")).await.is_ok()).await;
 
     // Two of four are down: the removal of one that answers would leave too few.
     let leader = cluster.leader().await;

@@ -8,12 +8,12 @@ use tempfile::TempDir;
 
 use crate::harness::api::{PutRequest, RangeRequest};
 use crate::harness::authority::{Authority, Identity, Says, client, server};
-use crate::harness::cluster::free_ports;
+use crate::harness::ports::free_ports;
 use crate::harness::process::Process;
 use crate::harness::*;
 
 /// The longest that a test waits for something to come about.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(40);
 
 /// A member with a secure port for clients.
 struct Secured {
@@ -59,7 +59,7 @@ fn connect(url: &str, trusted: &Path, identity: Option<&Identity>) -> TlsClient 
 
 fn over(url: &str, tls: Tls) -> TlsClient {
     let endpoints = vec![url.to_owned()];
-    let request_timeout = Some(Duration::from_secs(3));
+    let request_timeout = Some(Duration::from_secs(8));
     let options = Options { endpoints, tls: Some(tls), request_timeout, ..Options::default() };
     TlsClient::new(options).expect("settings that can work")
 }
@@ -245,7 +245,7 @@ async fn a_unix_socket_serves_clients_on_one_machine() {
     let log = directory_of_data.path().join("log");
     let process = Process::spawn(&Kind::Quorate.program(), &args, &log, &data);
     let member = Secured { _process: process, url: url.clone(), log };
-    let request_timeout = Some(Duration::from_secs(3));
+    let request_timeout = Some(Duration::from_secs(8));
     let options = Options { endpoints: vec![url], request_timeout, ..Options::default() };
     let client = TlsClient::new(options).expect("settings that can work");
     until_it_serves(&member, &client).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::harness::authority::{Authority, Identity, Says};
-use crate::harness::cluster::free_ports;
+use crate::harness::ports::free_ports;
 use crate::harness::*;
 
 /// The longest that a test waits for something to come about.

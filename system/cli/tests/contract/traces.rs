@@ -250,6 +250,9 @@ async fn a_share_of_the_calls_without_a_parent_is_recorded_and_the_end_loses_non
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let cluster = Cluster::single(&flags).await;
     let client = cluster.client().await;
+    // The way to the collector stands when the member is asked to stop: that leaves it a second.
+    client.read("a").await;
+    spans.find("span of the read", |span| span.name == "etcdserverpb.KV/Range").await;
     client.write("a", "1").await;
     let error = client.kv().compact(CompactionRequest { revision: 99, ..Default::default() }).await;
     assert_eq!(error.unwrap_err().code(), Code::OutOfRange);

@@ -121,7 +121,7 @@ async fn disk_in_use_is_refused() {
     story.recovers().await;
     // The same member a second time, at addresses that nobody uses yet.
     let mut args = story.cluster.arguments(story.victim).clone();
-    let ports = cluster::free_ports(2);
+    let ports = ports::free_ports(2);
     for (flag, port) in [("--listen-client-urls", ports[0]), ("--listen-peer-urls", ports[1])] {
         let at = args.iter().position(|arg| arg == flag).unwrap();
         args[at + 1] = format!("http://127.0.0.1:{port}");

@@ -5,7 +5,6 @@
 //! with the very same flags: the tests are about the wire, and a test that real etcd fails is a
 //! wrong test.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -17,6 +16,7 @@ use tokio::time::sleep;
 
 use super::api::RangeRequest;
 use super::client::Client;
+use super::ports::{free_ports, were_taken};
 use super::process::Process;
 use super::requests::get;
 
@@ -110,9 +110,7 @@ impl Cluster {
             let mut cluster = Cluster::spawn_with(program, &ports, &mut |_| own.clone());
             match cluster.until_ready().await {
                 Ok(()) => return cluster,
-                Err(log)
-                    if log.contains("address already in use")
-                        || log.contains("Address already in use") => {}
+                Err(log) if were_taken(&log) => {}
                 Err(log) => panic!("the server ended while it was starting; its log:\n{log}"),
             }
         }
@@ -165,19 +163,30 @@ impl Cluster {
         let begun = Instant::now();
         let running = |i: &usize| self.members[*i].process.is_some();
         for i in (0..self.members.len()).filter(running).collect::<Vec<_>>() {
-            while !self.is_ready(i).await {
-                let member = &mut self.members[i];
-                if member.process.as_mut().is_none_or(|p| p.has_exited()) {
-                    return Err(std::fs::read_to_string(&member.log).unwrap_or_default());
+            loop {
+                let is_ready = self.is_ready(i).await;
+                // One that is gone keeps the others waiting, and what answers at its port is not it.
+                if let Some(log) = self.log_of_one_that_ended() {
+                    return Err(log);
+                }
+                if is_ready {
+                    break;
                 }
                 if begun.elapsed() > START_LIMIT {
-                    let log = std::fs::read_to_string(&member.log).unwrap_or_default();
+                    let log = self.log(i);
                     panic!("member {} is not ready after {START_LIMIT:?}; its log:\n{log}", i + 1);
                 }
                 sleep(POLL).await;
             }
         }
         Ok(())
+    }
+
+    fn log_of_one_that_ended(&mut self) -> Option<String> {
+        let has_ended =
+            |member: &mut Member| member.process.as_mut().is_some_and(Process::has_exited);
+        let ended = self.members.iter_mut().position(has_ended)?;
+        Some(self.log(ended))
     }
 
     async fn is_ready(&self, i: usize) -> bool {
@@ -395,13 +404,4 @@ fn arguments(
     }
     args.extend(flags.iter().cloned());
     args
-}
-
-/// Ports that were free a moment ago, all different: they are held open until the last one is
-/// known.
-pub fn free_ports(count: usize) -> Vec<u16> {
-    let held = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0").expect("bind a port"))
-        .collect::<Vec<_>>();
-    held.iter().map(|listener| listener.local_addr().expect("a bound port").port()).collect()
 }

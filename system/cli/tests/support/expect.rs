@@ -77,11 +77,11 @@ pub fn txn_at(answer: &TxnResponse, i: usize) -> &TxnResponse {
 
 /// Asks `probe` until it holds, and fails after `limit`, saying `what` never came true.
 #[track_caller]
-pub fn eventually<P, F>(what: &str, limit: Duration, mut probe: P) -> impl Future<Output = ()>
-where
-    P: FnMut() -> F,
-    F: Future<Output = bool>,
-{
+pub fn eventually(
+    what: &str,
+    limit: Duration,
+    mut probe: impl AsyncFnMut() -> bool,
+) -> impl Future<Output = ()> {
     let what = what.to_owned();
     async move {
         let begun = Instant::now();

@@ -6,6 +6,7 @@ pub mod client;
 pub mod cluster;
 pub mod expect;
 pub mod http;
+pub mod ports;
 pub mod process;
 pub mod requests;
 pub mod watching;

@@ -27,6 +27,10 @@ func checkKV(ctx context.Context, c *clientv3.Client) error {
 	if err != nil {
 		return err
 	}
+	// Any member may serve the stale read.
+	if err := allApplied(ctx, c); err != nil {
+		return err
+	}
 	old, err := c.Get(ctx, "go/kv/a", clientv3.WithRev(put.Header.Revision), clientv3.WithSerializable())
 	if err != nil {
 		return err

@@ -76,11 +76,12 @@ func checkWatch(ctx context.Context, c *clientv3.Client) error {
 }
 
 func checkLease(ctx context.Context, c *clientv3.Client) error {
-	kept, err := c.Grant(ctx, 3)
+	watch := c.Watch(ctx, "go/lease/left")
+	kept, err := c.Grant(ctx, 8)
 	if err != nil {
 		return err
 	}
-	left, err := c.Grant(ctx, 3)
+	left, err := c.Grant(ctx, 8)
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,6 @@ func checkLease(ctx context.Context, c *clientv3.Client) error {
 	if err != nil {
 		return err
 	}
-	watch := c.Watch(ctx, "go/lease/left")
 	for name, lease := range map[string]clientv3.LeaseID{"kept": kept.ID, "left": left.ID} {
 		if _, err := c.Put(ctx, "go/lease/"+name, "v", clientv3.WithLease(lease)); err != nil {
 			return err
@@ -98,7 +98,7 @@ func checkLease(ctx context.Context, c *clientv3.Client) error {
 	if _, err := events(ctx, watch, 2); err != nil {
 		return err
 	}
-	if answer, open := <-alive; !open || answer.TTL != 3 {
+	if answer, open := <-alive; !open || answer.TTL != 8 {
 		return fmt.Errorf("the keep-alive ended: %v", answer)
 	}
 	told, err := c.TimeToLive(ctx, kept.ID, clientv3.WithAttachedKeys())

@@ -1,11 +1,11 @@
 //! The Rust crate `etcd-client`: watches and leases.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use etcd_client::{
     Client, EventType, PutOptions, WatchFilterType, WatchOptions, WatchResponse, WatchStream,
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::harness::{CALL_LIMIT, Cluster};
 
@@ -77,7 +77,12 @@ async fn crate_leases_are_granted_renewed_told_and_revoked() {
     let told = client.lease_time_to_live(lease, Some(options)).await.unwrap();
     assert_eq!((told.granted_ttl(), told.keys()), (60, &[b"crate/lease".to_vec()][..]));
     assert!((50..=60).contains(&told.ttl()), "{}", told.ttl());
-    assert!(client.leases().await.unwrap().leases().iter().any(|status| status.id() == lease));
+    // Every member has its own list, and one may be a step behind.
+    let begun = Instant::now();
+    while !client.leases().await.unwrap().leases().iter().any(|status| status.id() == lease) {
+        assert!(begun.elapsed() < CALL_LIMIT, "not listed within {CALL_LIMIT:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
 
     client.lease_revoke(lease).await.unwrap();
     assert_eq!(key_count(&mut client, "crate/lease").await, 0);
@@ -87,10 +92,10 @@ async fn crate_leases_are_granted_renewed_told_and_revoked() {
 #[tokio::test]
 async fn crate_an_expired_lease_deletes_its_keys() {
     let mut client = Cluster::shared().client().await;
-    let lease = client.lease_grant(2, None).await.unwrap();
-    assert_eq!(lease.ttl(), 2);
     let mut stream = client.watch("crate/expired", None).await.unwrap();
     assert!(next(&mut stream).await.created());
+    let lease = client.lease_grant(5, None).await.unwrap();
+    assert_eq!(lease.ttl(), 5);
     let leased = PutOptions::new().with_lease(lease.id());
     client.put("crate/expired", "v", Some(leased)).await.unwrap();
     assert_eq!(events(&mut stream, 2).await, ["crate/expired=v", "-crate/expired"]);

@@ -4,13 +4,16 @@
 #[allow(dead_code, reason = "shared with the tests of faults, which also pause")]
 mod process;
 
-use std::net::TcpListener;
+#[path = "../../../../system/cli/tests/support/ports.rs"]
+mod ports;
+
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use etcd_client::{Client, ConnectOptions};
+use ports::{free_ports, were_taken};
 use process::Process;
 use tempfile::TempDir;
 
@@ -43,10 +46,10 @@ impl Cluster {
         Cluster::start_with(&[])
     }
 
-    /// Three members on which access control can be turned on: a token ends after three seconds in
+    /// Three members on which access control can be turned on: a token ends after six seconds in
     /// which nobody shows it, and the hash of a password is cheap.
     pub fn with_tokens() -> Cluster {
-        Cluster::start_with(&["--auth-token-ttl=3", "--bcrypt-cost=4"])
+        Cluster::start_with(&["--auth-token-ttl=6", "--bcrypt-cost=4"])
     }
 
     fn start_with(own: &[&str]) -> Cluster {
@@ -54,7 +57,7 @@ impl Cluster {
             let mut cluster = Cluster::spawn(own);
             match cluster.until_ready() {
                 Ok(()) => return cluster,
-                Err(log) if log.to_lowercase().contains("address already in use") => {}
+                Err(log) if were_taken(&log) => {}
                 Err(log) => panic!("a server ended while it was starting; its log:\n{log}"),
             }
         }
@@ -214,11 +217,4 @@ fn flags(i: usize, endpoint: &str, peer: u16, initial: &str, data: &Path) -> Vec
     .into_iter()
     .flat_map(|(flag, value)| [flag.to_owned(), value])
     .collect()
-}
-
-/// Ports that were free a moment ago, all different: they are held until the last is known.
-fn free_ports(count: usize) -> Vec<u16> {
-    let held = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("bind a port"));
-    let held = held.collect::<Vec<_>>();
-    held.iter().map(|listener| listener.local_addr().expect("a bound port").port()).collect()
 }

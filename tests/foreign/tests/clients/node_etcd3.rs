@@ -4,9 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use crate::harness::Cluster;
-use crate::tools::{finish, skip, texts};
+use crate::tools::{finish, finish_within, skip, texts};
+
+/// How long npm may take for the packages.
+const FETCH_LIMIT: Duration = Duration::from_secs(300);
 
 /// A copy of the program with its packages beside it, or why there is none.
 fn program() -> Option<&'static Path> {
@@ -37,7 +41,9 @@ fn install() -> Result<PathBuf, String> {
     let mut npm = Command::new("npm");
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&place);
     npm.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let output = finish(npm, "");
+    let Some(output) = finish_within(FETCH_LIMIT, npm, "") else {
+        return Err(format!("npm has not got the packages after {FETCH_LIMIT:?}"));
+    };
     if !output.status.success() {
         return Err(format!("npm cannot get the packages: {}", texts(&output).1));
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::harness::Cluster;
 
 /// The longest that one run of a tool may take.
-const RUN_LIMIT: Duration = Duration::from_secs(60);
+const RUN_LIMIT: Duration = Duration::from_secs(120);
 
 /// Says that `tool` is missing; fails if it is required.
 pub fn skip(tool: &str, why: &str) {
@@ -187,18 +187,25 @@ impl Drop for Following {
 }
 
 /// Runs a program to its end, with `input` on its standard input.
-pub fn finish(mut command: Command, input: &str) -> Output {
+pub fn finish(command: Command, input: &str) -> Output {
+    let named = format!("{command:?}");
+    let output = finish_within(RUN_LIMIT, command, input);
+    output.unwrap_or_else(|| panic!("still running after {RUN_LIMIT:?}: {named}"))
+}
+
+/// The same; nothing if it has not ended by then. It is killed.
+pub fn finish_within(limit: Duration, mut command: Command, input: &str) -> Option<Output> {
     let mut child = command.stdin(Stdio::piped()).spawn().expect("start the program");
     // A program that ends without reading its input is no error here.
     let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
     let id = child.id();
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(child.wait_with_output()));
-    match receiver.recv_timeout(RUN_LIMIT) {
-        Ok(output) => output.expect("wait for the program"),
+    match receiver.recv_timeout(limit) {
+        Ok(output) => Some(output.expect("wait for the program")),
         Err(_) => {
             let _ = Command::new("kill").args(["-9", &id.to_string()]).status();
-            panic!("still running after {RUN_LIMIT:?}: {command:?}");
+            None
         }
     }
 }
