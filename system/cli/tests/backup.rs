@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -156,22 +156,24 @@ fn save() -> Saved {
     cluster.says(0, &["put", "leased", "v", "--lease", &lease]);
     let file = directory.path().join("backup.db");
     let saved = Saved { directory, file, lease };
-    let (is_saved, written) = (AtomicBool::new(false), AtomicU64::new(0));
+    let is_saved = AtomicBool::new(false);
+    let (tell, told) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let (cluster, is_saved) = (&cluster, &is_saved);
+        let writer = scope.spawn(move || {
+            let mut written = 0;
             while !is_saved.load(Ordering::Relaxed) {
-                let number = written.load(Ordering::Relaxed);
-                cluster.says(0, &["put", "busy", &number.to_string()]);
-                written.store(number + 1, Ordering::Relaxed);
+                cluster.says(0, &["put", "busy", &written.to_string()]);
+                written += 1;
+                let _ = tell.send(());
             }
+            written
         });
-        // Somebody writes before, meanwhile and after.
-        while written.load(Ordering::Relaxed) == 0 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        told.recv_timeout(PATIENCE).expect("the writer is at it");
         let said = cluster.says(0, &["snapshot", "save", saved.file()]);
         is_saved.store(true, Ordering::Relaxed);
         assert!(said.starts_with(&format!("Snapshot saved at {}\n", saved.file())), "{said}");
+        assert!(writer.join().expect("the writer ends") > 0, "nothing was written meanwhile");
     });
     assert!(!saved.file.with_extension("db.part").exists(), "the file has its name");
     saved

@@ -97,7 +97,7 @@ fn escape(cursor: &mut Cursor) -> Result<char, HistoryError> {
     Ok(plain)
 }
 
-/// Reads `\uXXXX`, or two of them where the first is a high surrogate.
+/// Reads `\u` with its four digits, or two of them where the first is a high surrogate.
 pub fn unicode(cursor: &mut Cursor) -> Result<char, HistoryError> {
     let unit = |text: &str| {
         let digits = text.strip_prefix("\\u").and_then(|digits| digits.get(..4));

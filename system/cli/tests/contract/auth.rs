@@ -1,6 +1,6 @@
 //! Behaviours 64 and 65: tokens, users and roles, and what can be done to them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quorate_client::etcd::authpb::{Permission, UserAddOptions, permission};
 
@@ -261,17 +261,27 @@ async fn c64_a_password_that_changes_ends_the_tokens_of_its_user() {
     root.range(get("k")).await.expect("root's own is as good as before");
 }
 
+/// A token ends after five seconds in which nobody shows it.
+pub const SHORT_TOKENS: &[&str] = &["--bcrypt-cost=4", "--auth-token-ttl=5"];
+
+/// Lets every token end that nobody shows, while this user shows its own all the time.
+pub async fn outlive_tokens(user: &Client) {
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(6500) {
+        pace.tick().await;
+        user.range(get("k")).await.expect("a token that is used lives");
+    }
+}
+
 #[tokio::test]
 async fn c64_a_token_ends_when_it_is_not_used() {
-    let cluster = Cluster::single(&["--bcrypt-cost=4", "--auth-token-ttl=5"]).await;
+    let cluster = Cluster::single(SHORT_TOKENS).await;
     let client = cluster.client().await;
     let root = with_root(&client).await;
     let idle = client.login("root", "rootpw").await.unwrap();
     // One is used all the time and lives; the other is not and ends.
-    for _ in 0..65 {
-        root.range(get("k")).await.expect("a token that is used lives");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    outlive_tokens(&root).await;
     let idle = client.with_token(&idle);
     let wrong = "etcdserver: invalid auth token";
     refused(idle.range(get("k")).await, Code::Unauthenticated, wrong);

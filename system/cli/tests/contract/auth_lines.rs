@@ -11,7 +11,7 @@ use quorate_client::etcd::v3lockpb::{LockRequest, UnlockRequest};
 use tokio::time::timeout;
 use tonic::{Request, Status};
 
-use crate::auth::{add_role, add_user, allow, as_user, grant_role};
+use crate::auth::{SHORT_TOKENS, add_role, add_user, allow, as_user, grant_role, outlive_tokens};
 use crate::auth_rights::{DENIED, Realm, denied, realm, realm_with};
 use crate::harness::api::*;
 use crate::harness::*;
@@ -164,7 +164,7 @@ async fn c61_a_token_that_ends_in_line_does_not_end_the_wait() {
     if Kind::current() == Kind::Etcd {
         return;
     }
-    let realm = realm_with(&["--bcrypt-cost=4", "--auth-token-ttl=5"]).await;
+    let realm = realm_with(SHORT_TOKENS).await;
     let Realm { client, .. } = &realm;
     let root = as_user(client, "root", "rootpw").await;
     let first = root.grant(600).await;
@@ -174,10 +174,7 @@ async fn c61_a_token_that_ends_in_line_does_not_end_the_wait() {
     until_in_line(&root, "a/q", 2).await;
     // Used by nobody else: after so long it is none.
     let token = client.login("root", "rootpw").await.unwrap();
-    for _ in 0..65 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        root.range(get("k")).await.expect("a token that is used lives");
-    }
+    outlive_tokens(&root).await;
     refused(
         client.with_token(&token).range(get("k")).await,
         Code::Unauthenticated,

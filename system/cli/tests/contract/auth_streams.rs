@@ -9,7 +9,7 @@ use quorate_client::etcd::v3electionpb::*;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
-use crate::auth::{FLAGS, add_role, as_user, with_root};
+use crate::auth::{FLAGS, SHORT_TOKENS, add_role, as_user, outlive_tokens, with_root};
 use crate::auth_rights::{Realm, realm, realm_with};
 use crate::harness::api::*;
 use crate::harness::watching::Watching;
@@ -106,7 +106,7 @@ async fn c64_streams_from_before_authentication_are_nobodys_once_it_is_on() {
 
 #[tokio::test]
 async fn c64_a_token_that_ends_does_not_end_what_was_opened_with_it() {
-    let realm = realm_with(&["--bcrypt-cost=4", "--auth-token-ttl=5"]).await;
+    let realm = realm_with(SHORT_TOKENS).await;
     let Realm { client, .. } = &realm;
     let root = as_user(client, "root", "rootpw").await;
     let both = as_user(client, "rw", "pw").await;
@@ -114,10 +114,7 @@ async fn c64_a_token_that_ends_does_not_end_what_was_opened_with_it() {
     let (mut watching, _) = Watching::open(&both, watch_key("a/k")).await;
     let mut renewing = Renewing::of(&both).await;
     let mut observing = observe(&both).await;
-    for _ in 0..65 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        root.range(get("k")).await.expect("a token that is used lives");
-    }
+    outlive_tokens(&root).await;
     refused(both.range(get("a/k")).await, Code::Unauthenticated, INVALID);
     // Roles change meanwhile, which is when a watch is judged again.
     add_role(&root, "unrelated").await;

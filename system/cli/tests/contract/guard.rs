@@ -4,7 +4,7 @@
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use quorate_client::etcd::v3lockpb::lock_client::LockClient;
 use quorate_client::etcd::v3lockpb::{LockRequest, UnlockRequest};
@@ -211,15 +211,13 @@ impl Drop for Holder {
 }
 
 async fn until_there(path: &Path) -> String {
-    let begun = Instant::now();
-    loop {
-        match std::fs::read_to_string(path) {
-            Ok(text) if text.ends_with('\n') => return text,
-            Ok(_) | Err(_) => {}
-        }
-        assert!(begun.elapsed() < LIMIT, "waited in vain for {}", path.display());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let mut text = String::new();
+    eventually(&format!("{} is there", path.display()), LIMIT, async || {
+        text = std::fs::read_to_string(path).unwrap_or_default();
+        text.ends_with('\n')
+    })
+    .await;
+    text
 }
 
 /// A holder that sleeps for longer than its lease wakes up, believes that it holds the lock, and writes: it is refused,

@@ -19,17 +19,23 @@ async fn c55_a_ttl_below_the_least_is_raised_and_the_answer_says_so() {
     // The shared server has etcd's default election timeout of one second: 1.5 s, in whole seconds.
     let client = shared().await;
     for (asked, granted) in [(-5, 2), (0, 2), (1, 2), (2, 2), (3, 3), (600, 600)] {
-        let begun = Instant::now();
-        let answer = client.grant_with(asked, 0).await.unwrap();
-        assert_eq!(answer.ttl, granted, "asked for {asked}");
-        assert_eq!(answer.error, "");
-        let told = client.time_to_live(answer.id).await.unwrap().granted_ttl;
-        // The others may keep this machine from it for as long as a lease lives.
-        let may_be_over = begun.elapsed() >= Duration::from_secs(granted as u64);
-        assert!(told == granted || may_be_over, "{told} was granted, not {granted}");
-        assert!(
-            client.revoke(answer.id).await.is_ok() || begun.elapsed() >= Duration::from_secs(2)
-        );
+        let seen = async || {
+            let begun = Instant::now();
+            let answer = client.grant_with(asked, 0).await.unwrap();
+            assert_eq!(answer.ttl, granted, "asked for {asked}");
+            assert_eq!(answer.error, "");
+            let told = client.time_to_live(answer.id).await.unwrap().granted_ttl;
+            let revoked = client.revoke(answer.id).await.is_ok();
+            ((told, revoked), begun.elapsed())
+        };
+        let (mut told, mut took) = seen().await;
+        // On a machine that stood still for as long as the lease lives it may have ended: then once more.
+        for _ in 0..5 {
+            if took >= Duration::from_secs(granted as u64) {
+                (told, took) = seen().await;
+            }
+        }
+        assert_eq!(told, (granted, true), "asked for {asked}");
     }
 }
 
@@ -299,8 +305,11 @@ async fn c59_a_new_leader_spreads_leases_that_would_expire_together() {
     cluster.kill(0);
     cluster.restart(0).await;
     // No lease tells of more than its TTL, which hides how far they are apart until some of it is over.
-    tokio::time::sleep(Duration::from_secs(4)).await;
     let client = cluster.client().await;
+    eventually("the leases have worn down", Duration::from_secs(30), async || {
+        client.time_to_live(1).await.unwrap().ttl <= ttl - 4
+    })
+    .await;
     let (mut first, mut last) = (f64::MAX, f64::MIN);
     for id in 1..=count {
         let left = client.time_to_live(id).await.unwrap().ttl as f64;

@@ -271,15 +271,20 @@ async fn those_who_wait_in_line_are_woken_by_what_they_wait_for() {
         let other = lock(&client, "wakes/another", 0).await.unwrap();
         unlock(&client, other.key).await;
     }
-    let last = client.grant(600).await;
-    let gives_up = asking(&client, "wakes/line", last);
-    until_in_line(&client, "wakes/line", WAITERS + 2).await;
-    client.revoke(last).await.unwrap();
-    refused(gives_up.await.unwrap(), Code::Unknown, "mutex: session is expired");
-    let wakes = gauge(cluster.endpoint(0), "quorate_line_wakes_total").await;
-    // One for the place that was lost, unless that was seen without being woken, and one for each whose wait
-    // began while something was written.
-    assert!(wakes <= (WAITERS + 2) as f64, "{wakes} wake-ups by what concerns nobody");
+    let (mut wakes, mut lost) = (0.0, 0);
+    // Who has not looked yet sees that its place is lost without being woken: then once more.
+    while wakes < 1.0 && lost < 20 {
+        lost += 1;
+        let last = client.grant(600).await;
+        let gives_up = asking(&client, "wakes/line", last);
+        until_in_line(&client, "wakes/line", WAITERS + 2).await;
+        client.revoke(last).await.unwrap();
+        refused(gives_up.await.unwrap(), Code::Unknown, "mutex: session is expired");
+        wakes = gauge(cluster.endpoint(0), "quorate_line_wakes_total").await;
+    }
+    // One for the place that was lost, and one for each whose wait began while something was written.
+    let most = (WAITERS + 1 + lost) as f64;
+    assert!((1.0..=most).contains(&wakes), "{wakes} wake-ups by what concerns nobody");
     let mut key = holder.key;
     for waiter in waiting {
         unlock(&client, key).await;

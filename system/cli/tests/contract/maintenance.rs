@@ -32,14 +32,13 @@ async fn c67_status_describes_the_member_and_what_it_knows_of_the_cluster() {
             statuses.push(client.status().await.unwrap());
         }
         leader_id = statuses[0].leader;
-        statuses.iter().all(|s| s.leader == leader_id && s.errors.is_empty())
+        leader_id != 0 && statuses.iter().all(|s| s.leader == leader_id && s.errors.is_empty())
     })
     .await;
     assert!(statuses.iter().any(|s| s.header.as_ref().unwrap().member_id == leader_id));
     for (i, status) in statuses.into_iter().enumerate() {
         let client = cluster.client_of(i).await;
         assert!(status.version.starts_with("3.7."), "{:?}", status.version);
-        assert_eq!(status.leader, leader_id);
         assert!(status.raft_term > 0);
         assert_eq!(status.raft_term, status.header.unwrap().raft_term);
         assert!(status.raft_applied_index > 0 && status.raft_applied_index <= status.raft_index);

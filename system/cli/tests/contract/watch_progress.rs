@@ -178,14 +178,16 @@ const INSIST: (&str, &str) = ("hasleader", "true");
 async fn c54_insisting_on_a_leader_ends_streams_and_refuses_calls_without_one() {
     let mut cluster = Cluster::three(&[]).await;
     let client = cluster.client().await;
-    let mut insisting = loop {
-        // An election may be on.
+    let mut opened = None;
+    eventually("no election is on", Duration::from_secs(30), async || {
         match Watching::open_raw(&client, watch_key("c54"), &[INSIST]).await {
-            Ok(watching) => break watching,
+            Ok(watching) => opened = Some(watching),
             Err(status) => assert_eq!(status.message(), "etcdserver: no leader"),
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+        opened.is_some()
+    })
+    .await;
+    let mut insisting = opened.expect("it is open");
     assert!(insisting.next().await.created);
     let (mut patient, _) = Watching::open(&client, watch_key("c54")).await;
     cluster.kill(1);

@@ -2,7 +2,7 @@
 //! and elections under rights.
 
 use std::fmt::Debug;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use etcd_client::{
     Client, ConnectOptions, Error, GetOptions, LockOptions, Permission, PermissionType,
@@ -10,7 +10,7 @@ use etcd_client::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::harness::{CALL_LIMIT, Cluster};
+use crate::harness::{CALL_LIMIT, Cluster, eventually};
 
 /// Codes of gRPC, by number.
 const UNKNOWN: i32 = 2;
@@ -43,15 +43,16 @@ async fn until_not<T>(
     refusal: &str,
     mut call: impl AsyncFnMut() -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let begun = Instant::now();
-    loop {
-        match call().await {
-            Err(Error::GRpcStatus(status)) if status.message() == refusal => {}
-            answer => return answer,
+    let mut answer = call().await;
+    eventually(&format!("something else than {refusal}"), async || match &answer {
+        Err(Error::GRpcStatus(status)) if status.message() == refusal => {
+            answer = call().await;
+            false
         }
-        assert!(begun.elapsed() < CALL_LIMIT, "still after {CALL_LIMIT:?}: {refusal}");
-        sleep(Duration::from_millis(20)).await;
-    }
+        _ => true,
+    })
+    .await;
+    answer
 }
 
 #[track_caller]

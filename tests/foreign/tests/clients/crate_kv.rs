@@ -1,14 +1,11 @@
 //! The Rust crate `etcd-client`: keys, ranges, transactions, compaction, maintenance.
 
-use std::time::{Duration, Instant};
-
 use etcd_client::{
     Client, Compare, CompareOp, DeleteOptions, Error, GetOptions, PutOptions, SortOrder,
     SortTarget, Txn, TxnOp, TxnOpResponse,
 };
-use tokio::time::sleep;
 
-use crate::harness::{CALL_LIMIT, Cluster};
+use crate::harness::{Cluster, eventually};
 
 /// The code and text of a gRPC error, as the crate hands it on.
 fn grpc(error: Error) -> String {
@@ -55,12 +52,10 @@ async fn crate_ranges_with_every_option() {
     let sorted = all().with_sort(SortTarget::Value, SortOrder::Ascend).with_limit(2);
     assert_eq!(values(&mut client, prefix, sorted).await, ["6", "7"]);
     let descending = all().with_sort(SortTarget::Key, SortOrder::Descend).with_serializable();
-    // Any member answers a serializable read, and one may be a put behind.
-    let begun = Instant::now();
-    while values(&mut client, prefix, descending.clone()).await != ["6", "7", "8", "9"] {
-        assert!(begun.elapsed() < CALL_LIMIT, "not within {CALL_LIMIT:?}");
-        sleep(Duration::from_millis(20)).await;
-    }
+    eventually("a serializable read has all four", async || {
+        values(&mut client, prefix, descending.clone()).await == ["6", "7", "8", "9"]
+    })
+    .await;
     let interval = GetOptions::new().with_range("crate/range/c");
     assert_eq!(values(&mut client, "crate/range/a", interval).await, ["9", "8"]);
 

@@ -1,13 +1,13 @@
 //! The Rust crate `etcd-client`: watches and leases.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use etcd_client::{
     Client, EventType, PutOptions, WatchFilterType, WatchOptions, WatchResponse, WatchStream,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::harness::{CALL_LIMIT, Cluster};
+use crate::harness::{CALL_LIMIT, Cluster, eventually};
 
 /// The next response of a watch stream, which must come.
 async fn next(stream: &mut WatchStream) -> WatchResponse {
@@ -77,12 +77,10 @@ async fn crate_leases_are_granted_renewed_told_and_revoked() {
     let told = client.lease_time_to_live(lease, Some(options)).await.unwrap();
     assert_eq!((told.granted_ttl(), told.keys()), (60, &[b"crate/lease".to_vec()][..]));
     assert!((50..=60).contains(&told.ttl()), "{}", told.ttl());
-    // Every member has its own list, and one may be a step behind.
-    let begun = Instant::now();
-    while !client.leases().await.unwrap().leases().iter().any(|status| status.id() == lease) {
-        assert!(begun.elapsed() < CALL_LIMIT, "not listed within {CALL_LIMIT:?}");
-        sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the lease is listed", async || {
+        client.leases().await.unwrap().leases().iter().any(|status| status.id() == lease)
+    })
+    .await;
 
     client.lease_revoke(lease).await.unwrap();
     assert_eq!(key_count(&mut client, "crate/lease").await, 0);

@@ -145,6 +145,15 @@ impl Cluster {
     }
 }
 
+/// Asks until it holds, for [`CALL_LIMIT`] at most: calls go to any member, and one may be a step behind.
+pub async fn eventually(what: &str, mut probe: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !probe().await {
+        assert!(begun.elapsed() < CALL_LIMIT, "not within {CALL_LIMIT:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Connects the Rust client to these endpoints; no call of it takes longer than [`CALL_LIMIT`].
 pub async fn connect(endpoints: &[String]) -> Client {
     let options =
